@@ -1,0 +1,86 @@
+"""Exceptions of stagetwin.
+
+- StagetwinError
+  - StageError            a stage cannot be opened, read or written
+  - BindingError          one binding is wrong; names the prim and what is allowed
+    - TemplateError       an address template does not resolve
+    - FieldError          a field path or struct format is malformed
+  - ConnectionConfigError an endpoint, option or credential is wrong
+  - ProtocolNotFoundError no installed bridge speaks the scheme of an endpoint
+  - OwnershipError        a stage or layer was touched by a thread that does not own it
+  - RealmError            data of one realm would reach another
+  - WireError             a wire value cannot become the attribute's value
+    - WireTypeError       it is of another type
+    - WireRangeError      the type or the limits cannot hold it
+  - ServiceError          a running service refused or cannot be reached
+"""
+
+from __future__ import annotations
+
+__all__ = [
+    "BindingError",
+    "ConnectionConfigError",
+    "FieldError",
+    "OwnershipError",
+    "ProtocolNotFoundError",
+    "RealmError",
+    "ServiceError",
+    "StageError",
+    "StagetwinError",
+    "TemplateError",
+    "WireError",
+    "WireRangeError",
+    "WireTypeError",
+]
+
+
+class StagetwinError(Exception):
+    """Root of every error that stagetwin raises on purpose."""
+
+
+class StageError(StagetwinError):
+    """A stage or layer cannot be opened, read or written."""
+
+
+class BindingError(StagetwinError):
+    """One binding is wrong. The others run."""
+
+
+class TemplateError(BindingError):
+    """An address template is malformed or names something its prim does not have."""
+
+
+class FieldError(BindingError):
+    """A field path or struct format is malformed."""
+
+
+class ConnectionConfigError(StagetwinError):
+    """An endpoint, one of its options, or its credential is wrong."""
+
+
+class ProtocolNotFoundError(ConnectionConfigError):
+    """No installed bridge speaks the scheme of an endpoint."""
+
+
+class OwnershipError(StagetwinError):
+    """A stage or layer was touched by a thread that does not own it."""
+
+
+class RealmError(StagetwinError):
+    """Data of one realm would reach another."""
+
+
+class ServiceError(StagetwinError):
+    """A running service refused a request or cannot be reached."""
+
+
+class WireError(StagetwinError):
+    """A wire value cannot become the attribute's value."""
+
+
+class WireTypeError(WireError):
+    """A wire value is not of the channel's type; the message says what was expected and got."""
+
+
+class WireRangeError(WireError):
+    """A wire value is outside what the attribute's type or limits can hold."""

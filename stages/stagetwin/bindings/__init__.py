@@ -1,0 +1,28 @@
+"""Bindings: what on a stage is live, read once into a table of channels."""
+
+from stagetwin.bindings._model import (
+    Asset,
+    BindingTable,
+    ChannelIndex,
+    CommandBinding,
+    Limits,
+    Problem,
+    Severity,
+    TelemetryBinding,
+)
+from stagetwin.bindings._read import read_bindings
+from stagetwin.bindings._templates import placeholders, resolve
+
+__all__ = [
+    "Asset",
+    "BindingTable",
+    "ChannelIndex",
+    "CommandBinding",
+    "Limits",
+    "Problem",
+    "Severity",
+    "TelemetryBinding",
+    "placeholders",
+    "read_bindings",
+    "resolve",
+]

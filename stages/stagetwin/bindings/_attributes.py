@@ -1,0 +1,198 @@
+"""Reading one signal's authored attributes, checked against the schema."""
+
+from __future__ import annotations
+
+import difflib
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+from pxr import Sdf, Tf, Usd
+
+from stagetwin.bindings._model import Limits
+
+__all__ = ["COMMAND", "TELEMETRY", "Report", "SignalSchema", "attribute_limits", "unit_error"]
+
+Report = Callable[[str, str], None]
+"""Takes a problem's code and message."""
+
+
+@dataclass(frozen=True, slots=True)
+class SignalSchema:
+    """The attributes of one multiple-apply schema.
+
+    Attributes:
+        api: schema name.
+        prefix: property namespace.
+        defaults: schema attributes that a binding is read from, with their defaults.
+        tokens: allowed tokens by attribute.
+        relationships: names of relationships.
+        others: names that belong here and are read elsewhere or written by the service.
+    """
+
+    api: str
+    prefix: str
+    defaults: Mapping[str, Any]
+    tokens: Mapping[str, tuple[str, ...]]
+    relationships: tuple[str, ...]
+    others: tuple[str, ...]
+
+    def read(self, prim: Usd.Prim, signal: str, report: Report) -> dict[str, Any]:
+        """Return the signal's attributes, defaults filled in; wrong ones are reported."""
+        values = dict(self.defaults)
+        start = len(self.prefix) + len(signal) + 2
+        for prop in prim.GetAuthoredPropertiesInNamespace(f"{self.prefix}:{signal}"):
+            name = prop.GetName()[start:]
+            if name in self.relationships or name in self.others or name.startswith("param:"):
+                continue
+            if name not in self.defaults:
+                near = difflib.get_close_matches(name, [*self.defaults, *self.others], n=1)
+                hint = f"; did you mean {near[0]!r}?" if near else ""
+                report("unknown-attribute", f"{self.api} has no attribute {name!r}{hint}")
+                continue
+            value = prop.Get() if isinstance(prop, Usd.Attribute) else None
+            if value is None:
+                continue
+            expected = type(self.defaults[name])
+            if expected is float and isinstance(value, int) and not isinstance(value, bool):
+                value = float(value)
+            if not isinstance(value, expected):
+                report(
+                    "attribute-type",
+                    f"{prop.GetName()} must be {_type_word(expected)}, got {type(value).__name__} "
+                    f"{value!r:.60}",
+                )
+                continue
+            allowed = self.tokens.get(name)
+            if allowed and value not in allowed:
+                report(
+                    "token",
+                    f"{prop.GetName()} must be one of {', '.join(allowed)}, got {value!r}",
+                )
+                continue
+            values[name] = value
+        return values
+
+
+def _type_word(expected: type) -> str:
+    return {str: "a string or token", float: "a double", int: "an integer"}[expected]
+
+
+_ENCODINGS = {"encoding": ("auto", "json", "number", "text", "struct")}
+
+TELEMETRY = SignalSchema(
+    api="TwinTelemetryAPI",
+    prefix="twin:telemetry",
+    defaults={
+        "connection": "",
+        "address": "",
+        "field": "",
+        "encoding": "auto",
+        "unit": "1",
+        "scale": 1.0,
+        "offset": 0.0,
+        "deadband": 0.0,
+        "staleAfter": 10.0,
+        "redundancyGroup": "",
+        "targetId": -1,
+    },
+    tokens=_ENCODINGS,
+    relationships=("target",),
+    others=("value", "predicted", "time", "quality", "status"),
+)
+
+COMMAND = SignalSchema(
+    api="TwinCommandAPI",
+    prefix="twin:command",
+    defaults={
+        "connection": "",
+        "address": "",
+        "field": "",
+        "encoding": "auto",
+        "unit": "1",
+        "scale": 1.0,
+        "offset": 0.0,
+        "targetId": -1,
+        "operation": "write",
+        "wireType": "auto",
+        "rateLimit": math.inf,
+        "policyClass": "",
+        "approval": "single",
+        "expiry": 10.0,
+        "settleTime": 5.0,
+        "tolerance": 0.0,
+        "publish": "explicit",
+    },
+    tokens={
+        **_ENCODINGS,
+        "operation": ("write", "publish", "method"),
+        "approval": ("none", "single", "dual"),
+        "publish": ("explicit", "settled"),
+    },
+    relationships=("target", "permissives", "readback"),
+    others=("desired", "reported", "safe", "request", "status", "cause"),
+)
+
+
+def attribute_limits(attr: Usd.Attribute, report: Report) -> Limits:
+    """Return the tightest authored limits of an attribute over all its layers.
+
+    A stronger layer may loosen what a weaker one set; what guards a plant is the tightest of them.
+    """
+    low = {"hard": -math.inf, "soft": -math.inf}
+    high = {"hard": math.inf, "soft": math.inf}
+    for spec in attr.GetPropertyStack():
+        limits = spec.GetInfo("limits") if spec.HasInfo("limits") else None
+        if not isinstance(limits, Mapping):
+            continue
+        for group in ("hard", "soft"):
+            part = limits.get(group, {})
+            for key, bound in part.items():
+                number = isinstance(bound, (int, float)) and not isinstance(bound, bool)
+                if key not in ("minimum", "maximum") or not number or math.isnan(bound):
+                    # Limits of vectors and unknown keys cannot be enforced per component.
+                    report(
+                        "limits",
+                        f"{attr.GetName()} has a {group} limit {key} = {bound!r:.60}; a number "
+                        "is expected",
+                    )
+                    continue
+                if key == "minimum":
+                    low[group] = max(low[group], float(bound))
+                else:
+                    high[group] = min(high[group], float(bound))
+    if low["hard"] > high["hard"]:
+        report(
+            "limits", f"{attr.GetName()}: hard limits [{low['hard']:g}, {high['hard']:g}] are empty"
+        )
+    return Limits(low["hard"], high["hard"], low["soft"], high["soft"])
+
+
+@cache
+def unit_error(unit: str) -> str:
+    """Return why a unit is no UCUM unit, or empty."""
+    # Loaded on first use: the parser costs 0.4 s and many programs never check a unit.
+    import ucumvert
+
+    try:
+        _ucum_parser(ucumvert).parse(unit)
+    except Exception as error:  # the parser's errors share no base but Exception
+        first = str(error).strip().splitlines()
+        return f"{unit!r} is no UCUM unit ({first[0] if first else type(error).__name__})"
+    return ""
+
+
+@cache
+def _ucum_parser(module: Any) -> Any:
+    return module.get_ucum_parser()
+
+
+def property_at(stage: Usd.Stage, path: Sdf.Path) -> Usd.Attribute | None:
+    """Return the attribute at a path, or None where there is none."""
+    try:
+        attr = stage.GetAttributeAtPath(path)
+    except Tf.ErrorException:
+        return None
+    return attr if attr and attr.IsDefined() else None

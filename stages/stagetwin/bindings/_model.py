@@ -1,0 +1,228 @@
+"""What reading a stage yields: channels, assets, connections, and what is wrong."""
+
+from __future__ import annotations
+
+import enum
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+from stagetwin.ports import ChannelSpec, ConnectionSpec
+from stagetwin.values import ValueKind, ValueType, value_type
+
+__all__ = [
+    "Asset",
+    "BindingTable",
+    "ChannelIndex",
+    "CommandBinding",
+    "Limits",
+    "Problem",
+    "Severity",
+    "TelemetryBinding",
+]
+
+
+class Severity(enum.StrEnum):
+    """How much a problem matters: an error keeps its binding from running, a warning does not."""
+
+    ERROR = "error"
+    WARNING = "warning"
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Problem:
+    """One thing that is wrong on the stage.
+
+    Attributes:
+        prim: path of the prim.
+        signal: signal or command name, empty where the prim itself is meant.
+        code: short stable name, for scripts.
+        message: what is wrong, what is allowed, what was got.
+        severity: error or warning.
+    """
+
+    prim: str
+    signal: str
+    code: str
+    message: str
+    severity: Severity = Severity.ERROR
+
+    def __str__(self) -> str:
+        place = f"{self.prim} ({self.signal})" if self.signal else self.prim
+        return f"{self.severity}: {place}: {self.message} [{self.code}]"
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """USD attribute limits in the stage's unit; infinite where none is authored."""
+
+    hard_min: float = -math.inf
+    hard_max: float = math.inf
+    soft_min: float = -math.inf
+    soft_max: float = math.inf
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Binding:
+    prim: str
+    asset: str
+    signal: str
+    connection: str
+    address: str
+    field: str
+    encoding: str
+    unit: str
+    scale: float
+    offset: float
+    target: str
+    element: int
+    type_name: str
+    limits: Limits
+
+    @property
+    def value_type(self) -> ValueType:
+        """How values of the driven attribute (or array element) travel."""
+        found = value_type(self.type_name)
+        assert found is not None  # the reader refuses types that cannot be driven
+        return found
+
+    @property
+    def path(self) -> str:
+        """Prim path and signal name, as people and the command line write a signal."""
+        return f"{self.prim}.{self.signal}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TelemetryBinding(_Binding):
+    """One measured signal, resolved: where it comes from and which property it drives.
+
+    Attributes:
+        prim, signal: path of the bound prim and the signal's name.
+        asset: path of the asset around it; the prim itself where no ancestor is one.
+        connection: name of the connection.
+        address, field, encoding: where the value is, templates filled.
+        unit, scale, offset: stage value = wire value * scale + offset, in a UCUM unit.
+        target: path of the driven property.
+        element: index into the driven array, -1 for the whole attribute.
+        type_name: USD type of what is driven; the element type where `element` is set.
+        limits: tightest limits over all layers.
+        deadband: smallest written change [unit].
+        stale_after: time without sign of life until stale [s].
+        redundancy_group: name, or empty.
+        availability: resolved availability address, or empty.
+    """
+
+    deadband: float
+    stale_after: float
+    redundancy_group: str
+    availability: str
+
+    def channel(self, index: int) -> ChannelSpec:
+        """Return the channel as a bridge needs it."""
+        return ChannelSpec(
+            index=index,
+            prim=self.prim,
+            signal=self.signal,
+            address=self.address,
+            field=self.field,
+            encoding=self.encoding,
+            kind=self.value_type.kind,
+            availability=self.availability,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CommandBinding(_Binding):
+    """One actuator command, resolved; its guards are compared with what the plant approved."""
+
+    rate_limit: float
+    policy_class: str
+    approval: str
+    permissives: tuple[str, ...]
+    readback: str
+    expiry: float
+    settle_time: float
+    tolerance: float
+    publish: str
+    operation: str
+    wire_type: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asset:
+    """One twin asset.
+
+    Attributes:
+        prim: path.
+        id: `twin:id`.
+        kind, level: authored tokens.
+        roles: who may command it.
+    """
+
+    prim: str
+    id: str
+    kind: str
+    level: str
+    roles: tuple[str, ...]
+
+
+class ChannelIndex:
+    """Hands out channel indices: the same binding keeps its index for the life of the process.
+
+    A binding whose address, type or connection changes is another channel, so that samples of the
+    old one that are still on their way can be told apart. Indices are never reused.
+    """
+
+    def __init__(self) -> None:
+        self._index: dict[tuple[object, ...], int] = {}
+
+    def __len__(self) -> int:
+        return len(self._index)
+
+    def of(self, binding: TelemetryBinding) -> int:
+        """Return the index of a binding."""
+        key = (
+            binding.prim,
+            binding.signal,
+            binding.element,
+            binding.target,
+            binding.connection,
+            binding.address,
+            binding.field,
+            binding.encoding,
+            binding.type_name,
+            binding.scale,
+            binding.offset,
+        )
+        return self._index.setdefault(key, len(self._index))
+
+
+@dataclass(slots=True)
+class BindingTable:
+    """Everything on a stage that is live, and everything that should be and is not.
+
+    Attributes:
+        telemetry: by channel index, in stage order.
+        commands: in stage order.
+        connections: by name.
+        assets: by prim path.
+        problems: sorted by prim and signal.
+    """
+
+    telemetry: dict[int, TelemetryBinding] = field(default_factory=dict)
+    commands: list[CommandBinding] = field(default_factory=list)
+    connections: dict[str, ConnectionSpec] = field(default_factory=dict)
+    assets: dict[str, Asset] = field(default_factory=dict)
+    problems: list[Problem] = field(default_factory=list)
+
+    def channels(self, connection: str) -> list[ChannelSpec]:
+        """Return the channels that one connection carries."""
+        return [b.channel(i) for i, b in self.telemetry.items() if b.connection == connection]
+
+    def errors(self) -> Sequence[Problem]:
+        """Return the problems that keep something from running."""
+        return [p for p in self.problems if p.severity is Severity.ERROR]
+
+    def kinds(self) -> Iterator[ValueKind]:
+        """Yield the value kind of each channel, in order."""
+        return (b.value_type.kind for b in self.telemetry.values())

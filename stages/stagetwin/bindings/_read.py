@@ -1,0 +1,343 @@
+"""Reading a stage once into a table of channels. One bad binding never stops the rest."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from pxr import Usd, UsdGeom
+
+from stagetwin._errors import TemplateError
+from stagetwin.bindings._attributes import (
+    COMMAND,
+    TELEMETRY,
+    Report,
+    SignalSchema,
+    attribute_limits,
+    unit_error,
+)
+from stagetwin.bindings._model import (
+    BindingTable,
+    ChannelIndex,
+    CommandBinding,
+    Limits,
+    Severity,
+    TelemetryBinding,
+)
+from stagetwin.bindings._scope import Scope, Skip, instance_root
+from stagetwin.bindings._templates import Variables, placeholders, resolve
+from stagetwin.ports import Protocol
+from stagetwin.values import ValueKind, value_type
+
+__all__ = ["read_bindings"]
+
+
+def read_bindings(stage: Usd.Stage, index: ChannelIndex | None = None) -> BindingTable:
+    """Read every binding of a stage.
+
+    Args:
+        stage: composed stage; only read.
+        index: where channels get their indices; a new one if None.
+
+    Returns:
+        The good bindings, and a problem for each bad one.
+    """
+    return _Reader(stage, index if index is not None else ChannelIndex()).read()
+
+
+class _Reader:
+    def __init__(self, stage: Usd.Stage, index: ChannelIndex) -> None:
+        self._scope = Scope(stage)
+        self._index = index
+        self._driven: dict[tuple[str, int], TelemetryBinding] = {}
+
+    def read(self) -> BindingTable:
+        prims: list[tuple[Usd.Prim, str, str]] = []
+        for prim in Usd.PrimRange.Stage(self._scope.stage, Usd.TraverseInstanceProxies()):
+            if prim.GetTypeName() == "TwinConnection":
+                self._scope.read_connection(prim)
+            for applied in prim.GetPrimTypeInfo().GetAppliedAPISchemas():
+                api, _, name = applied.partition(":")
+                if api == "TwinAssetAPI":
+                    self._scope.read_asset(prim)
+                elif api in (TELEMETRY.api, COMMAND.api):
+                    prims.append((prim, api, name))
+        # Connections may come after the assets that use them: bindings are resolved last.
+        for prim, api, name in prims:
+            try:
+                if api == TELEMETRY.api:
+                    self._read_telemetry(prim, name)
+                else:
+                    self._read_command(prim, name)
+            except Skip:
+                continue
+        self._scope.table.problems.sort()
+        return self._scope.table
+
+    # -- what telemetry and commands share
+
+    def _shared(
+        self, prim: Usd.Prim, signal: str, schema: SignalSchema, value_name: str
+    ) -> _Shared:
+        def report(code: str, message: str) -> None:
+            self._scope.report(prim, signal, code, message)
+
+        if prim.IsInstanceProxy():
+            raise self._scope.fail(
+                prim,
+                signal,
+                "below-instance",
+                "nothing below an instance root can be driven; bind the instance root "
+                f"{instance_root(prim).GetPath()}, or author instanceable = false there",
+            )
+        before = len(self._scope.table.problems)
+        values = schema.read(prim, signal, report)
+        self._check_numbers(values, report)
+        if message := unit_error(values["unit"]):
+            report("unit", message)
+        connection, protocol = self._scope.connection_of(prim, values["connection"], signal)
+        attr = self._scope.target_of(prim, signal, schema, value_name)
+        limits = attribute_limits(attr, report)
+        if any(p.severity is Severity.ERROR for p in self._scope.table.problems[before:]):
+            raise Skip
+        return _Shared(values, connection, protocol, attr, limits)
+
+    def _check_numbers(self, values: dict[str, Any], report: Report) -> None:
+        scale, offset = values["scale"], values["offset"]
+        if not math.isfinite(scale) or scale == 0:
+            report("range", f"scale must be finite and not 0, got {scale}")
+        if not math.isfinite(offset):
+            report("range", f"offset must be finite, got {offset}")
+        for name, low, open_low in (
+            ("deadband", 0, False),
+            ("staleAfter", 0, True),
+            ("rateLimit", 0, True),
+            ("expiry", 0, True),
+            ("settleTime", 0, False),
+            ("tolerance", 0, False),
+            ("targetId", -1, False),
+        ):
+            value = values.get(name, 1)
+            if not (value > low if open_low else value >= low):
+                bound = f"greater than {low}" if open_low else f"at least {low}"
+                report("range", f"{name} must be {bound}, got {value}")
+
+    # -- telemetry
+
+    def _read_telemetry(self, prim: Usd.Prim, signal: str) -> None:
+        shared = self._shared(prim, signal, TELEMETRY, "value")
+        values, defaults = shared.values, self._scope.defaults[shared.connection]
+        address = values["address"] or defaults.address
+        field = values["field"] or ("" if values["address"] else defaults.field)
+        if not address:
+            raise self._scope.fail(
+                prim,
+                signal,
+                "no-address",
+                f"author an address; connection {shared.connection!r} has no preset for one",
+            )
+        for element, instance in self._elements(prim, signal, shared, address):
+            variables = Variables(prim, signal, {"instance": instance} if instance else None)
+            try:
+                resolved = [resolve(t, variables) for t in (address, field, defaults.availability)]
+            except TemplateError as error:
+                raise self._scope.fail(prim, signal, "template", str(error)) from None
+            type_name = _type_name(shared.attr, element)
+            self._add_telemetry(prim, signal, shared, resolved, element, type_name)
+
+    def _elements(
+        self, prim: Usd.Prim, signal: str, shared: _Shared, address: str
+    ) -> Iterable[tuple[int, str]]:
+        """Yield (array index, instance name) for each channel of the binding."""
+        try:
+            per_instance = "instance" in placeholders(address)
+        except TemplateError as error:
+            raise self._scope.fail(prim, signal, "template", str(error)) from None
+        target_id = shared.values["targetId"]
+        if not per_instance and target_id < 0:
+            return [(-1, "")]
+        attr = shared.attr
+        if not attr.GetTypeName().isArray:
+            raise self._scope.fail(
+                prim,
+                signal,
+                "target-element",
+                f"an element is named, but {attr.GetPath()} is a {attr.GetTypeName()}, no array",
+            )
+        names = _element_names(attr)
+        if attr.Get() is None or len(attr.Get()) != len(names):
+            self._scope.report(
+                prim,
+                signal,
+                "not-seeded",
+                f"{attr.GetPath()} has {0 if attr.Get() is None else len(attr.Get())} elements, "
+                f"{len(names)} are needed; the service seeds the missing ones",
+            )
+        if per_instance:
+            return list(enumerate(names))
+        if str(target_id) not in names:
+            raise self._scope.fail(
+                prim,
+                signal,
+                "target-element",
+                f"targetId {target_id} is no element of {attr.GetPath()} (ids: "
+                f"{', '.join(names[:8])}{', ...' if len(names) > 8 else ''})",
+            )
+        return [(names.index(str(target_id)), str(target_id))]
+
+    def _add_telemetry(
+        self,
+        prim: Usd.Prim,
+        signal: str,
+        shared: _Shared,
+        resolved: list[str],
+        element: int,
+        type_name: str,
+    ) -> None:
+        kind = self._checked_kind(prim, signal, shared, type_name)
+        values = shared.values
+        if values["deadband"] and not kind.numeric:
+            raise self._scope.fail(
+                prim, signal, "deadband", f"a deadband needs a number, not {type_name}"
+            )
+        binding = TelemetryBinding(
+            prim=str(prim.GetPath()),
+            asset=str(self._scope.asset_of(prim).GetPath()),
+            signal=signal,
+            connection=shared.connection,
+            address=resolved[0],
+            field=resolved[1],
+            encoding=values["encoding"],
+            unit=values["unit"],
+            scale=values["scale"],
+            offset=values["offset"],
+            target=str(shared.attr.GetPath()),
+            element=element,
+            type_name=type_name,
+            limits=shared.limits,
+            deadband=values["deadband"],
+            stale_after=values["staleAfter"],
+            redundancy_group=values["redundancyGroup"],
+            availability=resolved[2],
+        )
+        wrong = shared.protocol.check_channel(binding.channel(0))
+        for message in wrong:
+            self._scope.report(prim, signal, "address", message)
+        if wrong:
+            raise Skip
+        other = self._driven.setdefault((binding.target, element), binding)
+        if other is not binding and not (
+            binding.redundancy_group
+            and binding.redundancy_group == other.redundancy_group
+            and binding.asset == other.asset
+        ):
+            raise self._scope.fail(
+                prim,
+                signal,
+                "driven-twice",
+                f"{binding.target} is driven by {other.path} already; alternatives of one "
+                "asset share a redundancyGroup",
+            )
+        self._scope.table.telemetry[self._index.of(binding)] = binding
+
+    def _checked_kind(
+        self, prim: Usd.Prim, signal: str, shared: _Shared, type_name: str
+    ) -> ValueKind:
+        kind = value_type(type_name)
+        if kind is None:
+            raise self._scope.fail(
+                prim,
+                signal,
+                "value-type",
+                f"{shared.attr.GetPath()} is a {type_name}, which cannot be driven; numbers, "
+                "booleans, text, vectors, quaternions, matrices and arrays of them can",
+            )
+        if not kind.scalable and (shared.values["scale"] != 1 or shared.values["offset"] != 0):
+            raise self._scope.fail(
+                prim, signal, "scale", f"scale and offset have no meaning for a {type_name}"
+            )
+        return kind.kind
+
+    # -- commands
+
+    def _read_command(self, prim: Usd.Prim, name: str) -> None:
+        shared = self._shared(prim, name, COMMAND, "desired")
+        values = shared.values
+        if not values["address"]:
+            raise self._scope.fail(prim, name, "no-address", "a command needs an address")
+        variables = Variables(prim, name)
+        try:
+            address, field = (resolve(values[key], variables) for key in ("address", "field"))
+        except TemplateError as error:
+            raise self._scope.fail(prim, name, "template", str(error)) from None
+        type_name = str(shared.attr.GetTypeName())
+        self._checked_kind(prim, name, shared, type_name)
+        readback = self._related(prim, name, "readback")
+        if len(readback) > 1:
+            raise self._scope.fail(prim, name, "readback", "readback must be one property at most")
+        self._scope.table.commands.append(
+            CommandBinding(
+                prim=str(prim.GetPath()),
+                asset=str(self._scope.asset_of(prim).GetPath()),
+                signal=name,
+                connection=shared.connection,
+                address=address,
+                field=field,
+                encoding=values["encoding"],
+                unit=values["unit"],
+                scale=values["scale"],
+                offset=values["offset"],
+                target=str(shared.attr.GetPath()),
+                element=values["targetId"],
+                type_name=type_name,
+                limits=shared.limits,
+                rate_limit=values["rateLimit"],
+                policy_class=values["policyClass"],
+                approval=values["approval"],
+                permissives=self._related(prim, name, "permissives"),
+                readback=readback[0] if readback else "",
+                expiry=values["expiry"],
+                settle_time=values["settleTime"],
+                tolerance=values["tolerance"],
+                publish=values["publish"],
+                operation=values["operation"],
+                wire_type=values["wireType"],
+            )
+        )
+
+    def _related(self, prim: Usd.Prim, name: str, rel_name: str) -> tuple[str, ...]:
+        rel = prim.GetRelationship(f"{COMMAND.prefix}:{name}:{rel_name}")
+        paths = rel.GetForwardedTargets() if rel else []
+        for path in paths:
+            self._scope.checked_target(prim, name, path)
+        return tuple(str(path) for path in paths)
+
+
+@dataclass(frozen=True, slots=True)
+class _Shared:
+    """What telemetry and commands have in common, found for one binding."""
+
+    values: dict[str, Any]
+    connection: str
+    protocol: Protocol
+    attr: Usd.Attribute
+    limits: Limits
+
+
+def _element_names(attr: Usd.Attribute) -> list[str]:
+    """Return the names of an array's elements: a PointInstancer's ids, else the indices."""
+    prim = attr.GetPrim()
+    if prim.IsA(UsdGeom.PointInstancer):
+        instancer = UsdGeom.PointInstancer(prim)
+        ids = instancer.GetIdsAttr().Get()
+        if ids is not None and len(ids):
+            return [str(i) for i in ids]
+        return [str(i) for i in range(len(instancer.GetProtoIndicesAttr().Get() or ()))]
+    return [str(i) for i in range(len(attr.Get() or ()))]
+
+
+def _type_name(attr: Usd.Attribute, element: int) -> str:
+    name = attr.GetTypeName()
+    return str(name.scalarType) if element >= 0 else str(name)

@@ -1,0 +1,187 @@
+"""What bindings refer to: connections, assets, and the properties they may drive."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pxr import Sdf, Usd
+
+from stagetwin._errors import ProtocolNotFoundError
+from stagetwin.bindings._attributes import SignalSchema, property_at
+from stagetwin.bindings._model import Asset, BindingTable, Problem, Severity
+from stagetwin.ports import AddressDefaults, ConnectionSpec, Protocol, find_protocol
+
+__all__ = ["Scope", "Skip"]
+
+_WARNINGS = frozenset({"unknown-attribute", "not-seeded"})
+_REALMS = ("plant", "simulation", "replay")
+_LEVELS = ("model", "shadow", "twin")
+
+
+class Skip(Exception):
+    """A binding cannot run; its problem has been reported."""
+
+
+class Scope:
+    """One reading of a stage: what was found so far, and how wrong things are reported."""
+
+    def __init__(self, stage: Usd.Stage) -> None:
+        self.stage = stage
+        self.table = BindingTable()
+        self.defaults: dict[str, AddressDefaults] = {}
+        self._protocols: dict[str, Protocol | None] = {}
+
+    def report(self, prim: Usd.Prim, signal: str, code: str, message: str) -> None:
+        severity = Severity.WARNING if code in _WARNINGS else Severity.ERROR
+        self.table.problems.append(Problem(str(prim.GetPath()), signal, code, message, severity))
+
+    def fail(self, prim: Usd.Prim, signal: str, code: str, message: str) -> Skip:
+        self.report(prim, signal, code, message)
+        return Skip()
+
+    def read_connection(self, prim: Usd.Prim) -> None:
+        def get(name: str, default: str) -> str:
+            value = prim.GetAttribute(f"twin:{name}").Get()
+            return str(value) if value is not None else default
+
+        name, realm = prim.GetName(), get("realm", "simulation")
+        if name in self.table.connections:
+            other = self.table.connections[name].prim
+            self.report(prim, "", "connection-duplicate", f"{other} has the name {name!r} already")
+            return
+        if realm not in _REALMS:
+            allowed = ", ".join(_REALMS)
+            self.report(prim, "", "token", f"twin:realm must be one of {allowed}, got {realm!r}")
+            return
+        spec = ConnectionSpec(
+            name=name,
+            prim=str(prim.GetPath()),
+            endpoint=get("endpoint", ""),
+            realm=realm,  # type: ignore[arg-type]
+            security_profile=get("securityProfile", "strict"),
+            credential=get("credential", ""),
+        )
+        self.table.connections[name] = spec
+        try:
+            protocol = find_protocol(spec.endpoint)
+        except ProtocolNotFoundError as error:
+            self._protocols[name] = None
+            self.report(prim, "", "connection-scheme", str(error))
+            return
+        wrong = protocol.check_connection(spec)
+        for message in wrong:
+            self.report(prim, "", "connection", message)
+        self._protocols[name] = None if wrong else protocol
+        if not wrong:
+            self.defaults[name] = protocol.defaults(spec)
+
+    def read_asset(self, prim: Usd.Prim) -> None:
+        def get(name: str, default: Any) -> Any:
+            value = prim.GetAttribute(f"twin:{name}").Get()
+            return default if value is None else value
+
+        level = get("level", "shadow")
+        if level not in _LEVELS:
+            allowed = ", ".join(_LEVELS)
+            self.report(prim, "", "token", f"twin:level must be one of {allowed}, got {level!r}")
+            level = "shadow"
+        path = str(prim.GetPath())
+        self.table.assets[path] = Asset(
+            prim=path,
+            id=str(get("id", "")),
+            kind=str(get("kind", "asset")),
+            level=level,
+            roles=tuple(get("roles", ())),
+        )
+
+    def asset_of(self, prim: Usd.Prim) -> Usd.Prim:
+        ancestor = prim
+        while ancestor and not ancestor.IsPseudoRoot():
+            if str(ancestor.GetPath()) in self.table.assets:
+                return ancestor
+            ancestor = ancestor.GetParent()
+        return prim
+
+    def connection_of(self, prim: Usd.Prim, own: str, signal: str) -> tuple[str, Protocol]:
+        name, ancestor = own, prim
+        while not name and ancestor and not ancestor.IsPseudoRoot():
+            attr = ancestor.GetAttribute("twin:connection")
+            name = str(attr.Get() or "") if attr else ""
+            ancestor = ancestor.GetParent()
+        known = ", ".join(sorted(self.table.connections)) or "none"
+        if not name:
+            raise self.fail(
+                prim,
+                signal,
+                "connection-missing",
+                "no connection: author twin:connection here or on an ancestor; "
+                f"connections on the stage: {known}",
+            )
+        if name not in self.table.connections:
+            raise self.fail(
+                prim,
+                signal,
+                "connection-unknown",
+                f"connection {name!r} is not on the stage; connections: {known}",
+            )
+        protocol = self._protocols[name]
+        if protocol is None:
+            where = self.table.connections[name].prim
+            raise self.fail(
+                prim,
+                signal,
+                "connection-unusable",
+                f"connection {name!r} is not usable, see {where}",
+            )
+        return name, protocol
+
+    def target_of(
+        self, prim: Usd.Prim, signal: str, schema: SignalSchema, value_name: str
+    ) -> Usd.Attribute:
+        rel = prim.GetRelationship(f"{schema.prefix}:{signal}:target")
+        targets = rel.GetForwardedTargets() if rel else []
+        own = f"{schema.prefix}:{signal}:{value_name}"
+        if not targets:
+            attr = prim.GetAttribute(own)
+            if not attr or not attr.IsDefined():
+                raise self.fail(
+                    prim,
+                    signal,
+                    "no-value",
+                    f"author {own} with its type (and limits), or a target relationship",
+                )
+            return attr
+        if len(targets) != 1:
+            raise self.fail(
+                prim, signal, "target", f"target must be exactly one property, got {len(targets)}"
+            )
+        return self.checked_target(prim, signal, targets[0])
+
+    def checked_target(self, prim: Usd.Prim, signal: str, path: Sdf.Path) -> Usd.Attribute:
+        asset = self.asset_of(prim)
+        if not path.HasPrefix(asset.GetPath()):
+            raise self.fail(
+                prim,
+                signal,
+                "target-outside",
+                f"target {path} is outside the asset {asset.GetPath()}; a binding drives "
+                "properties of its own asset only",
+            )
+        attr = property_at(self.stage, path)
+        if attr is None:
+            raise self.fail(prim, signal, "target-missing", f"target {path} is no attribute here")
+        if attr.GetPrim().IsInstanceProxy():
+            raise self.fail(
+                prim,
+                signal,
+                "below-instance",
+                f"target {path} lies below the instance {instance_root(attr.GetPrim()).GetPath()} "
+                "and cannot be driven",
+            )
+        return attr
+
+
+def instance_root(prim: Usd.Prim) -> Usd.Prim:
+    while prim and not prim.IsInstance():
+        prim = prim.GetParent()
+    return prim

@@ -1,0 +1,340 @@
+"""The hub: batches from every bridge in, the newest state of every channel out, once a tick.
+
+Every sample that comes in has exactly one fate, and each fate is counted: applied (its value went
+to the stage), unchanged, within the deadband, superseded (overtaken within its tick), status only
+(the source marked it bad), or rejected for a reason. `received` is their sum.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from stagetwin.bindings import TelemetryBinding
+from stagetwin.clock import Clock
+from stagetwin.hub._condition import Mask, condition, late_rows
+from stagetwin.hub._counters import Rejections
+from stagetwin.hub._latest import OBJECT, ChannelParameters, Latest
+from stagetwin.hub._redundancy import RedundancyGroups
+from stagetwin.ports import Reject
+from stagetwin.signals import Quality, Samples, Status, quality_of
+
+__all__ = ["Changes", "Fates", "Hub"]
+
+Index = npt.NDArray[np.intp]
+
+CLOCK_RESET_AFTER = 60.0
+"""A source whose times stay behind for this long (or its `staleAfter`, if shorter) has set its
+clock back; from then on its times count again [s]."""
+
+
+@dataclass(slots=True)
+class Fates:
+    """What became of samples since the start."""
+
+    received: int = 0
+    applied: int = 0
+    unchanged: int = 0
+    deadband: int = 0
+    superseded: int = 0
+    status_only: int = 0
+    rejected: int = 0
+    late: int = 0
+
+    def balanced(self) -> bool:
+        """Whether every received sample has exactly one fate."""
+        return self.received == (
+            self.applied
+            + self.unchanged
+            + self.deadband
+            + self.superseded
+            + self.status_only
+            + self.rejected
+        )
+
+
+@dataclass(slots=True)
+class Changes:
+    """Channels whose attributes must be written; index arrays into the channel table.
+
+    Attributes:
+        value: new values.
+        time: a newer source time; a superset of the channels whose value is new.
+        quality: another quality or status.
+    """
+
+    value: Index
+    time: Index
+    quality: Index
+
+    def __bool__(self) -> bool:
+        return bool(len(self.value) or len(self.time) or len(self.quality))
+
+
+@dataclass(slots=True)
+class _Tick:
+    """Channels touched while draining, as masks over the table."""
+
+    value: Mask
+    time: Mask
+    quality: Mask
+    lags: list[npt.NDArray[np.float64]] = field(default_factory=list)
+
+
+class Hub:
+    """Takes batches from any thread; drained by the owner of the stage."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._inbox: deque[Samples] = deque()
+        self._vouchers: deque[tuple[Sequence[int], bool]] = deque()
+        self.latest = Latest()
+        self.fates = Fates()
+        self.rejections = Rejections()
+        self.parameters = ChannelParameters({}, 0)
+        self._groups = RedundancyGroups({})
+        self._online: set[str] = set()
+        self._big: set[int] = set()  # integer channels whose value is in `objects` for now
+
+    # -- from any thread
+
+    def submit(self, batch: Samples) -> None:
+        """Take a batch for the next tick."""
+        self._inbox.append(batch)
+
+    def vouch(self, channels: Sequence[int], alive: bool) -> None:
+        """Take word of devices: they live, or said goodbye."""
+        self._vouchers.append((channels, alive))
+
+    # -- from the owner
+
+    def bind(self, bindings: Mapping[int, TelemetryBinding], size: int) -> None:
+        """Replace the channel table.
+
+        Args:
+            bindings: by channel index.
+            size: number of indices ever given out.
+        """
+        self.latest.grow(size)
+        self.parameters = ChannelParameters(bindings, size)
+        self._groups = RedundancyGroups(bindings)
+
+    def connection_online(self, connection: str, online: bool) -> None:
+        """Say whether a connection stands: only then does a vouched device count as alive."""
+        (self._online.add if online else self._online.discard)(connection)
+
+    def drain(self) -> Changes:
+        """Judge what came in since the last call and return what to write."""
+        size = self.latest.size
+        tick = _Tick(*(np.zeros(size, np.bool_) for _ in range(3)))
+        batches = []
+        while self._inbox:
+            batches.append(self._inbox.popleft())
+        if batches:
+            self._take(_joined(batches), tick)
+        while self._vouchers:
+            self._take_voucher(*self._vouchers.popleft())
+        self._judge_quality(tick)
+        if self._groups:
+            self._groups.select(self.latest, tick.value)
+        return Changes(*(np.flatnonzero(mask) for mask in (tick.value, tick.time, tick.quality)))
+
+    def ages(self) -> npt.NDArray[np.float64]:
+        """Return the time since each bound channel's last sign of life [s]; inf for never."""
+        return self._clock.steady() - self.latest.seen[self.parameters.active]
+
+    # -- one tick
+
+    def _take(self, batch: Samples, tick: _Tick) -> None:
+        p, latest, steady = self.parameters, self.latest, self._clock.steady()
+        self.fates.received += len(batch)
+        batch = self._bound(batch)
+        if not len(batch):
+            return
+        late = late_rows(batch, latest)
+        if late.any():
+            late &= ~self._clock_was_reset(batch.channel, steady)
+        if late.any():
+            # Not into the live values; a history keeps them.
+            self._count(Reject.LATE, batch.channel[late])
+            self.fates.late += int(late.sum())
+            latest.seen[batch.channel[late]] = steady
+            batch = _rows(batch, ~late)
+            if not len(batch):
+                return
+        left_bad = np.zeros(len(batch), np.bool_)
+
+        def refuse(reason: Reject, rows: Mask, status: Status, text: Callable[[int], str]) -> None:
+            row = int(np.flatnonzero(rows)[-1])
+            self._count(reason, batch.channel[rows], lambda: self._describe(batch, row, text(row)))
+            batch.status[rows] = status
+            left_bad[rows] = True
+
+        usable, objects = condition(batch, p, refuse)
+        self.fates.status_only += int((~usable & ~left_bad).sum())
+        self._store(batch, usable, objects, tick, steady)
+
+    def _bound(self, batch: Samples) -> Samples:
+        """Drop the rows of channels that are bound no more."""
+        known = batch.channel < self.latest.size
+        active = (
+            known & self.parameters.active[np.where(known, batch.channel, 0)]
+            if len(self.parameters.active)
+            else np.zeros(len(batch), np.bool_)
+        )
+        if active.all():
+            return batch
+        gone = int((~active).sum())
+        self.fates.rejected += gone
+        self.rejections.add("", Reject.RETIRED, gone)
+        return _rows(batch, active)
+
+    def _clock_was_reset(self, channel: npt.NDArray[np.int32], steady: float) -> Mask:
+        patience = np.minimum(self.parameters.stale_after[channel], CLOCK_RESET_AFTER)
+        return steady - self.latest.accepted[channel] > patience
+
+    def _count(
+        self,
+        reason: Reject,
+        channel: npt.NDArray[np.int32],
+        example: Callable[[], str] | None = None,
+    ) -> None:
+        self.fates.rejected += len(channel)
+        p = self.parameters
+        text = example() if example else ""
+        for i, n in enumerate(np.bincount(p.connection[channel]).tolist()):
+            if n:
+                self.rejections.add(p.connections[i], reason, n, text)
+
+    def _describe(self, batch: Samples, row: int, text: str) -> str:
+        binding = self.parameters.bindings[int(batch.channel[row])]
+        low, high = binding.limits.hard_min, binding.limits.hard_max
+        return (
+            f"{binding.path} at {binding.address}"
+            f"{f' field {binding.field}' if binding.field else ''}: {text}; "
+            f"a {binding.type_name} in [{low:g}, {high:g}] {binding.unit} is allowed"
+        )
+
+    def _store(
+        self, batch: Samples, usable: Mask, objects: dict[int, Any], tick: _Tick, steady: float
+    ) -> None:
+        latest, channel = self.latest, batch.channel
+        # Fancy assignment keeps the last row of a channel that repeats: the newest, as rows are in
+        # order of arrival.
+        rows = np.arange(len(batch))
+        last = np.full(latest.size, -1, np.intp)
+        last[channel] = rows
+        touched = np.flatnonzero(last >= 0)
+        newest = last[touched]
+        latest.seen[touched] = steady
+        latest.gone[touched] = False
+        latest.server_time[touched] = batch.server_time[newest]
+        changed_status = latest.status[touched] != batch.status[newest]
+        latest.status[touched] = batch.status[newest]
+        tick.quality[touched[changed_status]] = True
+        last[:] = -1
+        last[channel[usable]] = rows[usable]
+        valued = np.flatnonzero(last >= 0)
+        newest = last[valued]
+        self.fates.superseded += int(usable.sum()) - len(valued)
+        latest.accepted[valued] = steady
+        latest.receive_time[valued] = batch.receive_time[newest]
+        latest.source_time[valued] = batch.source_time[newest]
+        tick.time[valued] = True
+        self._store_values(batch, valued, newest, objects, tick)
+
+    def _store_values(
+        self, batch: Samples, valued: Index, newest: Index, objects: dict[int, Any], tick: _Tick
+    ) -> None:
+        latest, p = self.latest, self.parameters
+        value = batch.value[newest]
+        known = latest.arrived[valued]
+        plain = p.code[valued] != OBJECT
+        same = known & plain & (latest.value[valued] == value)
+        close = np.zeros(len(valued), np.bool_)
+        if p.has_deadband:
+            close = known & plain & (np.abs(value - latest.value[valued]) < p.deadband[valued])
+            close &= ~same
+        for k in np.flatnonzero(np.isnan(value)).tolist():
+            # An object, or an integer too big for the float column.
+            i, converted = int(valued[k]), objects[int(newest[k])]
+            same[k] = (
+                bool(known[k])
+                and latest.objects[i] is not None
+                and (type(latest.objects[i]) is type(converted) and latest.objects[i] == converted)
+            )
+            latest.objects[i] = converted
+            if plain[k]:
+                self._big.add(i)
+        new = ~(same | close)
+        self.fates.unchanged += int(same.sum())
+        self.fates.deadband += int(close.sum())
+        self.fates.applied += int(new.sum())
+        changed = valued[new]
+        if self._big:
+            for i in self._big.intersection(valued[~np.isnan(value)].tolist()):
+                latest.objects[i] = None
+                self._big.discard(i)
+        latest.value[changed] = value[new]
+        latest.arrived[valued] = True
+        tick.value[changed] = True
+
+    def _take_voucher(self, channels: Sequence[int], alive: bool) -> None:
+        known = np.array([i for i in channels if i < self.latest.size], np.intp)
+        self.latest.vouched[known] = alive
+        self.latest.gone[known] = not alive
+
+    def _judge_quality(self, tick: _Tick) -> None:
+        latest, p, steady = self.latest, self.parameters, self._clock.steady()
+        if latest.vouched.any():
+            online = np.array([name in self._online for name in p.connections], np.bool_)
+            alive = latest.vouched & p.active & online[p.connection]
+            latest.seen[alive] = steady
+        stale = ~latest.arrived | latest.gone | (steady - latest.seen > p.stale_after)
+        quality = np.where(stale, np.uint8(Quality.STALE), quality_of(latest.status))
+        changed = p.active & (quality != latest.quality)
+        latest.quality = quality.astype(np.uint8)
+        tick.quality |= changed
+
+
+def _joined(batches: list[Samples]) -> Samples:
+    if len(batches) == 1:
+        return batches[0]
+    objects: dict[int, Any] = {}
+    start = 0
+    for b in batches:
+        for row, value in b.objects.items():
+            objects[start + row] = value
+        start += len(b)
+    return Samples(
+        np.concatenate([b.channel for b in batches]),
+        np.concatenate([b.value for b in batches]),
+        np.concatenate([b.source_time for b in batches]),
+        np.concatenate([b.server_time for b in batches]),
+        np.concatenate([b.receive_time for b in batches]),
+        np.concatenate([b.status for b in batches]),
+        objects,
+    )
+
+
+def _rows(batch: Samples, mask: Mask) -> Samples:
+    objects: dict[int, Any] = {}
+    if batch.objects:
+        position = np.cumsum(mask) - 1
+        objects = {int(position[r]): v for r, v in batch.objects.items() if mask[r]}
+    return Samples(
+        batch.channel[mask],
+        batch.value[mask],
+        batch.source_time[mask],
+        batch.server_time[mask],
+        batch.receive_time[mask],
+        batch.status[mask],
+        objects,
+    )

@@ -1,0 +1,260 @@
+"""Value types: from what a wire carries to what a USD attribute of a given type holds."""
+
+from __future__ import annotations
+
+import enum
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+import numpy as np
+from pxr import Gf, Sdf, Vt
+
+from stagetwin._errors import WireRangeError, WireTypeError
+
+__all__ = ["ValueKind", "ValueType", "value_type"]
+
+_INTEGER_RANGES: dict[str, tuple[int, int]] = {
+    "uchar": (0, 2**8 - 1),
+    "int": (-(2**31), 2**31 - 1),
+    "uint": (0, 2**32 - 1),
+    "int64": (-(2**63), 2**63 - 1),
+    "uint64": (0, 2**64 - 1),
+}
+_FLOAT_LIMITS = {"half": 65504.0, "float": float(np.finfo(np.float32).max)}
+_NUMBERS = {"double", "float", "half"}
+_TEXTS: dict[str, Callable[[str], Any]] = {"string": str, "token": str, "asset": Sdf.AssetPath}
+_AXES = ("x", "y", "z", "w")
+# USD type name -> (Gf class, numpy type of one component, components); shapes by underlying type.
+_TUPLES: dict[str, tuple[Any, str, int]] = {
+    f"{name}{n}": (getattr(Gf, f"Vec{n}{code}"), dtype, n)
+    for name, code, dtype in (
+        ("double", "d", "f8"),
+        ("float", "f", "f4"),
+        ("half", "h", "f2"),
+        ("int", "i", "i4"),
+    )
+    for n in (2, 3, 4)
+}
+_QUATERNIONS: dict[str, tuple[Any, Any]] = {
+    "quatd": (Gf.Quatd, Gf.Vec3d),
+    "quatf": (Gf.Quatf, Gf.Vec3f),
+    "quath": (Gf.Quath, Gf.Vec3h),
+}
+_MATRICES = {
+    "matrix2d": (Gf.Matrix2d, 2),
+    "matrix3d": (Gf.Matrix3d, 3),
+    "matrix4d": (Gf.Matrix4d, 4),
+}
+
+
+class ValueKind(enum.StrEnum):
+    """What a channel's wire value must be, whatever the exact type on the stage."""
+
+    NUMBER = "number"
+    INTEGER = "integer"
+    BOOLEAN = "boolean"
+    TEXT = "text"
+    COMPOSITE = "composite"
+
+    @property
+    def numeric(self) -> bool:
+        """Whether values travel in the float64 column of `Samples`."""
+        return self in (ValueKind.NUMBER, ValueKind.INTEGER, ValueKind.BOOLEAN)
+
+
+@dataclass(frozen=True, slots=True)
+class ValueType:
+    """How values of one USD type travel.
+
+    Attributes:
+        name: USD type name, such as `double` or `float3[]`.
+        kind: what the wire value must be.
+        minimum, maximum: range that the type itself can hold; infinite for double.
+        scalable: whether scale and offset make sense.
+        convert: for kinds that are not numeric, wire object to attribute value with scale, offset
+            and the hard limits; raises WireTypeError or WireRangeError.
+    """
+
+    name: str
+    kind: ValueKind
+    minimum: float
+    maximum: float
+    scalable: bool
+    convert: Callable[[Any, float, float, float, float], Any]
+
+
+def _shape_name(name: Sdf.ValueTypeName) -> str:
+    """Return the plain type behind a role type: point3f and color3f travel as float3."""
+    scalar = name.scalarType
+    text = str(scalar)
+    for role in ("point", "normal", "vector", "color", "texCoord"):
+        if text.startswith(role):
+            size, code = text[len(role)], text[len(role) + 1]
+            return {"d": "double", "f": "float", "h": "half"}[code] + size
+    return {"frame4d": "matrix4d", "timecode": "double"}.get(text, text)
+
+
+def _numbers(value: Any, size: int, what: str) -> list[float]:
+    """Return `size` finite numbers of a list, nested list, or {x, y, z, w} object."""
+    if isinstance(value, Mapping) and size <= 4:
+        missing = [axis for axis in _AXES[:size] if axis not in value]
+        if missing:
+            raise WireTypeError(f"expected {what}, got an object without {', '.join(missing)}")
+        value = [value[axis] for axis in _AXES[:size]]
+    if not isinstance(value, Sequence) or isinstance(value, (str, bytes)):
+        raise WireTypeError(f"expected {what}, got {type(value).__name__}")
+    flat: list[Any] = []
+    for item in value:
+        nested = isinstance(item, Sequence) and not isinstance(item, (str, bytes))
+        flat.extend(item) if nested else flat.append(item)
+    if len(flat) != size:
+        raise WireTypeError(f"expected {what}, got {len(flat)} numbers")
+    for item in flat:
+        if isinstance(item, bool) or not isinstance(item, (int, float)):
+            raise WireTypeError(f"expected {what}, got a {type(item).__name__} among them")
+        if not math.isfinite(item):
+            raise WireRangeError(f"expected {what}, got {item}")
+    return flat
+
+
+def _in_range(numbers: Sequence[float], low: float, high: float) -> Sequence[float]:
+    for number in numbers:
+        if not low <= number <= high:
+            raise WireRangeError(f"{number:g} is outside [{low:g}, {high:g}]")
+    return numbers
+
+
+def _tuple_converter(shape: str) -> Callable[..., Any]:
+    make, dtype, size = _TUPLES[shape]
+    integral = dtype == "i4"
+    what = f"{size} {'integers' if integral else 'numbers'}"
+    largest = {"i4": 2.0**31 - 1, "f2": 65504.0, "f4": float(np.finfo(np.float32).max)}.get(
+        dtype, math.inf
+    )
+
+    def convert(value: Any, scale: float, offset: float, low: float, high: float) -> Any:
+        numbers = [n * scale + offset for n in _numbers(value, size, what)]
+        if integral:
+            if any(n != round(n) for n in numbers):
+                raise WireTypeError(f"expected {what}, got {numbers}")
+            numbers = [round(n) for n in numbers]
+        return make(*_in_range(numbers, max(low, -largest), min(high, largest)))
+
+    return convert
+
+
+def _quaternion_converter(shape: str) -> Callable[..., Any]:
+    make, imaginary = _QUATERNIONS[shape]
+
+    def convert(value: Any, _scale: float, _offset: float, _low: float, _high: float) -> Any:
+        x, y, z, w = _numbers(value, 4, "a quaternion (x, y, z, w)")
+        norm = math.sqrt(x * x + y * y + z * z + w * w)
+        if norm < 1e-9:
+            raise WireRangeError("a quaternion of length 0 is no rotation")
+        return make(w / norm, imaginary(x / norm, y / norm, z / norm))
+
+    return convert
+
+
+def _matrix_converter(shape: str) -> Callable[..., Any]:
+    make, size = _MATRICES[shape]
+
+    def convert(value: Any, _scale: float, _offset: float, _low: float, _high: float) -> Any:
+        flat = _numbers(value, size * size, f"{size * size} numbers of a row-vector matrix")
+        return make(*flat)
+
+    return convert
+
+
+def _text_converter(shape: str) -> Callable[..., Any]:
+    make = _TEXTS[shape]
+
+    def convert(value: Any, _scale: float, _offset: float, _low: float, _high: float) -> Any:
+        if not isinstance(value, str):
+            raise WireTypeError(f"expected text, got {type(value).__name__}")
+        if "\x00" in value:
+            raise WireTypeError("expected text, got a NUL character in it")
+        return make(value)
+
+    return convert
+
+
+def _scalar_converter(shape: str) -> Callable[..., Any]:
+    """Convert one number of an array, or an integer too big for the float column."""
+    high_float = _FLOAT_LIMITS.get(shape, math.inf)
+    low_type, high_type = _INTEGER_RANGES.get(shape, (-high_float, high_float))
+
+    def convert(value: Any, scale: float, offset: float, low: float, high: float) -> Any:
+        if shape == "bool":
+            if value not in (0, 1):
+                raise WireTypeError(f"expected a boolean, got {value!r:.40}")
+            return bool(value)
+        if isinstance(value, bool) or not isinstance(value, (int, float)):
+            raise WireTypeError(f"expected a number, got {type(value).__name__}")
+        if not math.isfinite(value):
+            raise WireRangeError(f"expected a finite number, got {value}")
+        if scale != 1 or offset != 0:
+            value = value * scale + offset
+        if shape in _INTEGER_RANGES:
+            if value != round(value):
+                raise WireTypeError(f"expected an integer, got {value!r}")
+            value = round(value)
+        _in_range([value], max(low, low_type), min(high, high_type))
+        return value
+
+    return convert
+
+
+def _array_converter(item: Callable[..., Any], array: Any) -> Callable[..., Any]:
+    def convert(value: Any, scale: float, offset: float, low: float, high: float) -> Any:
+        if isinstance(value, (str, bytes)) or not isinstance(value, Sequence):
+            raise WireTypeError(f"expected an array, got {type(value).__name__}")
+        return array([item(v, scale, offset, low, high) for v in value])
+
+    return convert
+
+
+def _array_class(name: Sdf.ValueTypeName) -> Any:
+    default = name.arrayType.defaultValue
+    return type(default) if default is not None else Vt.DoubleArray
+
+
+@cache
+def value_type(name: str) -> ValueType | None:
+    """Return how values of a USD type travel, or None if the type cannot be driven.
+
+    Args:
+        name: USD type name such as `double`, `point3f[]`, `token`.
+    """
+    sdf = Sdf.ValueTypeNames.Find(name)
+    if not sdf:
+        return None
+    shape = _shape_name(sdf)
+    low, high = -math.inf, math.inf
+    if shape in _TUPLES:
+        kind, convert = ValueKind.COMPOSITE, _tuple_converter(shape)
+    elif shape in _QUATERNIONS:
+        kind, convert = ValueKind.COMPOSITE, _quaternion_converter(shape)
+    elif shape in _MATRICES:
+        kind, convert = ValueKind.COMPOSITE, _matrix_converter(shape)
+    elif shape in _TEXTS:
+        kind, convert = ValueKind.TEXT, _text_converter(shape)
+    elif shape == "bool":
+        kind, convert = ValueKind.BOOLEAN, _scalar_converter(shape)
+    elif shape in _INTEGER_RANGES:
+        kind, convert = ValueKind.INTEGER, _scalar_converter(shape)
+        low, high = _INTEGER_RANGES[shape]
+    elif shape in _NUMBERS:
+        kind, convert = ValueKind.NUMBER, _scalar_converter(shape)
+        high = _FLOAT_LIMITS.get(shape, math.inf)
+        low = -high
+    else:
+        return None
+    scalable = kind in (ValueKind.NUMBER, ValueKind.INTEGER) or shape in _TUPLES
+    if sdf.isArray:
+        convert = _array_converter(convert, _array_class(sdf))
+        kind = ValueKind.COMPOSITE
+    return ValueType(str(sdf), kind, low, high, scalable, convert)
