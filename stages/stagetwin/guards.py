@@ -1,0 +1,160 @@
+"""Guards: what a plant approved about its commands, and what happens when that changes.
+
+Level, limits, addresses, permissives and policy are read from a separate stage opened on the root
+layers with a session of its own, because an edit in a session could otherwise raise a hard limit or
+redirect an address. Per asset they are hashed; an asset whose hash is not the approved one runs as
+`shadow` until somebody approves it again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import tempfile
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from pxr import Sdf, Usd
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from stagetwin._errors import StageError
+from stagetwin.bindings import BindingTable, read_bindings
+
+__all__ = ["Approval", "GuardBook", "GuardStage", "guard_hashes", "write_atomically"]
+
+
+class Approval(BaseModel):
+    """One asset's approved guards.
+
+    Attributes:
+        hash: of the guards.
+        author: who approved.
+        time: when [s, Unix].
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    hash: str
+    author: str
+    time: float
+
+
+class _BookFile(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    version: int = 1
+    assets: dict[str, Approval] = {}
+
+
+class GuardStage:
+    """The plant as its root layers say, whatever a session says on top."""
+
+    def __init__(self, root: Sdf.Layer) -> None:
+        self._stage = Usd.Stage.Open(root, Sdf.Layer.CreateAnonymous("guards.usda"))
+        if not self._stage:
+            raise StageError(f"cannot open {root.identifier} for its guards")
+
+    def hashes(self) -> dict[str, str]:
+        """Return the guard hash of each asset that claims to be a twin, by prim path."""
+        return guard_hashes(read_bindings(self._stage))
+
+
+def guard_hashes(table: BindingTable) -> dict[str, str]:
+    """Return the hash of the guards of each asset of level `twin`, by prim path.
+
+    A hash covers the asset's level and roles, every field of its commands, the telemetry behind
+    their permissives and read-backs, and where the connections of all of these lead.
+    """
+    by_target = {binding.target: binding for binding in table.telemetry.values()}
+    hashes: dict[str, str] = {}
+    for asset in table.assets.values():
+        if asset.level != "twin":
+            continue
+        commands = [c for c in table.commands if c.asset == asset.prim]
+        inputs = {
+            path: by_target[path]
+            for c in commands
+            for path in (*c.permissives, c.readback)
+            if path in by_target
+        }
+        names = {c.connection for c in commands} | {t.connection for t in inputs.values()}
+        connections = [table.connections[name] for name in sorted(names)]
+        guards: dict[str, Any] = {
+            "asset": asdict(asset),
+            "commands": [asdict(c) for c in sorted(commands, key=lambda c: c.signal)],
+            "inputs": {path: asdict(inputs[path]) for path in sorted(inputs)},
+            "connections": [
+                [c.name, c.endpoint, c.realm, c.security_profile, c.credential] for c in connections
+            ],
+        }
+        text = json.dumps(guards, sort_keys=True, default=str)
+        hashes[asset.prim] = hashlib.sha256(text.encode()).hexdigest()
+    return hashes
+
+
+class GuardBook:
+    """The approved guards of one plant, in a file that only its service account may read."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._approvals: dict[str, Approval] = {}
+        self.reload()
+
+    def reload(self) -> None:
+        """Read the file; without one, nothing is approved.
+
+        Raises:
+            StageError: it is damaged. Nothing is guessed from a damaged book.
+        """
+        try:
+            text = self._path.read_text(encoding="utf-8")
+        except FileNotFoundError:
+            self._approvals = {}
+            return
+        try:
+            self._approvals = dict(_BookFile.model_validate_json(text).assets)
+        except ValidationError as error:
+            raise StageError(
+                f"{self._path} is damaged, nothing counts as approved: {error}"
+            ) from None
+
+    def approve(self, hashes: Mapping[str, str], author: str, time: float) -> None:
+        """Record guards as approved, and write the file."""
+        for prim, digest in hashes.items():
+            self._approvals[prim] = Approval(hash=digest, author=author, time=time)
+        book = _BookFile(assets=self._approvals)
+        write_atomically(self._path, book.model_dump_json(indent=1).encode())
+
+    def demotions(self, hashes: Mapping[str, str]) -> dict[str, str]:
+        """Return why assets run as shadow although they claim to be twins, by prim path."""
+        causes: dict[str, str] = {}
+        for prim, digest in hashes.items():
+            approval = self._approvals.get(prim)
+            if approval is None:
+                causes[prim] = "its guards were never approved (stagetwin approve)"
+            elif approval.hash != digest:
+                causes[prim] = f"its guards changed since {approval.author} approved them"
+        return causes
+
+    def changed(self, hashes: Mapping[str, str]) -> Iterable[str]:
+        """Return the assets whose guards are not approved as they are, sorted."""
+        return sorted(self.demotions(hashes))
+
+
+def write_atomically(path: Path, content: bytes, mode: int = 0o600) -> None:
+    """Write a file so that a reader sees the old content or the new, never a part."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.chmod(temporary, mode)
+        os.replace(temporary, path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise

@@ -1,0 +1,105 @@
+"""Noticing that a stage's structure may have changed, without a price on telemetry."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Iterable
+
+from pxr import Sdf, Tf, Usd
+
+__all__ = ["FileWatcher", "LayerWatcher"]
+
+_log = logging.getLogger(__name__)
+
+
+class LayerWatcher:
+    """Sets a flag when a layer of the stage changes, the live ones excepted.
+
+    Sdf's notice says which layer changed and not what; one listener per layer costs the layers that
+    are not listened to nothing, and the bindings are read again anyway.
+
+    Attributes:
+        dirty: whether a layer changed since `refresh`.
+    """
+
+    def __init__(self, stage: Usd.Stage, ignored: Iterable[Sdf.Layer]) -> None:
+        self._stage = stage
+        self._ignored = {layer.identifier for layer in ignored}
+        self._listeners: dict[str, Tf.Notice.Listener] = {}
+        self.dirty = True
+
+    def refresh(self) -> None:
+        """Listen to the layers that the stage uses now, and lower the flag."""
+        used = {
+            layer.identifier: layer
+            for layer in self._stage.GetUsedLayers()
+            if layer.identifier not in self._ignored
+        }
+        for identifier in self._listeners.keys() - used.keys():
+            self._listeners.pop(identifier).Revoke()
+        for identifier in used.keys() - self._listeners.keys():
+            self._listeners[identifier] = Tf.Notice.Register(
+                Sdf.Notice.LayersDidChangeSentPerLayer, self._changed, used[identifier]
+            )
+        self.dirty = False
+
+    def _changed(self, _notice: Tf.Notice, _sender: Sdf.Layer) -> None:
+        # No work here: an exception in a listener is raised in whoever writes the layer.
+        self.dirty = True
+
+    def close(self) -> None:
+        """Stop listening."""
+        for listener in self._listeners.values():
+            listener.Revoke()
+        self._listeners.clear()
+
+
+class FileWatcher:
+    """Reloads layers whose files changed on disk.
+
+    Attributes:
+        failures: reloads that failed, such as of a half-written file; the next change is tried.
+    """
+
+    def __init__(self, stage: Usd.Stage) -> None:
+        self._stage = stage
+        self._stamps: dict[str, tuple[int, int]] = {}
+        self.failures = 0
+        self.poll()
+
+    def poll(self) -> list[str]:
+        """Look at the files and reload what changed; call it on the thread that owns the stage.
+
+        Returns:
+            Paths of the reloaded files.
+        """
+        reloaded: list[str] = []
+        for layer in self._stage.GetUsedLayers():
+            path = layer.realPath
+            stamp = _stamp(path) if path else None
+            if stamp is None:
+                continue
+            known = self._stamps.get(path)
+            self._stamps[path] = stamp
+            if known is None or known == stamp:
+                continue
+            if layer.dirty:
+                _log.warning("%s changed on disk, but has unsaved edits here: not reloaded", path)
+                continue
+            try:
+                layer.Reload(force=True)
+                reloaded.append(path)
+            except Tf.ErrorException as error:
+                # The layer keeps its content; the writer's next save is another stamp.
+                self.failures += 1
+                _log.warning("%s cannot be read, its last good state stays: %s", path, error)
+        return reloaded
+
+
+def _stamp(path: str) -> tuple[int, int] | None:
+    try:
+        status = os.stat(path)
+    except OSError:
+        return None
+    return status.st_mtime_ns, status.st_size

@@ -1,0 +1,231 @@
+"""A stage made live: bindings, hub and live layer of one stage, driven tick by tick.
+
+This is the whole way up without processes or sockets around it. The service drives one; tests,
+notebooks and Kit may drive their own.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+from pxr import Sdf, Tf, Usd
+
+from stagetwin._errors import StageError
+from stagetwin.bindings import BindingTable, ChannelIndex, read_bindings
+from stagetwin.clock import Clock, WallClock
+from stagetwin.guards import GuardBook, GuardStage
+from stagetwin.hub import Hub
+from stagetwin.live import FileWatcher, LayerWatcher, LiveLayer, Owner, SessionLayers
+from stagetwin.live._health import Health
+from stagetwin.live._state import StateLayer
+from stagetwin.ports import ConnectionState
+
+__all__ = ["Twin", "open_stage"]
+
+_log = logging.getLogger(__name__)
+
+
+def open_stage(path: str | Path, sidecars: tuple[str | Path, ...] = ()) -> Usd.Stage:
+    """Open a stage, with sidecar layers stronger than it.
+
+    Args:
+        path: root layer of the plant.
+        sidecars: layers that add bindings to a stage which has none, strongest first.
+
+    Raises:
+        StageError: a layer cannot be opened.
+    """
+    try:
+        root = Sdf.Layer.FindOrOpen(str(path))
+        if root is None:
+            raise StageError(f"cannot open stage {path}: no such layer")
+        if not sidecars:
+            return Usd.Stage.Open(root)
+        top = Sdf.Layer.CreateAnonymous("plant.usda")
+        for sidecar in (*sidecars, path):
+            if Sdf.Layer.FindOrOpen(str(sidecar)) is None:
+                raise StageError(f"cannot open layer {sidecar}")
+            top.subLayerPaths.append(str(Path(sidecar).resolve()))
+        # Stage metadata counts on the root layer alone and is not inherited from sublayers.
+        for key in ("upAxis", "metersPerUnit", "kilogramsPerUnit", "defaultPrim"):
+            if root.pseudoRoot.HasInfo(key):
+                top.pseudoRoot.SetInfo(key, root.pseudoRoot.GetInfo(key))
+        top.timeCodesPerSecond = root.timeCodesPerSecond
+        return Usd.Stage.Open(top)
+    except Tf.ErrorException as error:
+        raise StageError(f"cannot open stage {path}: {str(error).strip()}") from None
+
+
+class Twin:
+    """A live stage. Everything but the hub's `submit` and `vouch` belongs to one thread.
+
+    Attributes:
+        stage: the composed stage.
+        layers: its session sublayers.
+        hub: where samples go in.
+        table: the bindings in force.
+        demoted: why assets run as shadow, by prim path.
+        on_rebind: called after the bindings changed.
+    """
+
+    def __init__(
+        self, stage: Usd.Stage, *, clock: Clock | None = None, guards: GuardBook | None = None
+    ) -> None:
+        self._owner = Owner()
+        self._clock = clock if clock is not None else WallClock()
+        self._index = ChannelIndex()
+        self._guards = guards
+        self.stage = stage
+        self.layers = SessionLayers(stage)
+        self.hub = Hub(self._clock)
+        self.table = BindingTable()
+        self.demoted: dict[str, str] = {}
+        self.on_rebind: list[Callable[[], None]] = []
+        self._live = LiveLayer(stage, self.layers.live)
+        self._state = StateLayer(self.layers.state)
+        self._state.define_health()
+        self._health = Health(self._clock)
+        self._guard_stage = GuardStage(stage.GetRootLayer()) if guards is not None else None
+        layers = self.layers
+        self._watcher = LayerWatcher(
+            stage, [layers.live, layers.state, layers.history, layers.predicted, layers.review]
+        )
+        self._files = FileWatcher(stage)
+        self._connections: dict[str, tuple[ConnectionState, str, float]] = {}
+        self.sync_structure()
+
+    # -- every tick
+
+    def tick(self) -> int:
+        """Bring the stage up to the newest samples.
+
+        Returns:
+            Number of attributes written.
+        """
+        self._owner.check()
+        started = self._clock.steady()
+        changes = self.hub.drain()
+        now = self._clock.wall()
+        written = self._live.write(changes, self.hub.latest, now)
+        lags = self._clock.wall() - self.hub.latest.receive_time[changes.value]
+        self._health.note(lags, self._clock.steady() - started)
+        return written
+
+    # -- once a second
+
+    def sync_structure(self) -> bool:
+        """Pick up structural edits: layers edited here, or files changed on disk.
+
+        Returns:
+            Whether the bindings were read again.
+        """
+        self._owner.check()
+        self._files.poll()
+        if not self._watcher.dirty:
+            return False
+        before = self.table
+        self.table = read_bindings(self.stage, self._index)
+        size = len(self._index)
+        # Values of the channels that stay are in the layer; what the tick still holds goes first.
+        self._live.bind(self.table.telemetry, size)
+        self.hub.bind(self.table.telemetry, size)
+        self._watcher.refresh()
+        self._apply_guards()
+        if before.telemetry.keys() != self.table.telemetry.keys():
+            added = len(self.table.telemetry.keys() - before.telemetry.keys())
+            removed = len(before.telemetry.keys() - self.table.telemetry.keys())
+            _log.info(
+                "bindings read: %d new, %d gone, %d in all",
+                added,
+                removed,
+                len(self.table.telemetry),
+            )
+        for problem in self.table.problems:
+            if problem not in before.problems:
+                _log.warning("%s", problem)
+        for callback in self.on_rebind:
+            callback()
+        return True
+
+    def _apply_guards(self) -> None:
+        if self._guard_stage is None or self._guards is None:
+            return
+        demoted = self._guards.demotions(self._guard_stage.hashes())
+        for prim in self.demoted.keys() - demoted.keys():
+            for name in ("twin:level", "twin:cause"):
+                self._state.withdraw(Sdf.Path(f"{prim}.{name}"))
+        self._state.write(
+            {
+                Sdf.Path(f"{prim}.{name}"): (type_name, value)
+                for prim, cause in demoted.items()
+                for name, type_name, value in (
+                    ("twin:level", Sdf.ValueTypeNames.Token, "shadow"),
+                    ("twin:cause", Sdf.ValueTypeNames.String, cause),
+                )
+            }
+        )
+        for prim in sorted(demoted.keys() - self.demoted.keys()):
+            _log.warning("%s runs as shadow: %s", prim, demoted[prim])
+        self.demoted = demoted
+
+    def guards_approved(self) -> None:
+        """Take note that the guard book may have changed."""
+        if self._guards is not None:
+            self._guards.reload()
+            self._apply_guards()
+
+    def connection(self, name: str, state: ConnectionState, cause: str, seen: float) -> None:
+        """Put a connection's state on its prim.
+
+        Args:
+            name: name of the connection.
+            state: its state.
+            cause: why it is not online.
+            seen: last sign of life [s, Unix]; NaN for never.
+        """
+        self.hub.connection_online(name, state is ConnectionState.ONLINE)
+        spec = self.table.connections.get(name)
+        if spec is None:
+            return
+        types = Sdf.ValueTypeNames
+        values = {
+            Sdf.Path(f"{spec.prim}.twin:state"): (types.Token, str(state)),
+            Sdf.Path(f"{spec.prim}.twin:cause"): (types.String, cause),
+        }
+        if not math.isnan(seen):
+            values[Sdf.Path(f"{spec.prim}.twin:lastSeen")] = (types.Double, seen)
+        self._state.write(values)
+
+    def refresh_health(self) -> dict[str, float]:
+        """Write the health prim and return what was written, by attribute name."""
+        self._owner.check()
+        latest, parameters = self.hub.latest, self.hub.parameters
+        report = self._health.report(
+            self.hub.fates, self.hub.rejections, self.hub.ages(), latest, parameters
+        )
+        self._state.write(
+            {Health.path(name): (type_name, value) for name, (type_name, value) in report.items()}
+        )
+        return {name: float(value) for name, (_, value) in report.items()}
+
+    def value_of(self, index: int) -> object:
+        """Return the newest stage value of a channel, None if none ever arrived."""
+        latest = self.hub.latest
+        if not latest.arrived[index]:
+            return None
+        held = latest.objects[index]
+        return held if held is not None else float(latest.value[index])
+
+    def oldest_age(self) -> float:
+        """Return the age of the signal that has waited longest [s]."""
+        ages = self.hub.ages()
+        return float(np.max(ages)) if len(ages) else 0.0
+
+    def close(self) -> None:
+        """Leave the stage as it was found."""
+        self._watcher.close()
+        self.layers.detach()
