@@ -101,6 +101,7 @@ class Hub:
         self.parameters = ChannelParameters({}, 0)
         self._groups = RedundancyGroups({})
         self._online: set[str] = set()
+        self._fresh = np.empty(0, np.bool_)  # channels bound since the last tick
         self._big: set[int] = set()  # integer channels whose value is in `objects` for now
 
     # -- from any thread
@@ -123,7 +124,10 @@ class Hub:
             size: number of indices ever given out.
         """
         self.latest.grow(size)
+        before = np.zeros(size, np.bool_)
+        before[: len(self.parameters.active)] = self.parameters.active
         self.parameters = ChannelParameters(bindings, size)
+        self._fresh = self.parameters.active & ~before
         self._groups = RedundancyGroups(bindings)
 
     def connection_online(self, connection: str, online: bool) -> None:
@@ -142,6 +146,12 @@ class Hub:
         while self._vouchers:
             self._take_voucher(*self._vouchers.popleft())
         self._judge_quality(tick)
+        if self._fresh.any():
+            # A channel that comes back (a variant switched to and fro) has a past to show.
+            tick.quality |= self._fresh
+            tick.value |= self._fresh & self.latest.arrived
+            tick.time |= self._fresh & self.latest.arrived
+            self._fresh[:] = False
         if self._groups:
             self._groups.select(self.latest, tick.value)
         return Changes(*(np.flatnonzero(mask) for mask in (tick.value, tick.time, tick.quality)))

@@ -111,6 +111,7 @@ class LiveLayer:
                     self._layer, path, type_name, variability, custom
                 ):
                     raise StageError(f"cannot create {path} in the live layer")
+        self._forget_former_drivers(bindings)
         self._index(bindings, size)
         fresh = [spec for spec in self._quality if spec is not None and not spec.HasDefaultValue()]
         write_specs(fresh, [Quality.STALE.token] * len(fresh))
@@ -146,6 +147,16 @@ class LiveLayer:
                     prim = self._layer.GetPrimAtPath(path.GetPrimPath())
                     prim.RemoveProperty(self._layer.GetPropertyAtPath(path))
         self._layer.RemoveInertSceneDescription()
+
+    def _forget_former_drivers(self, bindings: Mapping[int, TelemetryBinding]) -> None:
+        """Withdraw what a property holds from a channel that no longer drives it."""
+        with Sdf.ChangeBlock():
+            for i, b in bindings.items():
+                known = i < len(self._value) and self._value[i] is not None
+                if known or b.element >= 0 or b.redundancy_group:
+                    continue
+                for path in (b.target, f"{b.prim}.twin:telemetry:{b.signal}:time"):
+                    self._layer.GetAttributeAtPath(path).ClearDefaultValue()
 
     def _index(self, bindings: Mapping[int, TelemetryBinding], size: int) -> None:
         def at(path: str) -> Sdf.AttributeSpec:
