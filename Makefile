@@ -1,0 +1,67 @@
+# Targets that need the environment make it themselves; `make` alone lists them.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.setup-stamp
+EXTRAS := bridges,sim,dev
+PYTEST_ARGS ?=
+
+# Brokers are often installed where an ordinary user's PATH does not look.
+export PATH := $(PATH):/usr/local/sbin:/usr/sbin:$(shell brew --prefix 2>/dev/null)/sbin
+
+.DEFAULT_GOAL := help
+.PHONY: help setup test demo lint format types contracts schema factory wheel bench clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-12s%s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
+
+setup: $(STAMP) ## make .venv and see to the system parts that tests and demo want
+	@.ci/system-parts broker
+
+$(STAMP): pyproject.toml constraints.txt
+	@.ci/system-parts python "$(PYTHON)"
+	@$(BIN)/python -m pip --version >/dev/null 2>&1 || "$(PYTHON)" -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e ".[$(EXTRAS)]"
+	@touch $@
+
+test: setup ## run the tests; PYTEST_ARGS="-k name -m 'not slow'" narrows them
+	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+demo: setup ## bring the example plant to life: broker, recorded and simulated data, live stage
+	$(BIN)/stagetwin demo
+
+lint: setup ## ruff: rules and formatting
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+format: setup ## ruff: mend what can be mended
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+types: setup ## mypy (strict) and pyright
+	$(BIN)/mypy
+	$(BIN)/pyright
+
+contracts: setup ## import-linter: who may import whom
+	$(BIN)/lint-imports
+
+schema: setup ## generate the schema's plugin files and docs/schema.md from schema.usda
+	$(BIN)/python stages/make_schema.py
+
+factory: setup ## generate the example plant in place; SIZE=n writes n lines to out/factory-n
+	$(BIN)/python stages/factory/make_factory.py \
+		$(if $(SIZE),--lines $(SIZE) --out out/factory-$(SIZE))
+
+wheel: setup ## build dist/*.whl through the source distribution and check what it holds
+	rm -rf dist
+	$(BIN)/python -m build --no-isolation --outdir dist .
+	$(BIN)/python .ci/check_wheel.py dist/*.whl
+
+bench: setup ## measure the live layer, and MQTT to stage, against their peers
+	$(BIN)/python -m benchmarks.live_layer
+	$(BIN)/python -m benchmarks.mqtt_to_stage
+
+clean: ## remove what was built, the environment included
+	rm -rf $(VENV) dist build out .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis

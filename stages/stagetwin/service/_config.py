@@ -1,0 +1,106 @@
+"""Configuration of the service, parsed once at the process edge."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import stat
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from stagetwin._errors import ConnectionConfigError
+from stagetwin.ports import Credential
+
+__all__ = ["ServiceConfig", "default_socket", "default_state_dir", "load_credentials"]
+
+
+class ServiceConfig(BaseModel):
+    """What one service runs.
+
+    Attributes:
+        stage: root layer of the plant.
+        sidecars: layers with bindings for it, strongest first.
+        endpoints: by connection name, an endpoint that replaces the stage's on this host.
+        tick_rate: live-layer ticks per second [Hz].
+        in_process: run bridges in this process, for tests and small demos.
+        socket: path of the control socket.
+        state_dir: where approvals are kept.
+        metrics_port: loopback port of the Prometheus listener; 0 for none.
+        credentials: what credential names stand for.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    stage: Path
+    sidecars: tuple[Path, ...] = ()
+    endpoints: dict[str, str] = {}
+    tick_rate: float = Field(default=60.0, gt=0, le=1000)
+    in_process: bool = False
+    socket: Path
+    state_dir: Path
+    metrics_port: int = Field(default=0, ge=0, le=65535)
+    credentials: dict[str, Credential] = {}
+
+
+def _stage_key(stage: Path) -> str:
+    resolved = str(stage.resolve())
+    return f"{stage.stem}-{hashlib.sha256(resolved.encode()).hexdigest()[:8]}"
+
+
+def default_socket(stage: Path, environment: Mapping[str, str]) -> Path:
+    """Return where the control socket of a stage's service lies.
+
+    In the runtime folder that the system gives the user, which only the user may enter; else in one
+    of our own under the temporary folder, made with mode 0700.
+    """
+    if runtime := environment.get("RUNTIME_DIRECTORY", "").split(":")[0]:
+        return Path(runtime) / f"{_stage_key(stage)}.sock"
+    if runtime := environment.get("XDG_RUNTIME_DIR", ""):
+        return Path(runtime) / "stagetwin" / f"{_stage_key(stage)}.sock"
+    base = Path(environment.get("TMPDIR", "/tmp"))  # noqa: S108 - the folder below is checked
+    return base / f"stagetwin-{os.getuid()}" / f"{_stage_key(stage)}.sock"
+
+
+def default_state_dir(stage: Path, environment: Mapping[str, str]) -> Path:
+    """Return where a stage's service keeps what must survive it."""
+    if state := environment.get("STATE_DIRECTORY", "").split(":")[0]:
+        return Path(state)
+    if state := environment.get("XDG_STATE_HOME", ""):
+        return Path(state) / "stagetwin" / _stage_key(stage)
+    return Path.home() / ".local" / "state" / "stagetwin" / _stage_key(stage)
+
+
+def load_credentials(path: Path) -> dict[str, Credential]:
+    """Read the file that says what credential names stand for.
+
+    The file is TOML, one table a name: `username`, `password`, `ca_file`, `cert_file`, `key_file`.
+
+    Raises:
+        ConnectionConfigError: it cannot be read, others than its owner can read it, or a table is
+            wrong. No message repeats a value.
+    """
+    try:
+        mode = path.stat().st_mode
+        if mode & (stat.S_IRWXG | stat.S_IRWXO):
+            raise ConnectionConfigError(
+                f"{path} must be readable by its owner alone (chmod 600), it has mode "
+                f"{stat.S_IMODE(mode):04o}"
+            )
+        tables = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConnectionConfigError(f"cannot read credentials: {error}") from None
+    except tomllib.TOMLDecodeError:
+        raise ConnectionConfigError(f"{path} is no TOML file") from None
+    credentials: dict[str, Credential] = {}
+    for name, table in tables.items():
+        try:
+            credentials[name] = Credential.model_validate(table)
+        except ValidationError as error:
+            fields = ", ".join(".".join(map(str, e["loc"])) or "table" for e in error.errors())
+            raise ConnectionConfigError(
+                f"{path}: credential {name!r} is wrong at {fields}"
+            ) from None
+    return credentials

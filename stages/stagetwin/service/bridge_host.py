@@ -1,0 +1,166 @@
+"""One bridge in a process of its own: `python -m stagetwin.service.bridge_host`.
+
+The service writes frames to its standard input and reads frames from its standard output; its
+standard error is the service's log. It ends when its input ends, so no bridge outlives its service.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+import threading
+from collections import deque
+from collections.abc import Sequence
+from typing import BinaryIO
+
+from stagetwin.ports import Bridge, ConnectionState, Credential, Reject, find_protocol
+from stagetwin.service import _wire as wire
+from stagetwin.service._logging import configure_logging
+from stagetwin.signals import Samples
+
+__all__ = ["PipeSink", "main"]
+
+_log = logging.getLogger(__name__)
+
+HEARTBEAT = 1.0
+"""Time between signs of life to the service [s]."""
+
+MAX_ROWS = 1_000_000
+"""Samples held for a service that does not read; past it the oldest batch goes, counted."""
+
+
+class PipeSink:
+    """Delivers to the service through a pipe; its writer thread is the only one that may block."""
+
+    def __init__(self, out: BinaryIO) -> None:
+        self._out = out
+        self._wake = threading.Condition()
+        self._frames: deque[tuple[int, bytes]] = deque()
+        self._rows = 0
+        self._closed = False
+        self._writer = threading.Thread(target=self._write, name="pipe-writer", daemon=True)
+        self._writer.start()
+
+    def samples(self, batch: Samples) -> None:
+        """Queue a batch."""
+        self._put(len(batch), wire.encode_samples(batch))
+
+    def state(self, state: ConnectionState, cause: str = "") -> None:
+        """Queue a state."""
+        self._put(0, wire.encode(wire.Kind.STATE, wire.StateReport(str(state), cause)))
+
+    def rejected(self, reason: Reject, count: int, example: str = "") -> None:
+        """Queue a count."""
+        body = wire.Rejected(str(reason), count, example)
+        self._put(0, wire.encode(wire.Kind.REJECTED, body))
+
+    def vouch(self, channels: Sequence[int], alive: bool) -> None:
+        """Queue word of devices."""
+        self._put(0, wire.encode(wire.Kind.VOUCH, wire.Vouch(list(channels), alive)))
+
+    def alive(self) -> None:
+        """Queue a sign of life of the process."""
+        self._put(0, wire.HEADER.pack(0, wire.Kind.ALIVE))
+
+    def _put(self, rows: int, frame: bytes) -> None:
+        dropped = 0
+        with self._wake:
+            self._frames.append((rows, frame))
+            self._rows += rows
+            while self._rows > MAX_ROWS:
+                dropped += self._drop_oldest_batch()
+            self._wake.notify()
+        if dropped:
+            self.rejected(Reject.OVERFLOW, dropped, "the service reads too slowly")
+
+    def _drop_oldest_batch(self) -> int:
+        for i, (rows, _) in enumerate(self._frames):
+            if rows:
+                del self._frames[i]
+                self._rows -= rows
+                return rows
+        return 0
+
+    def _write(self) -> None:
+        while True:
+            with self._wake:
+                while not self._frames and not self._closed:
+                    self._wake.wait()
+                if not self._frames:
+                    return
+                frames = [frame for _, frame in self._frames]
+                self._frames.clear()
+                self._rows = 0
+            try:
+                self._out.write(b"".join(frames))
+                self._out.flush()
+            except OSError:
+                # The service is gone; so is the need for this process.
+                os._exit(0)
+
+    def close(self) -> None:
+        """Write what is queued and end the thread."""
+        with self._wake:
+            self._closed = True
+            self._wake.notify()
+        self._writer.join(5)
+
+
+def _read_frame(stream: BinaryIO) -> tuple[int, bytes] | None:
+    header = stream.read(wire.HEADER.size)
+    if len(header) < wire.HEADER.size:
+        return None
+    size, kind = wire.HEADER.unpack(header)
+    body = stream.read(size)
+    return (kind, body) if len(body) == size else None
+
+
+def _beat(sink: PipeSink, stopped: threading.Event) -> None:
+    while not stopped.wait(HEARTBEAT):
+        sink.alive()
+
+
+def _serve(stream: BinaryIO, sink: PipeSink) -> None:
+    bridge: Bridge | None = None
+    try:
+        while (frame := _read_frame(stream)) is not None:
+            kind, body = frame
+            if kind == wire.Kind.OPEN:
+                request: wire.OpenRequest = wire.decode(body, wire.OpenRequest)
+                secret = request.credential
+                credential = Credential.model_validate(secret) if secret is not None else None
+                protocol = find_protocol(request.connection.endpoint)
+                bridge = protocol.bridge(request.connection, request.channels, sink, credential)
+                bridge.start()
+            elif kind == wire.Kind.REBIND and bridge is not None:
+                bridge.rebind(wire.decode(body, wire.RebindRequest).channels)
+    finally:
+        if bridge is not None:
+            bridge.stop()
+
+
+def main() -> int:
+    """Run until the input ends; returns the exit status."""
+    configure_logging(
+        os.environ.get("STAGETWIN_LOG", "text"), os.environ.get("STAGETWIN_LEVEL", "INFO")
+    )
+    # Frames own the real standard output; whatever a library prints goes to the log instead.
+    out = os.fdopen(os.dup(1), "wb", buffering=0)
+    os.dup2(2, 1)
+    sink = PipeSink(out)
+    stopped = threading.Event()
+    threading.Thread(target=_beat, args=(sink, stopped), name="heartbeat", daemon=True).start()
+    try:
+        _serve(sys.stdin.buffer, sink)
+    except KeyboardInterrupt:
+        # Ctrl-C reaches the whole process group; the service closes the input in its own time.
+        pass
+    finally:
+        stopped.set()
+        sink.close()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
