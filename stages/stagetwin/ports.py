@@ -233,7 +233,12 @@ def find_protocol(endpoint: str) -> Protocol:
     scheme = scheme_of(endpoint)
     for entry in _entries("stagetwin.bridges"):
         if entry.name == scheme:
-            protocol: Protocol = entry.load()()
+            try:
+                protocol: Protocol = entry.load()()
+            except (ImportError, AttributeError) as error:
+                raise ProtocolNotFoundError(
+                    f"the bridge for {scheme!r} is installed and cannot be loaded: {error}"
+                ) from error
             return protocol
     raise ProtocolNotFoundError(
         f"no installed bridge speaks {scheme or 'no scheme'!r} (endpoint {endpoint!r}); "

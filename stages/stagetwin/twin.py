@@ -9,12 +9,9 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Callable
-from pathlib import Path
 
-import numpy as np
-from pxr import Sdf, Tf, Usd
+from pxr import Sdf, Usd
 
-from stagetwin._errors import StageError
 from stagetwin.bindings import BindingTable, ChannelIndex, read_bindings
 from stagetwin.clock import Clock, WallClock
 from stagetwin.guards import GuardBook, GuardStage
@@ -22,42 +19,13 @@ from stagetwin.hub import Hub
 from stagetwin.live import FileWatcher, LayerWatcher, LiveLayer, Owner, SessionLayers
 from stagetwin.live._health import Health
 from stagetwin.live._state import StateLayer
+from stagetwin.opening import open_stage
 from stagetwin.ports import ConnectionState
+from stagetwin.values import ValueKind
 
 __all__ = ["Twin", "open_stage"]
 
 _log = logging.getLogger(__name__)
-
-
-def open_stage(path: str | Path, sidecars: tuple[str | Path, ...] = ()) -> Usd.Stage:
-    """Open a stage, with sidecar layers stronger than it.
-
-    Args:
-        path: root layer of the plant.
-        sidecars: layers that add bindings to a stage which has none, strongest first.
-
-    Raises:
-        StageError: a layer cannot be opened.
-    """
-    try:
-        root = Sdf.Layer.FindOrOpen(str(path))
-        if root is None:
-            raise StageError(f"cannot open stage {path}: no such layer")
-        if not sidecars:
-            return Usd.Stage.Open(root)
-        top = Sdf.Layer.CreateAnonymous("plant.usda")
-        for sidecar in (*sidecars, path):
-            if Sdf.Layer.FindOrOpen(str(sidecar)) is None:
-                raise StageError(f"cannot open layer {sidecar}")
-            top.subLayerPaths.append(str(Path(sidecar).resolve()))
-        # Stage metadata counts on the root layer alone and is not inherited from sublayers.
-        for key in ("upAxis", "metersPerUnit", "kilogramsPerUnit", "defaultPrim"):
-            if root.pseudoRoot.HasInfo(key):
-                top.pseudoRoot.SetInfo(key, root.pseudoRoot.GetInfo(key))
-        top.timeCodesPerSecond = root.timeCodesPerSecond
-        return Usd.Stage.Open(top)
-    except Tf.ErrorException as error:
-        raise StageError(f"cannot open stage {path}: {str(error).strip()}") from None
 
 
 class Twin:
@@ -70,25 +38,26 @@ class Twin:
         table: the bindings in force.
         demoted: why assets run as shadow, by prim path.
         on_rebind: called after the bindings changed.
+        clock: the clock that everything here asks.
     """
 
     def __init__(
         self, stage: Usd.Stage, *, clock: Clock | None = None, guards: GuardBook | None = None
     ) -> None:
         self._owner = Owner()
-        self._clock = clock if clock is not None else WallClock()
+        self.clock = clock if clock is not None else WallClock()
         self._index = ChannelIndex()
         self._guards = guards
         self.stage = stage
         self.layers = SessionLayers(stage)
-        self.hub = Hub(self._clock)
+        self.hub = Hub(self.clock)
         self.table = BindingTable()
         self.demoted: dict[str, str] = {}
         self.on_rebind: list[Callable[[], None]] = []
         self._live = LiveLayer(stage, self.layers.live)
         self._state = StateLayer(self.layers.state)
         self._state.define_health()
-        self._health = Health(self._clock)
+        self._health = Health(self.clock)
         self._guard_stage = GuardStage(stage.GetRootLayer()) if guards is not None else None
         layers = self.layers
         self._watcher = LayerWatcher(
@@ -107,12 +76,12 @@ class Twin:
             Number of attributes written.
         """
         self._owner.check()
-        started = self._clock.steady()
+        started = self.clock.steady()
         changes = self.hub.drain()
-        now = self._clock.wall()
+        now = self.clock.wall()
         written = self._live.write(changes, self.hub.latest, now)
-        lags = self._clock.wall() - self.hub.latest.receive_time[changes.value]
-        self._health.note(lags, self._clock.steady() - started)
+        lags = self.clock.wall() - self.hub.latest.receive_time[changes.value]
+        self._health.note(lags, self.clock.steady() - started)
         return written
 
     # -- once a second
@@ -192,7 +161,7 @@ class Twin:
         if spec is None:
             return
         types = Sdf.ValueTypeNames
-        values = {
+        values: dict[Sdf.Path, tuple[Sdf.ValueTypeName, object]] = {
             Sdf.Path(f"{spec.prim}.twin:state"): (types.Token, str(state)),
             Sdf.Path(f"{spec.prim}.twin:cause"): (types.String, cause),
         }
@@ -218,12 +187,13 @@ class Twin:
         if not latest.arrived[index]:
             return None
         held = latest.objects[index]
-        return held if held is not None else float(latest.value[index])
-
-    def oldest_age(self) -> float:
-        """Return the age of the signal that has waited longest [s]."""
-        ages = self.hub.ages()
-        return float(np.max(ages)) if len(ages) else 0.0
+        if held is not None:
+            return held
+        number = float(latest.value[index])
+        kind = self.table.telemetry[index].value_type.kind
+        if kind is ValueKind.BOOLEAN:
+            return bool(number)
+        return int(number) if kind is ValueKind.INTEGER else number
 
     def close(self) -> None:
         """Leave the stage as it was found."""

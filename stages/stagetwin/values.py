@@ -229,7 +229,8 @@ def value_type(name: str) -> ValueType | None:
     Args:
         name: USD type name such as `double`, `point3f[]`, `token`.
     """
-    sdf = Sdf.ValueTypeNames.Find(name)
+    # The stubs know Find as a method without arguments.
+    sdf = Sdf.ValueTypeNames.Find(name)  # type: ignore[call-arg]
     if not sdf:
         return None
     shape = _shape_name(sdf)

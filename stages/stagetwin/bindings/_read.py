@@ -329,7 +329,7 @@ class _Shared:
 def _element_names(attr: Usd.Attribute) -> list[str]:
     """Return the names of an array's elements: a PointInstancer's ids, else the indices."""
     prim = attr.GetPrim()
-    if prim.IsA(UsdGeom.PointInstancer):
+    if prim.IsA("PointInstancer"):
         instancer = UsdGeom.PointInstancer(prim)
         ids = instancer.GetIdsAttr().Get()
         if ids is not None and len(ids):

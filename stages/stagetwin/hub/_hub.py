@@ -10,7 +10,7 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -84,7 +84,6 @@ class _Tick:
     value: Mask
     time: Mask
     quality: Mask
-    lags: list[npt.NDArray[np.float64]] = field(default_factory=list)
 
 
 class Hub:
@@ -137,7 +136,7 @@ class Hub:
     def drain(self) -> Changes:
         """Judge what came in since the last call and return what to write."""
         size = self.latest.size
-        tick = _Tick(*(np.zeros(size, np.bool_) for _ in range(3)))
+        tick = _Tick(np.zeros(size, np.bool_), np.zeros(size, np.bool_), np.zeros(size, np.bool_))
         batches = []
         while self._inbox:
             batches.append(self._inbox.popleft())
@@ -208,7 +207,8 @@ class Hub:
 
     def _clock_was_reset(self, channel: npt.NDArray[np.int32], steady: float) -> Mask:
         patience = np.minimum(self.parameters.stale_after[channel], CLOCK_RESET_AFTER)
-        return steady - self.latest.accepted[channel] > patience
+        reset: Mask = steady - self.latest.accepted[channel] > patience
+        return reset
 
     def _count(
         self,

@@ -139,11 +139,11 @@ class LiveLayer:
         found: list[Sdf.Path] = []
         self._layer.Traverse(
             Sdf.Path.absoluteRootPath,
-            lambda path: found.append(path) if path.IsPropertyPath() else None,
+            lambda path: found.append(Sdf.Path(path)),
         )
         with Sdf.ChangeBlock():
             for path in found:
-                if path not in wanted:
+                if path.IsPropertyPath() and path not in wanted:
                     prim = self._layer.GetPrimAtPath(path.GetPrimPath())
                     prim.RemoveProperty(self._layer.GetPropertyAtPath(path))
         self._layer.RemoveInertSceneDescription()

@@ -23,7 +23,6 @@ from stagetwin.ports import (
     find_protocol,
 )
 from stagetwin.service import _wire as wire
-from stagetwin.service.bridge_host import HEARTBEAT
 from stagetwin.signals import Samples
 
 __all__ = ["BridgeProcess", "ConnectionSink", "InProcessBridge"]
@@ -35,7 +34,7 @@ BACKOFF_LAST = 30.0
 STABLE_AFTER = 60.0
 """A bridge that ran for this long starts over with the shortest pause [s]."""
 
-HUNG_AFTER = 15 * HEARTBEAT
+HUNG_AFTER = 15 * wire.HEARTBEAT
 """Silence after which a bridge process counts as hung [s]."""
 
 STOP_TIMEOUT = 5.0

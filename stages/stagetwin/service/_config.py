@@ -74,33 +74,42 @@ def default_state_dir(stage: Path, environment: Mapping[str, str]) -> Path:
 
 
 def load_credentials(path: Path) -> dict[str, Credential]:
-    """Read the file that says what credential names stand for.
+    """Read what credential names stand for.
 
-    The file is TOML, one table a name: `username`, `password`, `ca_file`, `cert_file`, `key_file`.
+    Either a TOML file with one table a name (`username`, `password`, `ca_file`, `cert_file`,
+    `key_file`), or a folder with one such file a name, as systemd's LoadCredential makes it.
 
     Raises:
         ConnectionConfigError: it cannot be read, others than its owner can read it, or a table is
             wrong. No message repeats a value.
     """
     try:
-        mode = path.stat().st_mode
-        if mode & (stat.S_IRWXG | stat.S_IRWXO):
-            raise ConnectionConfigError(
-                f"{path} must be readable by its owner alone (chmod 600), it has mode "
-                f"{stat.S_IMODE(mode):04o}"
-            )
-        tables = tomllib.loads(path.read_text(encoding="utf-8"))
+        tables: dict[str, object] = {}
+        if path.is_dir():
+            tables.update((p.name, _read_toml(p)) for p in sorted(path.iterdir()) if p.is_file())
+        else:
+            tables.update(_read_toml(path))
     except OSError as error:
         raise ConnectionConfigError(f"cannot read credentials: {error}") from None
-    except tomllib.TOMLDecodeError:
-        raise ConnectionConfigError(f"{path} is no TOML file") from None
     credentials: dict[str, Credential] = {}
     for name, table in tables.items():
         try:
             credentials[name] = Credential.model_validate(table)
         except ValidationError as error:
-            fields = ", ".join(".".join(map(str, e["loc"])) or "table" for e in error.errors())
-            raise ConnectionConfigError(
-                f"{path}: credential {name!r} is wrong at {fields}"
-            ) from None
+            at = ", ".join(".".join(map(str, e["loc"])) or "table" for e in error.errors())
+            raise ConnectionConfigError(f"{path}: credential {name!r} is wrong at {at}") from None
     return credentials
+
+
+def _read_toml(path: Path) -> dict[str, object]:
+    mode = path.stat().st_mode
+    if mode & (stat.S_IRWXG | stat.S_IRWXO):
+        raise ConnectionConfigError(
+            f"{path} must be readable by its owner alone (chmod 600), it has mode "
+            f"{stat.S_IMODE(mode):04o}"
+        )
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except tomllib.TOMLDecodeError:
+        # The parser's message would quote the line, secret included.
+        raise ConnectionConfigError(f"{path} is no TOML file") from None

@@ -18,6 +18,7 @@ from stagetwin.signals import Samples
 
 __all__ = [
     "HEADER",
+    "HEARTBEAT",
     "Kind",
     "OpenRequest",
     "RebindRequest",
@@ -31,6 +32,9 @@ __all__ = [
 ]
 
 HEADER = struct.Struct("<IB")
+HEARTBEAT = 1.0
+"""Time between a bridge process's signs of life [s]."""
+
 _MAX_INTEGER = 2**64
 
 

@@ -23,9 +23,6 @@ __all__ = ["PipeSink", "main"]
 
 _log = logging.getLogger(__name__)
 
-HEARTBEAT = 1.0
-"""Time between signs of life to the service [s]."""
-
 MAX_ROWS = 1_000_000
 """Samples held for a service that does not read; past it the oldest batch goes, counted."""
 
@@ -117,7 +114,7 @@ def _read_frame(stream: BinaryIO) -> tuple[int, bytes] | None:
 
 
 def _beat(sink: PipeSink, stopped: threading.Event) -> None:
-    while not stopped.wait(HEARTBEAT):
+    while not stopped.wait(wire.HEARTBEAT):
         sink.alive()
 
 

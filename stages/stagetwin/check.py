@@ -1,0 +1,177 @@
+"""Checking a stage before it runs: every bad binding, and claims that nothing backs."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from pxr import Usd
+
+from stagetwin._schema import is_registered
+from stagetwin.bindings import BindingTable, Problem, Severity, read_bindings
+from stagetwin.opening import open_stage
+
+__all__ = ["Report", "check_stage", "lint"]
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What a check found.
+
+    Attributes:
+        stage: path of the root layer.
+        signals, commands, connections, assets: how many run.
+        problems: sorted by prim.
+    """
+
+    stage: str
+    signals: int
+    commands: int
+    connections: int
+    assets: int
+    problems: tuple[Problem, ...]
+
+    @property
+    def errors(self) -> int:
+        """Number of problems that keep something from running."""
+        return sum(p.severity is Severity.ERROR for p in self.problems)
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the report as JSON values; the layout is stable."""
+        data = asdict(self)
+        data["problems"] = [{**asdict(p), "severity": str(p.severity)} for p in self.problems]
+        data["errors"] = self.errors
+        data["warnings"] = len(self.problems) - self.errors
+        return data
+
+
+def check_stage(
+    path: str | Path,
+    sidecars: Sequence[str | Path] = (),
+    endpoints: Mapping[str, str] | None = None,
+) -> Report:
+    """Open a stage and check it.
+
+    Raises:
+        StageError: the stage cannot be opened.
+        ConnectionConfigError: an endpoint is given for a connection that is not there.
+    """
+    stage = open_stage(path, sidecars, endpoints)
+    table = read_bindings(stage)
+    problems = sorted([*table.problems, *lint(stage, table)])
+    return Report(
+        stage=str(path),
+        signals=len(table.telemetry),
+        commands=len(table.commands),
+        connections=len(table.connections),
+        assets=len(table.assets),
+        problems=tuple(problems),
+    )
+
+
+def lint(stage: Usd.Stage, table: BindingTable) -> list[Problem]:
+    """Return what reads well and is wrong all the same."""
+    return [
+        *_schema_problems(),
+        *_composition_problems(stage),
+        *_duplicate_ids(table),
+        *_unbacked_twins(table),
+        *_loose_readbacks(table),
+        *_hidden_values(stage, table),
+    ]
+
+
+def _schema_problems() -> list[Problem]:
+    if is_registered():
+        return []
+    return [
+        Problem(
+            "/",
+            "",
+            "schema-late",
+            "the schema was registered after USD had built its registry, defaults are missing; "
+            "import stagetwin before opening a stage, or put its schema folder on "
+            "PXR_PLUGINPATH_NAME",
+            Severity.WARNING,
+        )
+    ]
+
+
+def _composition_problems(stage: Usd.Stage) -> list[Problem]:
+    # Newer than the stubs.
+    errors = stage.GetCompositionErrors()  # type: ignore[attr-defined]
+    return [Problem(str(e.rootSite.path), "", "composition", str(e).strip()) for e in errors]
+
+
+def _duplicate_ids(table: BindingTable) -> list[Problem]:
+    counts = Counter(asset.id for asset in table.assets.values() if asset.id)
+    return [
+        Problem(
+            asset.prim,
+            "",
+            "duplicate-id",
+            f"twin:id {asset.id!r} is also on "
+            + ", ".join(o.prim for o in table.assets.values() if o.id == asset.id and o != asset),
+        )
+        for asset in table.assets.values()
+        if counts[asset.id] > 1
+    ]
+
+
+def _unbacked_twins(table: BindingTable) -> list[Problem]:
+    live = {binding.asset for binding in table.telemetry.values()}
+    return [
+        Problem(
+            asset.prim,
+            "",
+            "twin-without-live-binding",
+            "claims to be a twin and has no live binding; bind a signal or author twin:level model",
+            Severity.WARNING,
+        )
+        for asset in table.assets.values()
+        if asset.level == "twin" and asset.prim not in live
+    ]
+
+
+def _loose_readbacks(table: BindingTable) -> list[Problem]:
+    driven = {binding.target for binding in table.telemetry.values()}
+    problems: list[Problem] = []
+    for command in table.commands:
+        for role, paths in (
+            ("readback", (command.readback,) if command.readback else ()),
+            ("permissive", command.permissives),
+        ):
+            problems.extend(
+                Problem(
+                    command.prim,
+                    command.signal,
+                    f"{role}-not-live",
+                    f"{role} {path} is driven by no signal, so it can never prove anything",
+                    Severity.WARNING,
+                )
+                for path in paths
+                if path not in driven
+            )
+    return problems
+
+
+def _hidden_values(stage: Usd.Stage, table: BindingTable) -> list[Problem]:
+    """Time samples and session opinions are stronger than the live layer and would hide it."""
+    session = stage.GetSessionLayer()
+    problems: list[Problem] = []
+    for binding in table.telemetry.values():
+        spec = session.GetAttributeAtPath(binding.target)
+        if spec is not None and spec.HasDefaultValue():
+            problems.append(
+                Problem(
+                    binding.prim,
+                    binding.signal,
+                    "hidden",
+                    f"the session layer's own opinion on {binding.target} hides the live value",
+                    Severity.WARNING,
+                )
+            )
+    return problems

@@ -1,0 +1,15 @@
+"""The command line `stagetwin`."""
+
+from stagetwin.cli._app import add_installed_commands, app, console, errors_as_exit
+
+__all__ = ["app", "console", "errors_as_exit", "main"]
+
+
+def main() -> None:
+    """Run the command line."""
+    # Each module adds its command to `app` on import.
+    from stagetwin.cli import _ask, _check, _run, _watch
+
+    del _ask, _check, _run, _watch
+    add_installed_commands()
+    app()

@@ -1,0 +1,106 @@
+"""The command line: options that commands share, and how errors end."""
+
+from __future__ import annotations
+
+import functools
+import importlib.metadata
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, ParamSpec
+
+import typer
+from rich.console import Console
+
+from stagetwin._errors import StagetwinError
+from stagetwin.service import default_socket
+
+__all__ = [
+    "EndpointOption",
+    "SidecarOption",
+    "SocketOption",
+    "StageArgument",
+    "add_installed_commands",
+    "app",
+    "console",
+    "errors_as_exit",
+    "parse_endpoints",
+    "socket_of",
+]
+
+P = ParamSpec("P")
+
+EXIT_FAILED = 2
+"""The thing asked for could not be done; 1 is left for "done, and the answer is no"."""
+
+app = typer.Typer(
+    name="stagetwin",
+    help="The USD stage is the twin: live telemetry on prims, checked and watched from here.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+console = Console()
+_stderr = Console(stderr=True)
+
+StageArgument = Annotated[Path, typer.Argument(help="Root layer of the plant.", show_default=False)]
+SidecarOption = Annotated[
+    list[Path],
+    typer.Option("--sidecar", help="Layer with bindings for the stage; strongest first."),
+]
+EndpointOption = Annotated[
+    list[str],
+    typer.Option(
+        "--endpoint", metavar="NAME=URI", help="Use this endpoint for a connection on this host."
+    ),
+]
+SocketOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--socket", help="Control socket; the stage's own by default.", show_default=False
+    ),
+]
+
+
+def errors_as_exit(command: Callable[P, None]) -> Callable[P, None]:
+    """Turn an expected error into one line and exit status 2; a surprise keeps its traceback."""
+
+    @functools.wraps(command)
+    def run(*args: P.args, **kwargs: P.kwargs) -> None:
+        try:
+            command(*args, **kwargs)
+        except StagetwinError as error:
+            _stderr.print(f"[bold red]error:[/] {error}", highlight=False, soft_wrap=True)
+            raise typer.Exit(EXIT_FAILED) from None
+
+    return run
+
+
+def parse_endpoints(pairs: list[str]) -> dict[str, str]:
+    """Return endpoints by connection name."""
+    endpoints: dict[str, str] = {}
+    for pair in pairs:
+        name, found, uri = pair.partition("=")
+        if not found or not name or "://" not in uri:
+            raise typer.BadParameter(f"{pair!r} is not NAME=URI", param_hint="--endpoint")
+        endpoints[name] = uri
+    return endpoints
+
+
+def socket_of(stage: Path, socket: Path | None) -> Path:
+    """Return the control socket to use for a stage."""
+    return socket if socket is not None else default_socket(stage, os.environ)
+
+
+def add_installed_commands() -> None:
+    """Add the commands that installed packages offer in the group `stagetwin.commands`."""
+    for entry in sorted(
+        importlib.metadata.entry_points(group="stagetwin.commands"), key=lambda e: e.name
+    ):
+        try:
+            command = entry.load()
+        except (ImportError, AttributeError) as error:
+            # A package that is half installed must not take the other commands down.
+            _stderr.print(f"[yellow]warning:[/] no command {entry.name!r}: {error}")
+            continue
+        app.command(name=entry.name)(errors_as_exit(command))

@@ -1,0 +1,82 @@
+"""`stagetwin run`: the service in the foreground."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from stagetwin.cli._app import (
+    EndpointOption,
+    SidecarOption,
+    SocketOption,
+    StageArgument,
+    app,
+    errors_as_exit,
+    parse_endpoints,
+    socket_of,
+)
+from stagetwin.service import (
+    Service,
+    ServiceConfig,
+    configure_logging,
+    default_state_dir,
+    load_credentials,
+)
+
+__all__ = ["run"]
+
+
+@app.command()
+@errors_as_exit
+def run(
+    stage: StageArgument,
+    sidecar: SidecarOption = [],
+    endpoint: EndpointOption = [],
+    credentials: Annotated[
+        Path | None,
+        typer.Option(
+            help="TOML file, or folder of them, that says what credential names stand for; "
+            "$CREDENTIALS_DIRECTORY by default.",
+            show_default=False,
+        ),
+    ] = None,
+    tick: Annotated[float, typer.Option(help="Live-layer ticks per second [Hz].")] = 60.0,
+    in_process: Annotated[
+        bool, typer.Option("--in-process", help="Run bridges in this process.")
+    ] = False,
+    socket: SocketOption = None,
+    state_dir: Annotated[
+        Path | None, typer.Option(help="Where approvals are kept.", show_default=False)
+    ] = None,
+    metrics_port: Annotated[
+        int, typer.Option(help="Loopback port for Prometheus; 0 for none.")
+    ] = 0,
+    log_format: Annotated[str, typer.Option(help="text or json.")] = "text",
+    log_level: Annotated[str, typer.Option(help="debug, info, warning or error.")] = "info",
+) -> None:
+    """Keep a stage live until SIGTERM or Ctrl-C."""
+    if log_format not in ("text", "json"):
+        raise typer.BadParameter("must be text or json", param_hint="--log-format")
+    if log_level not in ("debug", "info", "warning", "error"):
+        raise typer.BadParameter("must be debug, info, warning or error", param_hint="--log-level")
+    configure_logging(log_format, log_level)
+    # Bridge processes log to the same stream in the same form.
+    os.environ["STAGETWIN_LOG"], os.environ["STAGETWIN_LEVEL"] = log_format, log_level
+    if credentials is None and os.environ.get("CREDENTIALS_DIRECTORY"):
+        credentials = Path(os.environ["CREDENTIALS_DIRECTORY"])
+    config = ServiceConfig(
+        stage=stage,
+        sidecars=tuple(sidecar),
+        endpoints=parse_endpoints(endpoint),
+        tick_rate=tick,
+        in_process=in_process,
+        socket=socket_of(stage, socket),
+        state_dir=state_dir if state_dir is not None else default_state_dir(stage, os.environ),
+        metrics_port=metrics_port,
+        credentials=load_credentials(credentials) if credentials is not None else {},
+    )
+    asyncio.run(Service(config, os.environ.get("NOTIFY_SOCKET", "")).run())

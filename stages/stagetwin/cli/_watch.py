@@ -1,0 +1,1 @@
+"""`stagetwin watch`."""

@@ -1,0 +1,104 @@
+"""Prometheus metrics on a loopback listener."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from wsgiref.simple_server import WSGIServer
+
+from prometheus_client import CollectorRegistry, start_http_server
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+__all__ = ["MetricsListener", "MetricsSnapshot"]
+
+
+@dataclass(frozen=True, slots=True)
+class MetricsSnapshot:
+    """What the owner of the stage publishes once a second; the listener's thread only reads it.
+
+    Attributes:
+        health: by attribute name of the health prim.
+        rejections: count by (connection, reason).
+        connections: by name, state and restarts.
+    """
+
+    health: Mapping[str, float] = field(default_factory=dict)
+    rejections: Mapping[tuple[str, str], int] = field(default_factory=dict)
+    connections: Mapping[str, tuple[str, int]] = field(default_factory=dict)
+
+
+_COUNTERS = {
+    "received": "Samples received",
+    "applied": "Samples whose value was written to the stage",
+    "superseded": "Samples overtaken by a newer one within a tick",
+    "late": "Samples older than one already applied",
+}
+_GAUGES = {
+    "lagP50": ("lag_p50_seconds", "Median time from receipt to the stage over the last second"),
+    "lagP99": ("lag_p99_seconds", "99th percentile of the same"),
+    "oldestAge": ("oldest_signal_age_seconds", "Age of the signal that has waited longest"),
+    "signals": ("signals", "Signals bound"),
+    "stale": ("signals_stale", "Signals whose quality is stale"),
+    "tickTime": ("tick_seconds_max", "Longest tick over the last second"),
+}
+
+
+class _Collector(Collector):
+    def __init__(self, read: Callable[[], MetricsSnapshot]) -> None:
+        self._read = read
+
+    def collect(self) -> Iterator[Metric]:
+        snapshot = self._read()
+        for name, text in _COUNTERS.items():
+            yield CounterMetricFamily(
+                f"stagetwin_samples_{name}", text, value=snapshot.health.get(name, 0.0)
+            )
+        for name, (metric, text) in _GAUGES.items():
+            yield GaugeMetricFamily(
+                f"stagetwin_{metric}", text, value=snapshot.health.get(name, 0.0)
+            )
+        rejected = CounterMetricFamily(
+            "stagetwin_rejected",
+            "Messages and samples not used, by reason",
+            labels=("connection", "reason"),
+        )
+        for (connection, reason), count in sorted(snapshot.rejections.items()):
+            rejected.add_metric((connection, reason), count)
+        yield rejected
+        online = GaugeMetricFamily(
+            "stagetwin_connection_online", "1 while a connection is online", labels=("connection",)
+        )
+        restarts = CounterMetricFamily(
+            "stagetwin_bridge_restarts",
+            "Restarts of a connection's bridge process",
+            labels=("connection",),
+        )
+        for name, (state, count) in sorted(snapshot.connections.items()):
+            online.add_metric((name,), float(state == "online"))
+            restarts.add_metric((name,), count)
+        yield online
+        yield restarts
+
+
+class MetricsListener:
+    """Serves `/metrics` on 127.0.0.1."""
+
+    def __init__(self, port: int, read: Callable[[], MetricsSnapshot]) -> None:
+        registry = CollectorRegistry()
+        registry.register(_Collector(read))
+        self._server: WSGIServer
+        self._thread: threading.Thread
+        self._server, self._thread = start_http_server(port, addr="127.0.0.1", registry=registry)
+
+    @property
+    def port(self) -> int:
+        """Return the port that is listened on."""
+        return int(self._server.server_port)
+
+    def close(self) -> None:
+        """Stop listening."""
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join(5)

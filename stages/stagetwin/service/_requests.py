@@ -1,0 +1,153 @@
+"""What a control client may ask."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from stagetwin._errors import ServiceError
+from stagetwin.bindings import TelemetryBinding
+from stagetwin.signals import Quality
+
+if TYPE_CHECKING:
+    from stagetwin.service._service import Service
+
+__all__ = ["Requests"]
+
+Reply = dict[str, Any]
+
+MAX_RATE = 60.0
+MAX_SIGNALS = 2000
+
+
+class Requests:
+    """Answers requests about a running service, on its event loop."""
+
+    def __init__(self, service: Service) -> None:
+        self._service = service
+        self._once: dict[str, Callable[[Reply], Reply]] = {
+            "status": lambda _: service.status(),
+            "problems": lambda _: {"problems": [str(p) for p in service.twin.table.problems]},
+            "rejections": lambda _: {"examples": self._examples()},
+            "values": lambda request: {
+                "signals": self._signals(request),
+                "frame": self._frame(self._rows(request)),
+            },
+            "snapshot": self._snapshot,
+            "guards_approved": lambda _: self._guards_approved(),
+            "stop": lambda _: self._stop(),
+        }
+
+    async def answer(self, request: Reply) -> AsyncIterator[Reply]:
+        """Yield the replies to one request.
+
+        Raises:
+            ServiceError: an operation that does not exist, or a wrong argument.
+        """
+        operation = request.get("op")
+        if operation == "watch":
+            async for reply in self._watch(request):
+                yield reply
+            return
+        if operation not in self._once:
+            known = ", ".join(sorted((*self._once, "watch")))
+            raise ServiceError(f"no operation {operation!r}; there are {known}")
+        yield self._once[operation](request)
+
+    async def _watch(self, request: Reply) -> AsyncIterator[Reply]:
+        rate = float(request.get("rate", 5))
+        if not 0 < rate <= MAX_RATE:
+            raise ServiceError(f"rate must be in (0, {MAX_RATE:g}] Hz, got {rate:g}")
+        table = None
+        while True:
+            if table is not self._service.twin.table:
+                # The first frame, and each one after the bindings changed, says what follows.
+                table = self._service.twin.table
+                yield {"signals": self._signals(request)}
+            yield {"frame": self._frame(self._rows(request)), "status": self._service.status()}
+            await asyncio.sleep(1 / rate)
+
+    def _rows(self, request: Reply) -> list[tuple[int, TelemetryBinding]]:
+        prefix = str(request.get("prim", "/")).rstrip("/") or "/"
+        rows = [
+            (index, binding)
+            for index, binding in self._service.twin.table.telemetry.items()
+            if prefix == "/"
+            or binding.path == prefix
+            or binding.prim == prefix
+            or binding.prim.startswith(prefix + "/")
+        ]
+        if not rows:
+            raise ServiceError(f"no signal is bound at or below {prefix}")
+        return rows[:MAX_SIGNALS]
+
+    def _signals(self, request: Reply) -> list[Reply]:
+        return [
+            {
+                "prim": b.prim,
+                "signal": b.signal if b.element < 0 else f"{b.signal}[{b.element}]",
+                "unit": b.unit,
+                "type": b.type_name,
+                "connection": b.connection,
+                "address": b.address,
+                "field": b.field,
+                "min": _finite(b.limits.hard_min),
+                "max": _finite(b.limits.hard_max),
+                "softMin": _finite(b.limits.soft_min),
+                "softMax": _finite(b.limits.soft_max),
+            }
+            for _, b in self._rows(request)
+        ]
+
+    def _frame(self, rows: list[tuple[int, TelemetryBinding]]) -> list[Reply]:
+        twin = self._service.twin
+        latest = twin.hub.latest
+        now = twin.clock.steady()
+        return [
+            {
+                "value": _plain(twin.value_of(index)),
+                "quality": Quality(int(latest.quality[index])).token,
+                "status": int(latest.status[index]),
+                "age": _finite(now - float(latest.seen[index])),
+                "time": _finite(float(latest.source_time[index])),
+            }
+            for index, _ in rows
+        ]
+
+    def _examples(self) -> list[Reply]:
+        return [
+            {"connection": connection, "reason": reason, "examples": texts}
+            for (connection, reason), texts in self._service.twin.hub.rejections.examples().items()
+        ]
+
+    def _snapshot(self, request: Reply) -> Reply:
+        path = Path(str(request["path"]))
+        if not path.is_absolute():
+            raise ServiceError(f"a snapshot's path must be absolute, got {path}")
+        return {"path": str(path), "bytes": self._service.snapshot(path)}
+
+    def _guards_approved(self) -> Reply:
+        self._service.twin.guards_approved()
+        return {"demoted": self._service.twin.demoted}
+
+    def _stop(self) -> Reply:
+        self._service.stop()
+        return {}
+
+
+def _finite(number: float) -> float | None:
+    return number if math.isfinite(number) else None
+
+
+def _plain(value: Any) -> Any:
+    """Return what JSON can carry of a stage value."""
+    if value is None or isinstance(value, (bool, int, float, str)):
+        return value
+    if hasattr(value, "GetImaginary"):
+        return [*(float(x) for x in value.GetImaginary()), float(value.GetReal())]
+    if hasattr(value, "path") and not hasattr(value, "__len__"):
+        return str(value.path)
+    return [_plain(item) for item in value] if hasattr(value, "__iter__") else str(value)

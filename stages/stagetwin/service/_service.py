@@ -1,0 +1,217 @@
+"""The service: one plant's stage kept live, headless, until told to stop."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import logging
+import math
+import signal
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from stagetwin.bindings import Severity
+from stagetwin.guards import GuardBook
+from stagetwin.ports import ConnectionSpec, ConnectionState
+from stagetwin.service._bridges import BridgeProcess, ConnectionSink, InProcessBridge
+from stagetwin.service._config import ServiceConfig
+from stagetwin.service._control import ControlServer
+from stagetwin.service._metrics import MetricsListener, MetricsSnapshot
+from stagetwin.service._notify import Notifier
+from stagetwin.service._requests import Requests
+from stagetwin.service._snapshot import write_snapshot
+from stagetwin.twin import Twin, open_stage
+
+__all__ = ["Service"]
+
+_log = logging.getLogger(__name__)
+
+
+@dataclasses.dataclass(slots=True)
+class _Link:
+    """One connection at work."""
+
+    spec: ConnectionSpec
+    sink: ConnectionSink
+    bridge: BridgeProcess | InProcessBridge
+    task: asyncio.Task[None]
+
+
+class Service:
+    """Runs a twin: ticks, bridges, control socket, metrics.
+
+    Attributes:
+        twin: the live stage; belongs to the event loop's thread.
+        ready: set once the stage is open and every bridge was started.
+    """
+
+    def __init__(self, config: ServiceConfig, notify_address: str = "") -> None:
+        self._config = config
+        self._notifier = Notifier(notify_address)
+        self._stop = asyncio.Event()
+        self._links: dict[str, _Link] = {}
+        self._rebind = asyncio.Event()
+        self._metrics = MetricsSnapshot()
+        self.ready = asyncio.Event()
+        self.metrics_port = 0
+        stage = open_stage(config.stage, config.sidecars, config.endpoints)
+        self.twin = Twin(stage, guards=GuardBook(config.state_dir / "guards.json"))
+
+    # -- life
+
+    async def run(self) -> None:
+        """Run until `stop` is called or SIGTERM or SIGINT arrives.
+
+        Raises:
+            ServiceError: another service runs this stage's socket.
+        """
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self.stop)
+        control = ControlServer(self._config.socket, Requests(self).answer)
+        await control.start()
+        metrics: MetricsListener | None = None
+        try:
+            if self._config.metrics_port:
+                metrics = MetricsListener(self._config.metrics_port, lambda: self._metrics)
+                self.metrics_port = metrics.port
+            self.twin.on_rebind.append(self._rebind.set)
+            async with asyncio.TaskGroup() as group:
+                tasks = [
+                    group.create_task(self._tick(), name="tick"),
+                    group.create_task(self._housekeeping(), name="housekeeping"),
+                    group.create_task(self._keep_links(group), name="links"),
+                ]
+                self._notifier.send("READY=1")
+                self.ready.set()
+                await self._stop.wait()
+                self._notifier.send("STOPPING=1")
+                _log.info("stopping")
+                for task in (*tasks, *(link.task for link in self._links.values())):
+                    task.cancel()
+            self.twin.tick()
+        finally:
+            await control.close()
+            if metrics is not None:
+                metrics.close()
+            for number in (signal.SIGTERM, signal.SIGINT):
+                loop.remove_signal_handler(number)
+        _log.info("stopped, %d samples applied", self.twin.hub.fates.applied)
+
+    def stop(self) -> None:
+        """Ask `run` to end."""
+        self._stop.set()
+
+    # -- tasks
+
+    async def _tick(self) -> None:
+        loop = asyncio.get_running_loop()
+        period = 1 / self._config.tick_rate
+        due = loop.time()
+        while True:
+            self.twin.tick()
+            # A tick that overran does not make the next ones hurry.
+            due = max(due + period, loop.time())
+            await asyncio.sleep(due - loop.time())
+
+    async def _housekeeping(self) -> None:
+        while True:
+            self.twin.sync_structure()
+            for name, link in self._links.items():
+                self.twin.connection(name, *link.sink.read())
+            self._publish_metrics(self.twin.refresh_health())
+            self._notifier.send("WATCHDOG=1")
+            await asyncio.sleep(1.0)
+
+    def _publish_metrics(self, health: Mapping[str, float]) -> None:
+        self._metrics = MetricsSnapshot(
+            health,
+            self.twin.hub.rejections.counts(),
+            {
+                name: (str(link.sink.read()[0]), link.bridge.restarts)
+                for name, link in self._links.items()
+            },
+        )
+
+    async def _keep_links(self, group: asyncio.TaskGroup) -> None:
+        """Start, rebind and end bridges as the stage's connections come, change and go."""
+        while True:
+            self._rebind.clear()
+            wanted = self._wanted_connections()
+            for name in self._links.keys() - wanted.keys():
+                await self._end_link(name)
+            for name, spec in wanted.items():
+                link = self._links.get(name)
+                if link is not None and link.spec != spec:
+                    await self._end_link(name)
+                    link = None
+                if link is None:
+                    self._links[name] = self._start_link(group, spec)
+                else:
+                    link.bridge.rebind(self.twin.table.channels(name))
+            await self._rebind.wait()
+
+    def _wanted_connections(self) -> dict[str, ConnectionSpec]:
+        table = self.twin.table
+        used = {binding.connection for binding in table.telemetry.values()}
+        return {name: table.connections[name] for name in sorted(used)}
+
+    def _start_link(self, group: asyncio.TaskGroup, spec: ConnectionSpec) -> _Link:
+        sink = ConnectionSink(spec.name, self.twin.hub)
+        credential = self._config.credentials.get(spec.credential)
+        kind = InProcessBridge if self._config.in_process else BridgeProcess
+        bridge = kind(spec, sink, credential)
+        work = bridge.run(self.twin.table.channels(spec.name))
+        if spec.credential and credential is None:
+            # Trying anonymously what was meant to be authenticated would be a guess.
+            sink.state(ConnectionState.FAILED, f"no credential named {spec.credential!r} here")
+            work.close()
+            work = _wait_for_ever()
+        task = group.create_task(work, name=f"bridge {spec.name}")
+        return _Link(spec, sink, bridge, task)
+
+    async def _end_link(self, name: str) -> None:
+        link = self._links.pop(name)
+        link.task.cancel()
+        await asyncio.wait([link.task])
+        self.twin.connection(name, ConnectionState.OFFLINE, "not bound", math.nan)
+
+    # -- what requests ask for
+
+    def status(self) -> dict[str, Any]:
+        """Return the state of everything, as the command line shows it."""
+        return {
+            "stage": str(self._config.stage),
+            "health": dict(self._metrics.health),
+            "connections": {
+                name: {
+                    "state": str(state),
+                    "cause": cause,
+                    "seen": None if math.isnan(seen) else seen,
+                    "endpoint": link.spec.endpoint,
+                    "realm": link.spec.realm,
+                    "pid": link.bridge.pid,
+                    "restarts": link.bridge.restarts,
+                }
+                for name, link in sorted(self._links.items())
+                for state, cause, seen in (link.sink.read(),)
+            },
+            "rejections": [
+                {"connection": c, "reason": r, "count": n}
+                for (c, r), n in sorted(self.twin.hub.rejections.counts().items())
+            ],
+            "fates": dataclasses.asdict(self.twin.hub.fates),
+            "problems": len(self.twin.table.problems),
+            "errors": sum(p.severity is Severity.ERROR for p in self.twin.table.problems),
+            "demoted": self.twin.demoted,
+        }
+
+    def snapshot(self, path: Path) -> int:
+        """Write a snapshot; returns its size [bytes]."""
+        self.twin.tick()
+        return write_snapshot(self.twin.stage, path)
+
+
+async def _wait_for_ever() -> None:
+    await asyncio.Event().wait()
