@@ -4,6 +4,40 @@ Importing the package registers its schema, which must happen before USD builds 
 registry; `stagetwin check` says if that came too late.
 """
 
-from stagetwin._schema import register as _register
+from stagetwin._errors import (
+    BindingError,
+    ConnectionConfigError,
+    FieldError,
+    OwnershipError,
+    ProtocolNotFoundError,
+    RealmError,
+    ServiceError,
+    StageError,
+    StagetwinError,
+    TemplateError,
+    WireError,
+    WireRangeError,
+    WireTypeError,
+)
+from stagetwin._schema import is_registered, register, schema_folder
 
-_register()
+__all__ = [
+    "BindingError",
+    "ConnectionConfigError",
+    "FieldError",
+    "OwnershipError",
+    "ProtocolNotFoundError",
+    "RealmError",
+    "ServiceError",
+    "StageError",
+    "StagetwinError",
+    "TemplateError",
+    "WireError",
+    "WireRangeError",
+    "WireTypeError",
+    "is_registered",
+    "register",
+    "schema_folder",
+]
+
+register()

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import enum
 import math
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
 import numpy as np
-from pxr import Gf, Sdf, Vt
+from pxr import Gf, Sdf, Tf, Vt
 
 from stagetwin._errors import WireRangeError, WireTypeError
 
@@ -24,6 +25,7 @@ _INTEGER_RANGES: dict[str, tuple[int, int]] = {
     "uint64": (0, 2**64 - 1),
 }
 _FLOAT_LIMITS = {"half": 65504.0, "float": float(np.finfo(np.float32).max)}
+_LARGEST = {**_FLOAT_LIMITS, "double": sys.float_info.max}
 _NUMBERS = {"double", "float", "half"}
 _TEXTS: dict[str, Callable[[str], Any]] = {"string": str, "token": str, "asset": Sdf.AssetPath}
 _AXES = ("x", "y", "z", "w")
@@ -112,36 +114,68 @@ def _numbers(value: Any, size: int, what: str) -> list[float]:
         flat.extend(item) if nested else flat.append(item)
     if len(flat) != size:
         raise WireTypeError(f"expected {what}, got {len(flat)} numbers")
+    numbers: list[float] = []
     for item in flat:
         if isinstance(item, bool) or not isinstance(item, (int, float)):
             raise WireTypeError(f"expected {what}, got a {type(item).__name__} among them")
-        if not math.isfinite(item):
-            raise WireRangeError(f"expected {what}, got {item}")
-    return flat
+        if not _finite(item):
+            raise WireRangeError(f"expected {what}, got {_said(item)}")
+        numbers.append(float(item))
+    return numbers
+
+
+def _finite(number: float) -> bool:
+    """Tell whether a float64 can hold a number; an integer of any length may come in."""
+    try:
+        return math.isfinite(number)
+    except OverflowError:
+        return False
+
+
+def _said(number: float) -> str:
+    try:
+        return f"{number:.12g}"
+    except OverflowError:
+        return "an integer beyond 1e308"
+
+
+def _scaled(number: float, scale: float, offset: float) -> float:
+    """Return number * scale + offset; untouched, and so exact, where both do nothing."""
+    if scale == 1 and offset == 0:
+        return number
+    result = number * scale + offset if _finite(number) else math.inf
+    if not math.isfinite(result):
+        raise WireRangeError(f"{_said(number)} * {scale:g} + {offset:g} is too large")
+    return result
 
 
 def _in_range(numbers: Sequence[float], low: float, high: float) -> Sequence[float]:
     for number in numbers:
         if not low <= number <= high:
-            raise WireRangeError(f"{number:g} is outside [{low:g}, {high:g}]")
+            raise WireRangeError(f"{_said(number)} is outside [{low:g}, {high:g}]")
     return numbers
+
+
+def _whole(number: float, what: str, scaled: bool) -> int:
+    """Return an integer; only scaling may leave a fraction behind that is nobody's mistake."""
+    if not scaled and number != round(number):
+        raise WireTypeError(f"expected {what}, got {_said(number)}")
+    return round(number)
 
 
 def _tuple_converter(shape: str) -> Callable[..., Any]:
     make, dtype, size = _TUPLES[shape]
     integral = dtype == "i4"
     what = f"{size} {'integers' if integral else 'numbers'}"
-    largest = {"i4": 2.0**31 - 1, "f2": 65504.0, "f4": float(np.finfo(np.float32).max)}.get(
-        dtype, math.inf
-    )
+    largest = _LARGEST[{"f2": "half", "f4": "float"}.get(dtype, "double")]
+    low_type, high_type = _INTEGER_RANGES["int"] if integral else (-largest, largest)
 
     def convert(value: Any, scale: float, offset: float, low: float, high: float) -> Any:
-        numbers = [n * scale + offset for n in _numbers(value, size, what)]
+        numbers = [_scaled(n, scale, offset) for n in _numbers(value, size, what)]
         if integral:
-            if any(n != round(n) for n in numbers):
-                raise WireTypeError(f"expected {what}, got {numbers}")
-            numbers = [round(n) for n in numbers]
-        return make(*_in_range(numbers, max(low, -largest), min(high, largest)))
+            scaled = scale != 1 or offset != 0
+            numbers = [_whole(n, what, scaled) for n in numbers]
+        return make(*_in_range(numbers, max(low, low_type), min(high, high_type)))
 
     return convert
 
@@ -150,10 +184,13 @@ def _quaternion_converter(shape: str) -> Callable[..., Any]:
     make, imaginary = _QUATERNIONS[shape]
 
     def convert(value: Any, _scale: float, _offset: float, _low: float, _high: float) -> Any:
-        x, y, z, w = _numbers(value, 4, "a quaternion (x, y, z, w)")
-        norm = math.sqrt(x * x + y * y + z * z + w * w)
-        if norm < 1e-9:
+        numbers = _numbers(value, 4, "a quaternion (x, y, z, w)")
+        largest = max(map(abs, numbers))
+        if largest < 1e-9:
             raise WireRangeError("a quaternion of length 0 is no rotation")
+        # The square of a component may be beyond float64 where its share of the length is not.
+        x, y, z, w = (n / largest for n in numbers)
+        norm = math.hypot(x, y, z, w)
         return make(w / norm, imaginary(x / norm, y / norm, z / norm))
 
     return convert
@@ -177,31 +214,37 @@ def _text_converter(shape: str) -> Callable[..., Any]:
             raise WireTypeError(f"expected text, got {type(value).__name__}")
         if "\x00" in value:
             raise WireTypeError("expected text, got a NUL character in it")
-        return make(value)
+        try:
+            value.encode()
+            return make(value)
+        except UnicodeEncodeError:
+            raise WireTypeError("expected text, got half a surrogate pair in it") from None
+        except Tf.ErrorException:
+            raise WireTypeError("expected an asset path, got a control character in it") from None
 
     return convert
 
 
 def _scalar_converter(shape: str) -> Callable[..., Any]:
     """Convert one number of an array, or an integer too big for the float column."""
-    high_float = _FLOAT_LIMITS.get(shape, math.inf)
-    low_type, high_type = _INTEGER_RANGES.get(shape, (-high_float, high_float))
+    largest = _LARGEST.get(shape, math.inf)
+    low_type, high_type = _INTEGER_RANGES.get(shape, (-largest, largest))
 
     def convert(value: Any, scale: float, offset: float, low: float, high: float) -> Any:
         if shape == "bool":
             if value not in (0, 1):
-                raise WireTypeError(f"expected a boolean, got {value!r:.40}")
+                got = _said(value) if isinstance(value, (int, float)) else f"{value!r:.40}"
+                raise WireTypeError(f"expected a boolean, got {got}")
             return bool(value)
         if isinstance(value, bool) or not isinstance(value, (int, float)):
             raise WireTypeError(f"expected a number, got {type(value).__name__}")
-        if not math.isfinite(value):
-            raise WireRangeError(f"expected a finite number, got {value}")
-        if scale != 1 or offset != 0:
-            value = value * scale + offset
+        if not _finite(value):
+            raise WireRangeError(f"expected a finite number, got {_said(value)}")
+        value = _scaled(value, scale, offset)
         if shape in _INTEGER_RANGES:
-            if value != round(value):
-                raise WireTypeError(f"expected an integer, got {value!r}")
-            value = round(value)
+            value = _whole(value, "an integer", scale != 1 or offset != 0)
+        else:
+            value = float(value)
         _in_range([value], max(low, low_type), min(high, high_type))
         return value
 

@@ -6,6 +6,7 @@ standard error is the service's log. It ends when its input ends, so no bridge o
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import sys
@@ -102,6 +103,8 @@ class PipeSink:
             self._closed = True
             self._wake.notify()
         self._writer.join(5)
+        with contextlib.suppress(OSError):
+            self._out.close()
 
 
 def _read_frame(stream: BinaryIO) -> tuple[int, bytes] | None:
@@ -143,7 +146,7 @@ def main() -> int:
         os.environ.get("STAGETWIN_LOG", "text"), os.environ.get("STAGETWIN_LEVEL", "INFO")
     )
     # Frames own the real standard output; whatever a library prints goes to the log instead.
-    out = os.fdopen(os.dup(1), "wb", buffering=0)
+    out = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
     sink = PipeSink(out)
     stopped = threading.Event()
