@@ -62,8 +62,12 @@ class _Reader:
                 api, _, name = applied.partition(":")
                 if api == "TwinAssetAPI":
                     self._scope.read_asset(prim)
-                elif api in (TELEMETRY.api, COMMAND.api):
+                elif api in (TELEMETRY.api, COMMAND.api) and name:
                     prims.append((prim, api, name))
+                elif api in (TELEMETRY.api, COMMAND.api):
+                    word = "signal" if api == TELEMETRY.api else "name"
+                    message = f"apply {api}:<{word}>, not {api} alone"
+                    self._scope.report(prim, "", "no-instance-name", message)
         # Connections may come after the assets that use them: bindings are resolved last.
         for prim, api, name in prims:
             try:
@@ -138,7 +142,7 @@ class _Reader:
                 "no-address",
                 f"author an address; connection {shared.connection!r} has no preset for one",
             )
-        for element, instance in self._elements(prim, signal, shared, address):
+        for element, instance in self._elements(prim, signal, shared, (address, field)):
             variables = Variables(prim, signal, {"instance": instance} if instance else None)
             try:
                 resolved = [resolve(t, variables) for t in (address, field, defaults.availability)]
@@ -148,11 +152,11 @@ class _Reader:
             self._add_telemetry(prim, signal, shared, resolved, element, type_name)
 
     def _elements(
-        self, prim: Usd.Prim, signal: str, shared: _Shared, address: str
+        self, prim: Usd.Prim, signal: str, shared: _Shared, templates: tuple[str, ...]
     ) -> Iterable[tuple[int, str]]:
         """Yield (array index, instance name) for each channel of the binding."""
         try:
-            per_instance = "instance" in placeholders(address)
+            per_instance = any("instance" in placeholders(template) for template in templates)
         except TemplateError as error:
             raise self._scope.fail(prim, signal, "template", str(error)) from None
         target_id = shared.values["targetId"]

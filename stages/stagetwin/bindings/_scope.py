@@ -30,6 +30,9 @@ class Scope:
         self.table = BindingTable()
         self.defaults: dict[str, AddressDefaults] = {}
         self._protocols: dict[str, Protocol | None] = {}
+        # What prims inherit, asked once per ancestor and not once per signal.
+        self._assets: dict[Sdf.Path, Usd.Prim | None] = {}
+        self._inherited: dict[Sdf.Path, str] = {}
 
     def report(self, prim: Usd.Prim, signal: str, code: str, message: str) -> None:
         severity = Severity.WARNING if code in _WARNINGS else Severity.ERROR
@@ -95,19 +98,33 @@ class Scope:
         )
 
     def asset_of(self, prim: Usd.Prim) -> Usd.Prim:
-        ancestor = prim
-        while ancestor and not ancestor.IsPseudoRoot():
-            if str(ancestor.GetPath()) in self.table.assets:
-                return ancestor
-            ancestor = ancestor.GetParent()
-        return prim
+        """Return the asset around a prim; the prim itself where no ancestor is one."""
+        return self._nearest_asset(prim) or prim
+
+    def _nearest_asset(self, prim: Usd.Prim) -> Usd.Prim | None:
+        if prim.IsPseudoRoot():
+            return None
+        path = prim.GetPath()
+        if path not in self._assets:
+            own = str(path) in self.table.assets
+            self._assets[path] = prim if own else self._nearest_asset(prim.GetParent())
+        return self._assets[path]
+
+    def _inherited_connection(self, prim: Usd.Prim) -> str:
+        if prim.IsPseudoRoot():
+            return ""
+        path = prim.GetPath()
+        if path not in self._inherited:
+            attr = prim.GetAttribute("twin:connection")
+            own = str(attr.Get() or "") if attr else ""
+            self._inherited[path] = own or self._inherited_connection(prim.GetParent())
+        return self._inherited[path]
 
     def connection_of(self, prim: Usd.Prim, own: str, signal: str) -> tuple[str, Protocol]:
-        name, ancestor = own, prim
-        while not name and ancestor and not ancestor.IsPseudoRoot():
-            attr = ancestor.GetAttribute("twin:connection")
-            name = str(attr.Get() or "") if attr else ""
-            ancestor = ancestor.GetParent()
+        """Return name and protocol of the connection that a binding uses, or fail."""
+        name = own or self._inherited_connection(prim)
+        if self._protocols.get(name) is not None:
+            return name, self._protocols[name]  # type: ignore[return-value]
         known = ", ".join(sorted(self.table.connections)) or "none"
         if not name:
             raise self.fail(
@@ -124,16 +141,10 @@ class Scope:
                 "connection-unknown",
                 f"connection {name!r} is not on the stage; connections: {known}",
             )
-        protocol = self._protocols[name]
-        if protocol is None:
-            where = self.table.connections[name].prim
-            raise self.fail(
-                prim,
-                signal,
-                "connection-unusable",
-                f"connection {name!r} is not usable, see {where}",
-            )
-        return name, protocol
+        where = self.table.connections[name].prim
+        raise self.fail(
+            prim, signal, "connection-unusable", f"connection {name!r} is not usable, see {where}"
+        )
 
     def target_of(
         self, prim: Usd.Prim, signal: str, schema: SignalSchema, value_name: str

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import string
 from collections.abc import Mapping
+from functools import lru_cache
 
 from pxr import Usd
 
@@ -50,7 +51,8 @@ class Variables(Mapping[str, str]):
         return len(self._fixed)
 
 
-def placeholders(template: str) -> list[str]:
+@lru_cache(maxsize=4096)
+def placeholders(template: str) -> tuple[str, ...]:
     """Return the names in braces, in order.
 
     Raises:
@@ -69,7 +71,7 @@ def placeholders(template: str) -> list[str]:
         if not full or conversion or not name:
             raise TemplateError(f"template {template!r}: a name is missing between braces")
         names.append(full)
-    return names
+    return tuple(names)
 
 
 def resolve(template: str, variables: Mapping[str, str]) -> str:
@@ -83,6 +85,8 @@ def resolve(template: str, variables: Mapping[str, str]) -> str:
         TemplateError: malformed, or a name is not known; says what is.
     """
     names = iter(placeholders(template))
+    if "{" not in template and "}" not in template:
+        return template
     out: list[str] = []
     for literal, name, _, _ in _FORMATTER.parse(template):
         out.append(literal)

@@ -1,0 +1,180 @@
+"""Cells of the live view: numbers, units, bars and sparklines as short runs of text."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from rich.text import Text
+
+__all__ = [
+    "age_text",
+    "bar",
+    "numbers_in",
+    "plain_text",
+    "profile",
+    "sparkline",
+    "split_number",
+    "unit_text",
+]
+
+_LEVELS = "▁▂▃▄▅▆▇█"
+_LEFT = " ▏▎▍▌▋▊▉█"
+_SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
+_UNITS = {"1": "", "Cel": "°C", "deg": "°", "[pH]": "pH", "[g]": "g", "Ohm": "Ω", "[degF]": "°F"}
+
+TRACK, TRACK_BEYOND = "#303a40", "#5a4512"
+FILL, FILL_BEYOND, FILL_IDLE = "#4ec98a", "#f0b94b", "#6b7780"
+
+
+def plain_text(value: Any) -> str:
+    """Return a value as one line without control characters: payloads are not to be trusted."""
+    return "".join(c if c.isprintable() else "�" for c in str(value))
+
+
+def unit_text(ucum: str) -> str:
+    """Return a UCUM unit as it is printed: `m3/h` as m³/h, `Cel` as °C, `1` as nothing."""
+    if ucum in _UNITS:
+        return _UNITS[ucum]
+    text = re.sub(
+        r"(?<=[A-Za-z\]])-?\d+", lambda match: match.group().translate(_SUPERSCRIPT), ucum
+    )
+    return plain_text(text.replace(".", "·"))
+
+
+def split_number(value: float, span: float = math.inf) -> tuple[str, str]:
+    """Return a number as (integer part, fraction with its point), to be aligned at the point.
+
+    Args:
+        value: the number.
+        span: width of its limits in the same unit; decides how many digits tell something.
+    """
+    if not math.isfinite(value):
+        return {True: "nan", False: "inf" if value > 0 else "-inf"}[math.isnan(value)], ""
+    if isinstance(value, int):
+        return (f"{value:,}", "") if abs(value) < 10**12 else (f"{value:.3e}", "")
+    size = abs(value)
+    if size >= 1e9 or 0 < size < 1e-4:
+        return f"{value:.3e}", ""
+    if 0 < span <= 1e5:
+        digits = 3 - math.floor(math.log10(span))
+    else:
+        digits = 4 - math.floor(math.log10(size)) if size >= 1 else 4
+    whole, point, fraction = f"{value:,.{min(max(digits, 0), 3)}f}".partition(".")
+    return whole, point + fraction
+
+
+def age_text(seconds: float | None) -> str:
+    """Return an age in at most six characters."""
+    if seconds is None or not math.isfinite(seconds):
+        return "never"
+    seconds = max(seconds, 0.0)
+    if seconds < 9.95:
+        return f"{seconds:.1f} s"
+    for size, unit in ((60, "s"), (60, "min"), (24, "h")):
+        if seconds < size * 1.5:
+            return f"{seconds:.0f} {unit}"
+        seconds /= size
+    return f"{min(seconds, 9999):.0f} d"
+
+
+def numbers_in(value: Any) -> list[float]:
+    """Return the numbers of a value in order, nested lists flattened; empty if there is another."""
+    if isinstance(value, (bool, int, float)):
+        return [float(value)] if math.isfinite(value) else []
+    if not isinstance(value, (list, tuple)):
+        return []
+    flat: list[float] = []
+    for item in value:
+        found = numbers_in(item)
+        if not found:
+            return []
+        flat.extend(found)
+    return flat
+
+
+def bar(
+    value: float,
+    hard: tuple[float, float],
+    soft: tuple[float, float],
+    width: int,
+    *,
+    trusted: bool = True,
+) -> Text:
+    """Draw a value within its limits, filled from zero, or from the lower limit above zero.
+
+    Args:
+        value: the value, drawn at the edge if it lies beyond.
+        hard: lowest and highest value there may be [unit].
+        soft: lowest and highest healthy value [unit]; what lies beyond has a track of its own.
+        width: cells.
+        trusted: a value that is not is drawn pale.
+    """
+    low, high = hard
+    if not (math.isfinite(low) and math.isfinite(high) and high > low and width > 0):
+        return Text(" " * max(width, 0))
+
+    def cells(number: float) -> float:
+        return min(max((number - low) / (high - low), 0.0), 1.0) * width
+
+    if not math.isfinite(value):
+        start = end = 0.0
+    else:
+        start, end = sorted((float(round(cells(max(low, min(0.0, high))))), cells(value)))
+        if end - start < 0.125:
+            # There is always something to see.
+            start, end = max(end - 0.25, 0.0), max(end, 0.25)
+    healthy = soft[0] <= value <= soft[1]
+    fill = (FILL if healthy else FILL_BEYOND) if trusted else FILL_IDLE
+    out = Text()
+    for cell in range(width):
+        middle = low + (cell + 0.5) / width * (high - low)
+        track = TRACK if soft[0] <= middle <= soft[1] else TRACK_BEYOND
+        left, right = min(max(start - cell, 0), 1), min(max(end - cell, 0), 1)
+        if left > 0 and right == 1:
+            # Grows to the left: what is drawn is the track, on the fill.
+            out.append(_LEFT[round(left * 8)], f"{track} on {fill}")
+        else:
+            out.append(_LEFT[round((right - left) * 8)], f"{fill} on {track}")
+    return out
+
+
+def _scaled(numbers: Iterable[float | None], least_span: float) -> str:
+    numbers = list(numbers)
+    known = [n for n in numbers if n is not None]
+    if not known:
+        return " " * len(numbers)
+    low, high = min(known), max(known)
+    span = max(high - low, least_span, 1e-12 * max(abs(low), abs(high)), 1e-300)
+    # What hardly moves is drawn in the middle, not magnified.
+    low -= (span - (high - low)) / 2
+    return "".join(
+        "·" if n is None else _LEVELS[min(int((n - low) / span * 8), 7)] for n in numbers
+    )
+
+
+def sparkline(history: Sequence[float | None], width: int, least_span: float) -> str:
+    """Draw the newest `width` values, newest at the right; None, when nothing came, is a dot.
+
+    Args:
+        history: values, oldest first.
+        width: cells.
+        least_span: difference that fills the height, if the values differ by less.
+    """
+    newest = list(history)[-width:] if width > 0 else []
+    return _scaled(newest, least_span).rjust(max(width, 0))
+
+
+def profile(numbers: Sequence[float], width: int) -> str:
+    """Draw an array as a profile at most `width` cells wide, from zero up."""
+    count = min(len(numbers), max(width, 0))
+    if not count:
+        return ""
+    edges = [round(i * len(numbers) / count) for i in range(count + 1)]
+    most = [
+        max(numbers[a : max(b, a + 1)], key=abs) for a, b in zip(edges, edges[1:], strict=False)
+    ]
+    highest = max(abs(n) for n in most)
+    return _scaled([abs(n) for n in most] + [0.0], highest)[:-1]
