@@ -60,9 +60,8 @@ class Twin:
         self._health = Health(self.clock)
         self._guard_stage = GuardStage(stage.GetRootLayer()) if guards is not None else None
         layers = self.layers
-        self._watcher = LayerWatcher(
-            stage, [layers.live, layers.state, layers.history, layers.predicted, layers.review]
-        )
+        self._own = (layers.live, layers.state, layers.history, layers.predicted, layers.review)
+        self._watcher = LayerWatcher(stage, self._own)
         self._files = FileWatcher(stage)
         self._connections: dict[str, tuple[ConnectionState, str, float]] = {}
         self.sync_structure()
@@ -97,7 +96,7 @@ class Twin:
         if not self._watcher.dirty:
             return False
         before = self.table
-        self.table = read_bindings(self.stage, self._index)
+        self.table = read_bindings(self.stage, self._index, self._own)
         size = len(self._index)
         # Values of the channels that stay are in the layer; what the tick still holds goes first.
         self._live.bind(self.table.telemetry, size)

@@ -15,7 +15,56 @@ from pxr import Gf, Sdf, Tf, Vt
 
 from stagetwin._errors import WireRangeError, WireTypeError
 
-__all__ = ["ValueKind", "ValueType", "value_type"]
+__all__ = [
+    "Bound",
+    "ValueKind",
+    "ValueType",
+    "as_bound",
+    "bound_text",
+    "tightest",
+    "value_type",
+]
+
+Bound = float | tuple[float, ...]
+"""A limit: one number for all components, or one for each."""
+
+
+def as_bound(authored: Any) -> Bound | None:
+    """Return an authored limit as a bound, or None if it is none: no number, or NaN."""
+    if isinstance(authored, (int, float)) and not isinstance(authored, bool):
+        return None if math.isnan(authored) else float(authored)
+    if isinstance(authored, (str, bytes)) or not hasattr(authored, "__len__"):
+        return None
+    parts = [as_bound(part) for part in authored]
+    numbers = tuple(part for part in parts if isinstance(part, float))
+    if not numbers or len(numbers) != len(parts):
+        return None
+    return numbers[0] if len(set(numbers)) == 1 else numbers
+
+
+def tightest(choose: Callable[[float, float], float], one: Bound, other: Bound) -> Bound:
+    """Return the component-wise choice (min or max) of two bounds."""
+    if isinstance(one, float) and isinstance(other, float):
+        return choose(one, other)
+    size = len(one) if isinstance(one, tuple) else len(other)  # type: ignore[arg-type]
+    pairs = zip(_spread(one, size), _spread(other, size), strict=True)
+    chosen = tuple(choose(a, b) for a, b in pairs)
+    return chosen[0] if len(set(chosen)) == 1 else chosen
+
+
+def _spread(bound: Bound, size: int) -> tuple[float, ...]:
+    """Return a bound with one number per component; one of another length is padded loosely."""
+    if isinstance(bound, tuple):
+        return (*bound, *(bound[-1:] * (size - len(bound))))[:size]
+    return (bound,) * size
+
+
+def bound_text(bound: Bound) -> str:
+    """Return a bound as people write it."""
+    if isinstance(bound, tuple):
+        return f"({', '.join(f'{part:g}' for part in bound)})"
+    return f"{bound:g}"
+
 
 _INTEGER_RANGES: dict[str, tuple[int, int]] = {
     "uchar": (0, 2**8 - 1),
@@ -85,7 +134,7 @@ class ValueType:
     minimum: float
     maximum: float
     scalable: bool
-    convert: Callable[[Any, float, float, float, float], Any]
+    convert: Callable[[Any, float, float, Bound, Bound], Any]
 
 
 def _shape_name(name: Sdf.ValueTypeName) -> str:
@@ -149,10 +198,11 @@ def _scaled(number: float, scale: float, offset: float) -> float:
     return result
 
 
-def _in_range(numbers: Sequence[float], low: float, high: float) -> Sequence[float]:
-    for number in numbers:
-        if not low <= number <= high:
-            raise WireRangeError(f"{_said(number)} is outside [{low:g}, {high:g}]")
+def _in_range(numbers: Sequence[float], low: Bound, high: Bound) -> Sequence[float]:
+    size = len(numbers)
+    for number, least, most in zip(numbers, _spread(low, size), _spread(high, size), strict=True):
+        if not least <= number <= most:
+            raise WireRangeError(f"{_said(number)} is outside [{least:g}, {most:g}]")
     return numbers
 
 
@@ -170,12 +220,12 @@ def _tuple_converter(shape: str) -> Callable[..., Any]:
     largest = _LARGEST[{"f2": "half", "f4": "float"}.get(dtype, "double")]
     low_type, high_type = _INTEGER_RANGES["int"] if integral else (-largest, largest)
 
-    def convert(value: Any, scale: float, offset: float, low: float, high: float) -> Any:
+    def convert(value: Any, scale: float, offset: float, low: Bound, high: Bound) -> Any:
         numbers = [_scaled(n, scale, offset) for n in _numbers(value, size, what)]
         if integral:
             scaled = scale != 1 or offset != 0
             numbers = [_whole(n, what, scaled) for n in numbers]
-        return make(*_in_range(numbers, max(low, low_type), min(high, high_type)))
+        return make(*_in_range(_in_range(numbers, low_type, high_type), low, high))
 
     return convert
 
@@ -183,7 +233,7 @@ def _tuple_converter(shape: str) -> Callable[..., Any]:
 def _quaternion_converter(shape: str) -> Callable[..., Any]:
     make, imaginary = _QUATERNIONS[shape]
 
-    def convert(value: Any, _scale: float, _offset: float, _low: float, _high: float) -> Any:
+    def convert(value: Any, _scale: float, _offset: float, _low: Bound, _high: Bound) -> Any:
         numbers = _numbers(value, 4, "a quaternion (x, y, z, w)")
         largest = max(map(abs, numbers))
         if largest < 1e-9:
@@ -199,7 +249,7 @@ def _quaternion_converter(shape: str) -> Callable[..., Any]:
 def _matrix_converter(shape: str) -> Callable[..., Any]:
     make, size = _MATRICES[shape]
 
-    def convert(value: Any, _scale: float, _offset: float, _low: float, _high: float) -> Any:
+    def convert(value: Any, _scale: float, _offset: float, _low: Bound, _high: Bound) -> Any:
         flat = _numbers(value, size * size, f"{size * size} numbers of a row-vector matrix")
         return make(*flat)
 
@@ -209,7 +259,7 @@ def _matrix_converter(shape: str) -> Callable[..., Any]:
 def _text_converter(shape: str) -> Callable[..., Any]:
     make = _TEXTS[shape]
 
-    def convert(value: Any, _scale: float, _offset: float, _low: float, _high: float) -> Any:
+    def convert(value: Any, _scale: float, _offset: float, _low: Bound, _high: Bound) -> Any:
         if not isinstance(value, str):
             raise WireTypeError(f"expected text, got {type(value).__name__}")
         if "\x00" in value:
@@ -230,7 +280,7 @@ def _scalar_converter(shape: str) -> Callable[..., Any]:
     largest = _LARGEST.get(shape, math.inf)
     low_type, high_type = _INTEGER_RANGES.get(shape, (-largest, largest))
 
-    def convert(value: Any, scale: float, offset: float, low: float, high: float) -> Any:
+    def convert(value: Any, scale: float, offset: float, low: Bound, high: Bound) -> Any:
         if shape == "bool":
             if value not in (0, 1):
                 got = _said(value) if isinstance(value, (int, float)) else f"{value!r:.40}"
@@ -245,17 +295,25 @@ def _scalar_converter(shape: str) -> Callable[..., Any]:
             value = _whole(value, "an integer", scale != 1 or offset != 0)
         else:
             value = float(value)
-        _in_range([value], max(low, low_type), min(high, high_type))
+        _in_range(_in_range([value], low_type, high_type), low, high)
         return value
 
     return convert
 
 
-def _array_converter(item: Callable[..., Any], array: Any) -> Callable[..., Any]:
-    def convert(value: Any, scale: float, offset: float, low: float, high: float) -> Any:
+def _array_converter(
+    item: Callable[..., Any], array: Any, per_component: bool
+) -> Callable[..., Any]:
+    def convert(value: Any, scale: float, offset: float, low: Bound, high: Bound) -> Any:
         if isinstance(value, (str, bytes)) or not isinstance(value, Sequence):
             raise WireTypeError(f"expected an array, got {type(value).__name__}")
-        return array([item(v, scale, offset, low, high) for v in value])
+        if per_component:
+            # Every vector of the array has the same limits, one a component.
+            return array([item(v, scale, offset, low, high) for v in value])
+        bounds = zip(_spread(low, len(value)), _spread(high, len(value)), strict=True)
+        return array(
+            [item(v, scale, offset, a, b) for v, (a, b) in zip(value, bounds, strict=True)]
+        )
 
     return convert
 
@@ -299,6 +357,6 @@ def value_type(name: str) -> ValueType | None:
         return None
     scalable = kind in (ValueKind.NUMBER, ValueKind.INTEGER) or shape in _TUPLES
     if sdf.isArray:
-        convert = _array_converter(convert, _array_class(sdf))
+        convert = _array_converter(convert, _array_class(sdf), shape in _TUPLES)
         kind = ValueKind.COMPOSITE
     return ValueType(str(sdf), kind, low, high, scalable, convert)

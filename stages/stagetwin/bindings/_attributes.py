@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Mapping
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -12,8 +12,19 @@ from typing import Any
 from pxr import Sdf, Tf, Usd
 
 from stagetwin.bindings._model import Limits
+from stagetwin.values import Bound, as_bound, tightest
 
-__all__ = ["COMMAND", "TELEMETRY", "Report", "SignalSchema", "attribute_limits", "unit_error"]
+__all__ = [
+    "COMMAND",
+    "TELEMETRY",
+    "Report",
+    "SignalSchema",
+    "attribute_limits",
+    "declared_value",
+    "declaring_spec",
+    "property_at",
+    "unit_error",
+]
 
 Report = Callable[[str, str], None]
 """Takes a problem's code and message."""
@@ -141,33 +152,29 @@ def attribute_limits(attr: Usd.Attribute, report: Report) -> Limits:
 
     A stronger layer may loosen what a weaker one set; what guards a plant is the tightest of them.
     """
-    low = {"hard": -math.inf, "soft": -math.inf}
-    high = {"hard": math.inf, "soft": math.inf}
+    low: dict[str, Bound] = {"hard": -math.inf, "soft": -math.inf}
+    high: dict[str, Bound] = {"hard": math.inf, "soft": math.inf}
     for spec in attr.GetPropertyStack():
         limits = spec.GetInfo("limits") if spec.HasInfo("limits") else None
         if not isinstance(limits, Mapping):
             continue
         for group in ("hard", "soft"):
-            part = limits.get(group, {})
-            for key, bound in part.items():
-                number = isinstance(bound, (int, float)) and not isinstance(bound, bool)
-                if key not in ("minimum", "maximum") or not number or math.isnan(bound):
-                    # Limits of vectors and unknown keys cannot be enforced per component.
+            for key, authored in limits.get(group, {}).items():
+                bound = as_bound(authored)
+                if bound is None or key not in ("minimum", "maximum"):
                     report(
                         "limits",
-                        f"{attr.GetName()} has a {group} limit {key} = {bound!r:.60}; a number "
-                        "is expected",
+                        f"{attr.GetName()} has a {group} limit {key} = {authored!r:.60}; minimum "
+                        "and maximum are expected, as numbers or one number per component",
                     )
-                    continue
-                if key == "minimum":
-                    low[group] = max(low[group], float(bound))
+                elif key == "minimum":
+                    low[group] = tightest(max, low[group], bound)
                 else:
-                    high[group] = min(high[group], float(bound))
-    if low["hard"] > high["hard"]:
-        report(
-            "limits", f"{attr.GetName()}: hard limits [{low['hard']:g}, {high['hard']:g}] are empty"
-        )
-    return Limits(low["hard"], high["hard"], low["soft"], high["soft"])
+                    high[group] = tightest(min, high[group], bound)
+    found = Limits(low["hard"], high["hard"], low["soft"], high["soft"])
+    if tightest(max, low["hard"], high["hard"]) != high["hard"]:
+        report("limits", f"{attr.GetName()}: no value is within the hard limits {found}")
+    return found
 
 
 @cache
@@ -196,3 +203,26 @@ def property_at(stage: Usd.Stage, path: Sdf.Path) -> Usd.Attribute | None:
     except Tf.ErrorException:
         return None
     return attr if attr and attr.IsDefined() else None
+
+
+def declaring_spec(attr: Usd.Attribute, ignored: Container[str]) -> Sdf.AttributeSpec | None:
+    """Return the spec that says what an attribute is: the schema's, else the plant's strongest.
+
+    Args:
+        attr: composed attribute.
+        ignored: identifiers of the layers a twin writes. Their specs outlive what they were made
+            for, until the bindings are read again.
+    """
+    built_in = attr.GetPrim().GetPrimDefinition().GetSchemaAttributeSpec(attr.GetName())
+    if built_in:
+        return built_in
+    specs = (s for s in attr.GetPropertyStack() if s.layer.identifier not in ignored)
+    return next((s for s in specs if isinstance(s, Sdf.AttributeSpec)), None)
+
+
+def declared_value(attr: Usd.Attribute, ignored: Container[str]) -> Any:
+    """Return an attribute's default as the plant says it, None if it says none."""
+    for spec in attr.GetPropertyStack():
+        if spec.layer.identifier not in ignored and spec.HasDefaultValue():
+            return None if isinstance(spec.default, Sdf.ValueBlock) else spec.default
+    return None

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from stagetwin.ports import ChannelSpec, ConnectionSpec
-from stagetwin.values import ValueKind, ValueType, value_type
+from stagetwin.values import Bound, ValueKind, ValueType, bound_text, value_type
 
 __all__ = [
     "Asset",
@@ -54,12 +54,24 @@ class Problem:
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """USD attribute limits in the stage's unit; infinite where none is authored."""
+    """USD attribute limits in the stage's unit; infinite where none is authored.
 
-    hard_min: float = -math.inf
-    hard_max: float = math.inf
-    soft_min: float = -math.inf
-    soft_max: float = math.inf
+    A bound of a vector or array is a number where it is the same for all components, else a tuple
+    with one for each.
+    """
+
+    hard_min: Bound = -math.inf
+    hard_max: Bound = math.inf
+    soft_min: Bound = -math.inf
+    soft_max: Bound = math.inf
+
+    @property
+    def soft(self) -> bool:
+        """Whether there is a soft limit."""
+        return self.soft_min != -math.inf or self.soft_max != math.inf
+
+    def __str__(self) -> str:
+        return f"[{bound_text(self.hard_min)}, {bound_text(self.hard_max)}]"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from pxr import Usd, UsdGeom
+from pxr import Sdf, Usd, UsdGeom
 
 from stagetwin._errors import TemplateError
 from stagetwin.bindings._attributes import (
@@ -16,6 +16,8 @@ from stagetwin.bindings._attributes import (
     Report,
     SignalSchema,
     attribute_limits,
+    declared_value,
+    declaring_spec,
     unit_error,
 )
 from stagetwin.bindings._model import (
@@ -34,22 +36,26 @@ from stagetwin.values import ValueKind, value_type
 __all__ = ["read_bindings"]
 
 
-def read_bindings(stage: Usd.Stage, index: ChannelIndex | None = None) -> BindingTable:
+def read_bindings(
+    stage: Usd.Stage, index: ChannelIndex | None = None, ignored: Iterable[Sdf.Layer] = ()
+) -> BindingTable:
     """Read every binding of a stage.
 
     Args:
         stage: composed stage; only read.
         index: where channels get their indices; a new one if None.
+        ignored: layers that a twin writes; what only they say is no part of the plant.
 
     Returns:
         The good bindings, and a problem for each bad one.
     """
-    return _Reader(stage, index if index is not None else ChannelIndex()).read()
+    layers = frozenset(layer.identifier for layer in ignored)
+    return _Reader(stage, index if index is not None else ChannelIndex(), layers).read()
 
 
 class _Reader:
-    def __init__(self, stage: Usd.Stage, index: ChannelIndex) -> None:
-        self._scope = Scope(stage)
+    def __init__(self, stage: Usd.Stage, index: ChannelIndex, ignored: Container[str]) -> None:
+        self._scope = Scope(stage, ignored)
         self._index = index
         self._driven: dict[tuple[str, int], TelemetryBinding] = {}
 
@@ -106,7 +112,9 @@ class _Reader:
         limits = attribute_limits(attr, report)
         if any(p.severity is Severity.ERROR for p in self._scope.table.problems[before:]):
             raise Skip
-        return _Shared(values, connection, protocol, attr, limits)
+        spec = declaring_spec(attr, self._scope.ignored)
+        assert spec is not None  # or `target_of` had failed
+        return _Shared(values, connection, protocol, attr, spec.typeName, limits)
 
     def _check_numbers(self, values: dict[str, Any], report: Report) -> None:
         scale, offset = values["scale"], values["offset"]
@@ -148,7 +156,7 @@ class _Reader:
                 resolved = [resolve(t, variables) for t in (address, field, defaults.availability)]
             except TemplateError as error:
                 raise self._scope.fail(prim, signal, "template", str(error)) from None
-            type_name = _type_name(shared.attr, element)
+            type_name = str(shared.type.scalarType if element >= 0 else shared.type)
             self._add_telemetry(prim, signal, shared, resolved, element, type_name)
 
     def _elements(
@@ -163,20 +171,21 @@ class _Reader:
         if not per_instance and target_id < 0:
             return [(-1, "")]
         attr = shared.attr
-        if not attr.GetTypeName().isArray:
+        if not shared.type.isArray:
             raise self._scope.fail(
                 prim,
                 signal,
                 "target-element",
-                f"an element is named, but {attr.GetPath()} is a {attr.GetTypeName()}, no array",
+                f"an element is named, but {attr.GetPath()} is a {shared.type}, no array",
             )
-        names = _element_names(attr)
-        if attr.Get() is None or len(attr.Get()) != len(names):
+        length = len(declared_value(attr, self._scope.ignored) or ())
+        names = _element_names(attr, length)
+        if length != len(names):
             self._scope.report(
                 prim,
                 signal,
                 "not-seeded",
-                f"{attr.GetPath()} has {0 if attr.Get() is None else len(attr.Get())} elements, "
+                f"{attr.GetPath()} has {length} elements, "
                 f"{len(names)} are needed; the service seeds the missing ones",
             )
         if per_instance:
@@ -276,7 +285,7 @@ class _Reader:
             address, field = (resolve(values[key], variables) for key in ("address", "field"))
         except TemplateError as error:
             raise self._scope.fail(prim, name, "template", str(error)) from None
-        type_name = str(shared.attr.GetTypeName())
+        type_name = str(shared.type)
         self._checked_kind(prim, name, shared, type_name)
         readback = self._related(prim, name, "readback")
         if len(readback) > 1:
@@ -327,10 +336,11 @@ class _Shared:
     connection: str
     protocol: Protocol
     attr: Usd.Attribute
+    type: Sdf.ValueTypeName
     limits: Limits
 
 
-def _element_names(attr: Usd.Attribute) -> list[str]:
+def _element_names(attr: Usd.Attribute, length: int) -> list[str]:
     """Return the names of an array's elements: a PointInstancer's ids, else the indices."""
     prim = attr.GetPrim()
     if prim.IsA("PointInstancer"):
@@ -339,9 +349,4 @@ def _element_names(attr: Usd.Attribute) -> list[str]:
         if ids is not None and len(ids):
             return [str(i) for i in ids]
         return [str(i) for i in range(len(instancer.GetProtoIndicesAttr().Get() or ()))]
-    return [str(i) for i in range(len(attr.Get() or ()))]
-
-
-def _type_name(attr: Usd.Attribute, element: int) -> str:
-    name = attr.GetTypeName()
-    return str(name.scalarType) if element >= 0 else str(name)
+    return [str(i) for i in range(length)]

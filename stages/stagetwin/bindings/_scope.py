@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Container
 from typing import Any
 
 from pxr import Sdf, Usd
 
 from stagetwin._errors import ProtocolNotFoundError
-from stagetwin.bindings._attributes import SignalSchema, property_at
+from stagetwin.bindings._attributes import SignalSchema, declaring_spec, property_at
 from stagetwin.bindings._model import Asset, BindingTable, Problem, Severity
 from stagetwin.ports import AddressDefaults, ConnectionSpec, Protocol, find_protocol
 
@@ -25,8 +26,9 @@ class Skip(Exception):
 class Scope:
     """One reading of a stage: what was found so far, and how wrong things are reported."""
 
-    def __init__(self, stage: Usd.Stage) -> None:
+    def __init__(self, stage: Usd.Stage, ignored: Container[str]) -> None:
         self.stage = stage
+        self.ignored = ignored
         self.table = BindingTable()
         self.defaults: dict[str, AddressDefaults] = {}
         self._protocols: dict[str, Protocol | None] = {}
@@ -154,7 +156,7 @@ class Scope:
         own = f"{schema.prefix}:{signal}:{value_name}"
         if not targets:
             attr = prim.GetAttribute(own)
-            if not attr or not attr.IsDefined():
+            if not attr or declaring_spec(attr, self.ignored) is None:
                 raise self.fail(
                     prim,
                     signal,
@@ -179,7 +181,7 @@ class Scope:
                 "properties of its own asset only",
             )
         attr = property_at(self.stage, path)
-        if attr is None:
+        if attr is None or declaring_spec(attr, self.ignored) is None:
             raise self.fail(prim, signal, "target-missing", f"target {path} is no attribute here")
         if attr.GetPrim().IsInstanceProxy():
             raise self.fail(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import re
 from collections.abc import Iterable, Sequence
@@ -20,12 +21,12 @@ __all__ = [
     "unit_text",
 ]
 
-_LEVELS = "▁▂▃▄▅▆▇█"
-_LEFT = " ▏▎▍▌▋▊▉█"
+# The full block is left out: rows would run into each other.
+_LEVELS = "▁▂▃▄▅▆▇"
 _SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 _UNITS = {"1": "", "Cel": "°C", "deg": "°", "[pH]": "pH", "[g]": "g", "Ohm": "Ω", "[degF]": "°F"}
 
-TRACK, TRACK_BEYOND = "#303a40", "#5a4512"
+TRACK, TRACK_BEYOND = "#39454d", "#75570f"
 FILL, FILL_BEYOND, FILL_IDLE = "#4ec98a", "#f0b94b", "#6b7780"
 
 
@@ -116,55 +117,64 @@ def bar(
     if not (math.isfinite(low) and math.isfinite(high) and high > low and width > 0):
         return Text(" " * max(width, 0))
 
-    def cells(number: float) -> float:
-        return min(max((number - low) / (high - low), 0.0), 1.0) * width
+    def halves(number: float) -> int:
+        return round(min(max((number - low) / (high - low), 0.0), 1.0) * width * 2)
 
-    if not math.isfinite(value):
-        start = end = 0.0
-    else:
-        start, end = sorted((float(round(cells(max(low, min(0.0, high))))), cells(value)))
-        if end - start < 0.125:
+    start = end = 0
+    if math.isfinite(value):
+        # From whole cells on, so that only the moving end has a half one.
+        origin = halves(max(low, min(0.0, high))) // 2 * 2
+        start, end = sorted((origin, halves(value)))
+        if start == end:
             # There is always something to see.
-            start, end = max(end - 0.25, 0.0), max(end, 0.25)
-    healthy = soft[0] <= value <= soft[1]
-    fill = (FILL if healthy else FILL_BEYOND) if trusted else FILL_IDLE
+            start, end = (start, start + 1) if start < width * 2 else (start - 1, start)
+    fill = (FILL if soft[0] <= value <= soft[1] else FILL_BEYOND) if trusted else FILL_IDLE
     out = Text()
     for cell in range(width):
-        middle = low + (cell + 0.5) / width * (high - low)
-        track = TRACK if soft[0] <= middle <= soft[1] else TRACK_BEYOND
-        left, right = min(max(start - cell, 0), 1), min(max(end - cell, 0), 1)
-        if left > 0 and right == 1:
-            # Grows to the left: what is drawn is the track, on the fill.
-            out.append(_LEFT[round(left * 8)], f"{track} on {fill}")
+        left, right = start <= 2 * cell < end, start <= 2 * cell + 1 < end
+        if left or right:
+            out.append("━" if left and right else "╸" if left else "╺", fill)
         else:
-            out.append(_LEFT[round((right - left) * 8)], f"{fill} on {track}")
+            middle = low + (cell + 0.5) / width * (high - low)
+            out.append("━", TRACK if soft[0] <= middle <= soft[1] else TRACK_BEYOND)
     return out
 
 
-def _scaled(numbers: Iterable[float | None], least_span: float) -> str:
+def _scaled(
+    numbers: Iterable[float | None], least_span: float, ends: tuple[float, float] | None = None
+) -> str:
     numbers = list(numbers)
     known = [n for n in numbers if n is not None]
     if not known:
-        return " " * len(numbers)
-    low, high = min(known), max(known)
+        return "·" * len(numbers)
+    low, high = ends or (min(known), max(known))
     span = max(high - low, least_span, 1e-12 * max(abs(low), abs(high)), 1e-300)
     # What hardly moves is drawn in the middle, not magnified.
     low -= (span - (high - low)) / 2
     return "".join(
-        "·" if n is None else _LEVELS[min(int((n - low) / span * 8), 7)] for n in numbers
+        "·"
+        if n is None
+        else _LEVELS[min(max(int((n - low) / span * len(_LEVELS)), 0), len(_LEVELS) - 1)]
+        for n in numbers
     )
 
 
-def sparkline(history: Sequence[float | None], width: int, least_span: float) -> str:
+def sparkline(
+    history: Iterable[float | None],
+    width: int,
+    least_span: float,
+    ends: tuple[float, float] | None = None,
+) -> str:
     """Draw the newest `width` values, newest at the right; None, when nothing came, is a dot.
 
     Args:
         history: values, oldest first.
         width: cells.
         least_span: difference that fills the height, if the values differ by less.
+        ends: lowest and highest value there can be, where the height shall stand for these.
     """
     newest = list(history)[-width:] if width > 0 else []
-    return _scaled(newest, least_span).rjust(max(width, 0))
+    return _scaled(newest, least_span, ends).rjust(max(width, 0))
 
 
 def profile(numbers: Sequence[float], width: int) -> str:
@@ -173,8 +183,6 @@ def profile(numbers: Sequence[float], width: int) -> str:
     if not count:
         return ""
     edges = [round(i * len(numbers) / count) for i in range(count + 1)]
-    most = [
-        max(numbers[a : max(b, a + 1)], key=abs) for a, b in zip(edges, edges[1:], strict=False)
-    ]
+    most = [max(numbers[a : max(b, a + 1)], key=abs) for a, b in itertools.pairwise(edges)]
     highest = max(abs(n) for n in most)
-    return _scaled([abs(n) for n in most] + [0.0], highest)[:-1]
+    return _scaled([abs(n) for n in most], 0.0, (0.0, highest))

@@ -39,7 +39,8 @@ class Signal:
         """Read one entry of a `signals` reply; what it does not say has a default."""
 
         def pair(low: str, high: str) -> tuple[float, float]:
-            return _number(reply.get(low), -math.inf), _number(reply.get(high), math.inf)
+            lows, highs = numbers_in(reply.get(low)), numbers_in(reply.get(high))
+            return min(lows, default=-math.inf), max(highs, default=math.inf)
 
         return cls(
             prim=str(reply.get("prim", "")),
@@ -129,10 +130,6 @@ class WatchModel:
     def count(self, *qualities: str) -> int:
         """Return how many signals have one of these qualities."""
         return sum(reading.quality in qualities for reading in self.readings)
-
-
-def _number(value: Any, default: float) -> float:
-    return float(value) if isinstance(value, (int, float)) else default
 
 
 def _height(value: Any) -> float | None:

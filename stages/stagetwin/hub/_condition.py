@@ -6,6 +6,7 @@ keeps state; the hub does.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from typing import Any
 
@@ -13,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from stagetwin._errors import WireRangeError, WireTypeError
-from stagetwin.hub._latest import BOOLEAN, INTEGER, OBJECT, ChannelParameters, Latest
+from stagetwin.hub._latest import BOOLEAN, INTEGER, OBJECT, ChannelParameters
 from stagetwin.ports import Reject
 from stagetwin.signals import Samples, Status
 
@@ -24,18 +25,21 @@ Refuse = Callable[[Reject, Mask, Status, Callable[[int], str]], None]
 """Takes a reason, the rows it hits, the status they leave behind, and a text for one row."""
 
 
-def late_rows(batch: Samples, latest: Latest) -> Mask:
+def late_rows(batch: Samples, newest_time: npt.NDArray[np.float64]) -> Mask:
     """Return which samples are older than one of their channel that came before them.
 
     Args:
         batch: samples in order of arrival; rows without source time are never late.
-        latest: what was accepted before the batch.
+        newest_time: by channel, source time of the newest sample accepted before the batch [s],
+            NaN for none.
     """
     source, channel = batch.source_time, batch.channel
-    late = source < latest.source_time[channel]  # False where either is NaN
-    if len(batch) < 2 or not (source[1:] < source[:-1]).any():
+    late = source < newest_time[channel]  # False where either is NaN
+    timed = np.flatnonzero(source == source)
+    s = source[timed]
+    if len(s) < 2 or not (s[1:] < s[:-1]).any():
         return late
-    order = np.argsort(channel, kind="stable")
+    order = timed[np.argsort(channel[timed], kind="stable")]
     c, s = channel[order], source[order]
     same = c[1:] == c[:-1]
     if not (same & (s[1:] < s[:-1])).any():
@@ -44,8 +48,6 @@ def late_rows(batch: Samples, latest: Latest) -> Mask:
     newest: dict[int, float] = {}
     for row in order[np.isin(c, c[1:][same & (s[1:] < s[:-1])])].tolist():
         key, when = int(channel[row]), float(source[row])
-        if when != when:
-            continue
         if when < newest.get(key, -np.inf):
             late[row] = True
         else:
@@ -91,8 +93,11 @@ def condition(batch: Samples, p: ChannelParameters, refuse: Refuse) -> tuple[Mas
         lambda row: got(row, p.bindings[int(channel[row])].type_name),
     )
     if p.scaled:
-        batch.value = batch.value * p.scale[channel] + p.offset[channel]
+        with np.errstate(over="ignore"):  # infinity is refused below
+            batch.value = batch.value * p.scale[channel] + p.offset[channel]
     value = batch.value
+    for row in [row for row, v in objects.items() if code[row] != OBJECT and _fits(v)]:
+        value[row] = objects.pop(row)
     drop(
         numeric & ~np.isfinite(value),
         Reject.NOT_FINITE,
@@ -133,6 +138,11 @@ def condition(batch: Samples, p: ChannelParameters, refuse: Refuse) -> tuple[Mas
     return usable, objects
 
 
+def _fits(number: float) -> bool:
+    """Tell whether the float column holds a number exactly."""
+    return isinstance(number, float) or abs(number) <= 2**53
+
+
 def _convert_objects(
     batch: Samples, p: ChannelParameters, usable: Mask, refuse: Refuse
 ) -> dict[int, Any]:
@@ -141,16 +151,20 @@ def _convert_objects(
         if not usable[row]:
             continue
         i = int(batch.channel[row])
-        convert = p.convert[i]
+        convert, limits = p.convert[i], p.bindings[i].limits
         assert convert is not None  # active channels have one
         try:
-            converted[row] = convert(
-                wire, float(p.scale[i]), float(p.offset[i]), float(p.low[i]), float(p.high[i])
-            )
+            scale, offset = float(p.scale[i]), float(p.offset[i])
+            converted[row] = convert(wire, scale, offset, limits.hard_min, limits.hard_max)
+            if limits.soft and batch.status[row] == 0:
+                with contextlib.suppress(WireRangeError):
+                    convert(wire, scale, offset, limits.soft_min, limits.soft_max)
+                    continue
+                batch.status[row] = Status.UNCERTAIN_ENGINEERING_UNITS_EXCEEDED
             continue
         except WireTypeError as error:
             reason, status, text = Reject.TYPE_MISMATCH, Status.BAD_TYPE_MISMATCH, str(error)
-        except (WireRangeError, OverflowError) as error:
+        except WireRangeError as error:
             reason, status, text = Reject.OUT_OF_RANGE, Status.BAD_OUT_OF_RANGE, str(error)
         usable[row] = False
         rows = np.zeros(len(batch), np.bool_)

@@ -167,9 +167,7 @@ class Hub:
         batch = self._bound(batch)
         if not len(batch):
             return
-        late = late_rows(batch, latest)
-        if late.any():
-            late &= ~self._clock_was_reset(batch.channel, steady)
+        late = self._late(batch, steady)
         if late.any():
             # Not into the live values; a history keeps them.
             self._count(Reject.LATE, batch.channel[late])
@@ -205,10 +203,18 @@ class Hub:
         self.rejections.add("", Reject.RETIRED, gone)
         return _rows(batch, active)
 
-    def _clock_was_reset(self, channel: npt.NDArray[np.int32], steady: float) -> Mask:
-        patience = np.minimum(self.parameters.stale_after[channel], CLOCK_RESET_AFTER)
-        reset: Mask = steady - self.latest.accepted[channel] > patience
-        return reset
+    def _late(self, batch: Samples, steady: float) -> Mask:
+        newest_time, channel = self.latest.source_time, batch.channel
+        late = late_rows(batch, newest_time)
+        if late.any():
+            patience = np.minimum(self.parameters.stale_after[channel], CLOCK_RESET_AFTER)
+            was_reset = steady - self.latest.accepted[channel] > patience
+            if was_reset.any():
+                # The past of such a channel counts no more; the order within the batch does.
+                newest_time = newest_time.copy()
+                newest_time[channel[was_reset]] = np.nan
+                late = late_rows(batch, newest_time)
+        return late
 
     def _count(
         self,
@@ -225,11 +231,10 @@ class Hub:
 
     def _describe(self, batch: Samples, row: int, text: str) -> str:
         binding = self.parameters.bindings[int(batch.channel[row])]
-        low, high = binding.limits.hard_min, binding.limits.hard_max
         return (
             f"{binding.path} at {binding.address}"
             f"{f' field {binding.field}' if binding.field else ''}: {text}; "
-            f"a {binding.type_name} in [{low:g}, {high:g}] {binding.unit} is allowed"
+            f"a {binding.type_name} in {binding.limits} {binding.unit} is allowed"
         )
 
     def _store(
@@ -303,7 +308,7 @@ class Hub:
 
     def _judge_quality(self, tick: _Tick) -> None:
         latest, p, steady = self.latest, self.parameters, self._clock.steady()
-        if latest.vouched.any():
+        if p.connections and latest.vouched.any():
             online = np.array([name in self._online for name in p.connections], np.bool_)
             alive = latest.vouched & p.active & online[p.connection]
             latest.seen[alive] = steady

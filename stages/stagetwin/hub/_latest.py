@@ -31,6 +31,12 @@ def _grown(column: npt.NDArray[Any], size: int, fill: Any) -> npt.NDArray[Any]:
     return out
 
 
+def _largest_float(bound: float) -> float:
+    """Return the largest float64 that is not above a bound: float(2**63 - 1) is."""
+    nearest = float(bound)
+    return nearest if nearest <= bound else math.nextafter(nearest, 0)
+
+
 class Latest:
     """Newest value, times, status and quality by channel index; every array has shape (size,).
 
@@ -89,7 +95,7 @@ class ChannelParameters:
         code: 0 number, 1 integer, 2 boolean, 3 object.
         scale, offset: stage value = wire value * scale + offset.
         scaled: whether any channel scales, to skip the work where none does.
-        low, high: what hard limits and type allow.
+        low, high: what hard limits and type allow in the float column.
         soft_low, soft_high: soft limits.
         deadband: smallest written change.
         stale_after: [s].
@@ -118,9 +124,12 @@ class ChannelParameters:
             self.active[i] = True
             self.code[i] = _CODES[kind.kind]
             self.scale[i], self.offset[i] = b.scale, b.offset
-            self.low[i] = max(b.limits.hard_min, kind.minimum)
-            self.high[i] = min(b.limits.hard_max, kind.maximum)
-            self.soft_low[i], self.soft_high[i] = b.limits.soft_min, b.limits.soft_max
+            limits = b.limits
+            if kind.kind.numeric:
+                # A scalar's bounds are numbers; those of vectors go to the converter.
+                self.low[i] = max(limits.hard_min, kind.minimum)
+                self.high[i] = min(limits.hard_max, _largest_float(kind.maximum))
+                self.soft_low[i], self.soft_high[i] = limits.soft_min, limits.soft_max
             self.deadband[i] = b.deadband
             self.stale_after[i] = b.stale_after
             self.connection[i] = names[b.connection]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from pxr import Gf, Usd, UsdGeom
@@ -16,15 +16,22 @@ class ArraySlot:
     The array keeps its full length: a PointInstancer whose arrays differ in length draws nothing.
     """
 
-    def __init__(self, attr: Usd.Attribute, count: int) -> None:
-        name = attr.GetTypeName()
-        self._array_class = type(name.defaultValue)
-        self._values: list[Any] = list(attr.Get() or ())
-        instances = _instance_count(attr)
-        if instances:
-            del self._values[instances:]
-        missing = max(count, instances) - len(self._values)
-        self._values.extend([_neutral(attr)] * missing)
+    def __init__(self, attr: Usd.Attribute, count: int, seed: Sequence[Any]) -> None:
+        """Take what the stage shows now, as far as the plant's array goes.
+
+        Args:
+            attr: composed array attribute.
+            count: least number of elements.
+            seed: elements as the plant says them.
+        """
+        self._array_class = type(attr.GetTypeName().defaultValue)
+        length = max(count, _instance_count(attr) or len(seed))
+        self._values: list[Any] = list(attr.Get() or ())[:length]
+        self._values.extend(seed[len(self._values) : length])
+        self._values.extend([_neutral(attr)] * (length - len(self._values)))
+
+    def __len__(self) -> int:
+        return len(self._values)
 
     def set(self, elements: Iterable[tuple[int, Any]]) -> Any:
         """Set elements by index and return the whole array as USD holds it."""

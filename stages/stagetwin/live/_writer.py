@@ -13,6 +13,7 @@ from pxr import Sdf, Usd
 
 from stagetwin._errors import StageError
 from stagetwin.bindings import TelemetryBinding
+from stagetwin.bindings._attributes import declared_value, declaring_spec
 from stagetwin.hub import Changes, Latest
 from stagetwin.live._arrays import ArraySlot
 from stagetwin.live._layers import Owner
@@ -61,6 +62,8 @@ _KINDS = {
 }
 
 
+_Wanted = dict[Sdf.Path, tuple[Sdf.ValueTypeName, Sdf.Variability, bool]]
+
 _CASTS: dict[ValueKind, Callable[[float], Any]] = {
     ValueKind.INTEGER: int,
     ValueKind.BOOLEAN: bool,
@@ -78,6 +81,7 @@ class LiveLayer:
         self._owner = Owner()
         self._stage = stage
         self._layer = layer
+        self._ignored = frozenset([layer.identifier])
         self._kind = np.empty(0, np.uint8)
         self._value: list[Sdf.AttributeSpec | None] = []
         self._time: list[Sdf.AttributeSpec | None] = []
@@ -102,7 +106,7 @@ class LiveLayer:
         """
         self._owner.check()
         wanted = self._specs_of(bindings)
-        self._drop_others(set(wanted))
+        self._drop_others(wanted)
         with Sdf.ChangeBlock():
             for path, (type_name, variability, custom) in wanted.items():
                 if not self._layer.GetAttributeAtPath(
@@ -116,26 +120,23 @@ class LiveLayer:
         fresh = [spec for spec in self._quality if spec is not None and not spec.HasDefaultValue()]
         write_specs(fresh, [Quality.STALE.token] * len(fresh))
 
-    def _specs_of(
-        self, bindings: Mapping[int, TelemetryBinding]
-    ) -> dict[Sdf.Path, tuple[Sdf.ValueTypeName, Sdf.Variability, bool]]:
-        wanted: dict[Sdf.Path, tuple[Sdf.ValueTypeName, Sdf.Variability, bool]] = {}
+    def _specs_of(self, bindings: Mapping[int, TelemetryBinding]) -> _Wanted:
+        wanted: _Wanted = {}
         varying = Sdf.VariabilityVarying
         for b in bindings.values():
             attr = self._stage.GetAttributeAtPath(b.target)
-            # The composed type, or the live spec would change the attribute's type.
-            wanted[Sdf.Path(b.target)] = (
-                attr.GetTypeName(),
-                attr.GetVariability(),
-                attr.IsCustom(),
-            )
+            spec = declaring_spec(attr, self._ignored)
+            if spec is None:
+                raise StageError(f"{b.target} is no attribute of the plant")
+            # The plant's type, or the live spec would change the attribute's type.
+            wanted[Sdf.Path(b.target)] = (spec.typeName, spec.variability, spec.custom)
             prefix = f"{b.prim}.twin:telemetry:{b.signal}:"
             wanted[Sdf.Path(prefix + "time")] = (Sdf.ValueTypeNames.Double, varying, False)
             wanted[Sdf.Path(prefix + "quality")] = (Sdf.ValueTypeNames.Token, varying, False)
             wanted[Sdf.Path(prefix + "status")] = (Sdf.ValueTypeNames.UInt, varying, False)
         return wanted
 
-    def _drop_others(self, wanted: set[Sdf.Path]) -> None:
+    def _drop_others(self, wanted: _Wanted) -> None:
         found: list[Sdf.Path] = []
         self._layer.Traverse(
             Sdf.Path.absoluteRootPath,
@@ -143,9 +144,11 @@ class LiveLayer:
         )
         with Sdf.ChangeBlock():
             for path in found:
-                if path.IsPropertyPath() and path not in wanted:
-                    prim = self._layer.GetPrimAtPath(path.GetPrimPath())
-                    prim.RemoveProperty(self._layer.GetPropertyAtPath(path))
+                if not path.IsPropertyPath():
+                    continue
+                spec = self._layer.GetAttributeAtPath(path)
+                if path not in wanted or (spec.typeName, spec.variability) != wanted[path][:2]:
+                    self._layer.GetPrimAtPath(path.GetPrimPath()).RemoveProperty(spec)
         self._layer.RemoveInertSceneDescription()
 
     def _forget_former_drivers(self, bindings: Mapping[int, TelemetryBinding]) -> None:
@@ -182,10 +185,15 @@ class LiveLayer:
                 self._kind[i] = _Kind.ELEMENT
                 self._element[i] = (b.target, b.element, _CASTS.get(b.value_type.kind, float))
                 counts[b.target] = max(counts.get(b.target, 0), b.element + 1)
-        self._arrays = {
-            path: (ArraySlot(self._stage.GetAttributeAtPath(path), count), at(path))
-            for path, count in counts.items()
-        }
+        self._arrays = {path: self._slot(path, count) for path, count in counts.items()}
+
+    def _slot(self, path: str, count: int) -> tuple[ArraySlot, Sdf.AttributeSpec]:
+        attr = self._stage.GetAttributeAtPath(path)
+        slot = ArraySlot(attr, count, declared_value(attr, self._ignored) or ())
+        spec = self._layer.GetAttributeAtPath(path)
+        if spec.HasDefaultValue() and len(spec.default) != len(slot):
+            spec.default = slot.set(())
+        return slot, spec
 
     def write(self, changes: Changes, latest: Latest, now: float) -> int:
         """Write what changed.
@@ -242,10 +250,10 @@ class LiveLayer:
     @staticmethod
     def _integers(rows: npt.NDArray[np.intp], listed: list[int], latest: Latest) -> Sequence[int]:
         column = latest.value[rows]
-        if not np.isnan(column).any():
+        if (column < 2.0**63).all():
             whole: list[int] = column.astype(np.int64).tolist()
             return whole
-        # Beyond 2**53 the exact integer is among the objects.
+        # NaN: beyond 2**53 the exact integer is among the objects.
         return [
             latest.objects[i] if v != v else int(v)
             for i, v in zip(listed, column.tolist(), strict=True)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from stagetwin._errors import ServiceError
 from stagetwin.bindings import TelemetryBinding
 from stagetwin.signals import Quality
+from stagetwin.values import Bound
 
 if TYPE_CHECKING:
     from stagetwin.service._service import Service
@@ -94,10 +95,10 @@ class Requests:
                 "connection": b.connection,
                 "address": b.address,
                 "field": b.field,
-                "min": _finite(b.limits.hard_min),
-                "max": _finite(b.limits.hard_max),
-                "softMin": _finite(b.limits.soft_min),
-                "softMax": _finite(b.limits.soft_max),
+                "min": _bound(b.limits.hard_min),
+                "max": _bound(b.limits.hard_max),
+                "softMin": _bound(b.limits.soft_min),
+                "softMax": _bound(b.limits.soft_max),
             }
             for _, b in self._rows(request)
         ]
@@ -136,6 +137,11 @@ class Requests:
     def _stop(self) -> Reply:
         self._service.stop()
         return {}
+
+
+def _bound(bound: Bound) -> float | None:
+    """Return a bound that is one finite number; a view has no room for more."""
+    return _finite(bound) if isinstance(bound, float) else None
 
 
 def _finite(number: float) -> float | None:

@@ -1,0 +1,343 @@
+"""The live view as a pure function: what is known and what the keys did, to lines of text."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import PurePath
+from typing import Any
+
+from rich.text import Text
+
+from stagetwin.cli._cells import plain_text
+from stagetwin.cli._model import WatchModel
+from stagetwin.cli._rows import QUALITY_STYLES, Columns, columns_for, heading, signal_row
+
+__all__ = ["Row", "View", "body_height", "render", "rows_of"]
+
+_BAND = "on #1d2a33"
+_STATES = {
+    "online": "#0f2a1c on #4ec98a",
+    "connecting": "#332600 on #f0b94b",
+    "offline": "#3a0d0d on #ff8787",
+    "failed": "bold white on #c0392b",
+}
+_WORST_FIRST = {"bad": 0, "stale": 1, "uncertain": 2, "good": 3}
+_SORTS = ("name", "age", "quality")
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A line of the body: the heading of a prim, or a signal by its index."""
+
+    prim: str
+    index: int = -1
+
+
+@dataclass(slots=True)
+class View:
+    """What the keys did.
+
+    Attributes:
+        sort: name, age or quality.
+        query: words that a row must contain.
+        typing: whether keys go into `query`.
+        paused: whether the picture stands still.
+        top: first row shown.
+    """
+
+    sort: str = "name"
+    query: str = ""
+    typing: bool = False
+    paused: bool = False
+    top: int = 0
+
+    def press(self, key: str, row_count: int, page: int) -> bool:
+        """Take one key.
+
+        Args:
+            key: as `decode_keys` names it.
+            row_count: rows there are to scroll through.
+            page: rows shown at once.
+
+        Returns:
+            Whether the view is to be left.
+        """
+        if self.typing:
+            self._type(key)
+            return False
+        step = max(page - 1, 1)
+        moves = {
+            "up": -1,
+            "k": -1,
+            "down": 1,
+            "j": 1,
+            "page up": -step,
+            "b": -step,
+            "page down": step,
+            "f": step,
+            "home": -row_count,
+            "g": -row_count,
+            "end": row_count,
+            "G": row_count,
+        }
+        if key in moves:
+            self.top = max(min(self.top + moves[key], row_count - page), 0)
+        elif key == "s":
+            self.sort = _SORTS[(_SORTS.index(self.sort) + 1) % len(_SORTS)]
+            self.top = 0
+        elif key == " ":
+            self.paused = not self.paused
+        elif key == "/":
+            self.typing = True
+        elif key == "escape":
+            self.query = ""
+        return key in ("q", "Q")
+
+    def _type(self, key: str) -> None:
+        self.top = 0
+        if key == "enter":
+            self.typing = False
+        elif key == "escape":
+            self.typing, self.query = False, ""
+        elif key == "backspace":
+            self.query = self.query[:-1]
+        elif len(key) == 1:
+            self.query += key
+
+
+def rows_of(model: WatchModel, view: View) -> list[Row]:
+    """Return the rows to show: grouped by prim, or as one list where another order is wanted."""
+    words = view.query.lower().split()
+    chosen = [
+        i
+        for i, (signal, reading) in enumerate(zip(model.signals, model.readings, strict=True))
+        if not words
+        or all(
+            word in f"{signal.path} {signal.connection} {reading.quality}".lower() for word in words
+        )
+    ]
+    if view.sort == "name":
+        # Stage order; a prim's signals need not lie side by side in it.
+        by_prim: dict[str, list[int]] = {}
+        for i in chosen:
+            by_prim.setdefault(model.signals[i].prim, []).append(i)
+        return [
+            row
+            for prim, indices in by_prim.items()
+            for row in (Row(prim), *(Row(prim, i) for i in indices))
+        ]
+    if view.sort == "age":
+        chosen.sort(key=lambda i: -_age(model, i))
+    else:
+        chosen.sort(key=lambda i: (_WORST_FIRST.get(model.readings[i].quality, 0), -_age(model, i)))
+    return [Row(model.signals[i].prim, i) for i in chosen]
+
+
+def _age(model: WatchModel, index: int) -> float:
+    age = model.readings[index].age
+    return math.inf if age is None else age
+
+
+def render(
+    model: WatchModel,
+    view: View,
+    width: int,
+    height: int,
+    clock: str = "",
+    panel: Sequence[Text] = (),
+) -> list[Text]:
+    """Draw one frame.
+
+    Args:
+        model: what is known.
+        view: what the keys did.
+        width, height: size of the terminal [cells].
+        clock: time of day to show.
+        panel: lines to keep above the last one, for whoever has something to tell.
+
+    Returns:
+        Exactly `height` lines of exactly `width` cells.
+    """
+    head = _header(model, view, width, clock)
+    names = max((len(s.name) for s in model.signals), default=0) + 2
+    if view.sort != "name":
+        names = max((len(s.name) + len(_tail(s.prim)) + 2 for s in model.signals), default=0)
+    columns = columns_for(width, names)
+    titles = heading(columns)
+    titles.stylize(f"dim {_BAND}")
+    room = body_height(model, width, height, panel)
+    rows = rows_of(model, view)
+    top = max(min(view.top, len(rows) - room), 0)
+    lines = [*head, titles, *_body(model, rows, top, room, columns)]
+    lines += [*panel[-_panel_height(height, panel) :]] if panel else []
+    lines.append(_footer(view, top, min(top + room, len(rows)), len(rows)))
+    return [_line(line, width) for line in [*lines[: height - 1], lines[-1]][-height:]]
+
+
+def body_height(model: WatchModel, width: int, height: int, panel: Sequence[Text] = ()) -> int:
+    """Return how many rows a frame has room for."""
+    chips = len(_chips(model, width))
+    return max(height - 2 - chips - 1 - _panel_height(height, panel) - 1, 0)
+
+
+def _panel_height(height: int, panel: Sequence[Text]) -> int:
+    return min(len(panel), max(height // 3, 0))
+
+
+def _line(text: Text, width: int) -> Text:
+    text.no_wrap, text.overflow, text.end = True, "crop", "\n"
+    text.truncate(width, overflow="crop", pad=True)
+    return text
+
+
+# -- body
+
+
+def _body(model: WatchModel, rows: list[Row], top: int, room: int, columns: Columns) -> list[Text]:
+    shown = rows[top : top + room]
+    grouped = any(row.index < 0 for row in rows[:1])
+    lines: list[Text] = []
+    for place, row in enumerate(shown):
+        if row.index < 0 or (grouped and place == 0):
+            # The prim of what is at the top stays in sight while its signals scroll by.
+            lines.append(_prim_heading(model, row.prim))
+            continue
+        signal = model.signals[row.index]
+        label = Text("  " if grouped else "")
+        if not grouped:
+            label.append(_tail(signal.prim) + " ", "dim")
+        label.append(plain_text(signal.name))
+        lines.append(
+            signal_row(label, signal, model.readings[row.index], model.history[row.index], columns)
+        )
+    if not rows:
+        why = "nothing matches; Esc shows all again" if model.signals else "waiting for the service"
+        lines = [Text(""), Text(f"  {why}", "dim")]
+    return lines[:room] + [Text("")] * (room - len(lines))
+
+
+def _prim_heading(model: WatchModel, prim: str) -> Text:
+    folder, _, name = plain_text(prim).rpartition("/")
+    text = Text.assemble(" ", (f"{folder}/", "dim"), (name, "bold #8fc7ff"))
+    if cause := _mapping(model.status.get("demoted")).get(prim):
+        text.append(f"  runs as shadow: {plain_text(cause)}", "dim #f0b94b")
+    return text
+
+
+def _tail(prim: str) -> str:
+    return plain_text(prim.rpartition("/")[2])
+
+
+# -- header and footer
+
+
+def _header(model: WatchModel, view: View, width: int, clock: str) -> list[Text]:
+    status = model.status
+    plant = PurePath(plain_text(status.get("stage", ""))).stem
+    state = ("❚❚ paused", "bold #f0b94b") if view.paused else ("▶ live", "#4ec98a")
+    title = Text.assemble(" ", ("stagetwin", "bold #8fc7ff"), "  ", (plant or "…", "bold"))
+    right = Text.assemble(state, "  ", (clock, "dim"), " ")
+    title.pad_right(max(width - title.cell_len - right.cell_len, 1))
+    return [Text.assemble(title, right), _figures(model), *_chips(model, width)]
+
+
+def _figures(model: WatchModel) -> Text:
+    health = _mapping(model.status.get("health"))
+
+    def figure(name: str, scale: float = 1.0) -> float:
+        value = health.get(name)
+        return value * scale if isinstance(value, (int, float)) else math.nan
+
+    p50, p99 = figure("lagP50", 1e3), figure("lagP99", 1e3)
+    text = Text.assemble(
+        " ",
+        (f"{len(model.signals)}", "bold"),
+        " signals",
+        *_qualities(model),
+        ("  │  ", "dim"),
+        (_shown(figure("rate"), 0), "bold"),
+        " samples/s",
+        ("  │  ", "dim"),
+        "lag p50 ",
+        (_shown(p50, 1), "bold"),
+        " ms, p99 ",
+        (_shown(p99, 1), "bold #f0b94b" if p99 > 250 else "bold"),
+        " ms",
+    )
+    rejected = [r for r in model.status.get("rejections") or [] if isinstance(r, dict)]
+    if rejected:
+        worst = sorted(rejected, key=lambda r: -_count(r))[:2]
+        names = ", ".join(f"{_count(r):,} {plain_text(r.get('reason', ''))}" for r in worst)
+        text.append("  │  ", "dim")
+        text.append(f"not used: {names}", "#f0b94b")
+    return text
+
+
+def _qualities(model: WatchModel) -> list[tuple[str, str]]:
+    return [
+        (f"  {model.count(quality)} {quality}", QUALITY_STYLES[quality])
+        for quality in ("uncertain", "bad", "stale")
+        if model.count(quality)
+    ]
+
+
+def _chips(model: WatchModel, width: int) -> list[Text]:
+    """Return the connections with their states, on as many lines as they need, at most three."""
+    lines = [Text(" ")]
+    for name, link in _mapping(model.status.get("connections")).items():
+        link = _mapping(link)
+        state = plain_text(link.get("state", "offline"))
+        chip = Text.assemble(
+            (f" {plain_text(name)} ", "on #2b3b46"),
+            (f" {state} ", _STATES.get(state, "reverse")),
+        )
+        if cause := plain_text(link.get("cause", "")):
+            chip.append(f" {cause}", "#ff8787" if state != "connecting" else "#f0b94b")
+        if restarts := link.get("restarts"):
+            chip.append(f" {restarts}× restarted", "dim")
+        chip.truncate(max(width - 2, 1), overflow="ellipsis")
+        if lines[-1].cell_len > 1 and lines[-1].cell_len + chip.cell_len + 1 > width:
+            lines.append(Text(" "))
+        lines[-1].append_text(chip).append("  ")
+    return lines[:3]
+
+
+def _footer(view: View, first: int, last: int, count: int) -> Text:
+    if view.typing:
+        text = Text.assemble(
+            (" / ", "bold #8fc7ff"),
+            view.query,
+            ("▏", "blink"),
+            ("   Enter keeps the filter, Esc drops it", "dim"),
+        )
+    else:
+        text = Text(" ")
+        keys = (
+            ("q", "quit"),
+            ("↑↓ PgUp PgDn", "scroll"),
+            ("/", f"filter: {view.query}" if view.query else "filter"),
+            ("s", f"sort: {view.sort}"),
+            ("space", "go on" if view.paused else "pause"),
+        )
+        for key, what in keys:
+            text.append(key, "bold #8fc7ff").append(f" {what}   ")
+        if count:
+            text.append(f"{first + 1}–{last} of {count}", "dim")
+    text.stylize(_BAND)
+    # Coloured to the edge.
+    return text.append(" " * 500, _BAND)
+
+
+def _mapping(value: Any) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}
+
+
+def _count(row: dict[str, Any]) -> int:
+    count = row.get("count")
+    return count if isinstance(count, int) else 0
+
+
+def _shown(value: float, digits: int) -> str:
+    return f"{value:,.{digits}f}" if math.isfinite(value) else "–"
