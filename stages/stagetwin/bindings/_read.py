@@ -267,6 +267,14 @@ class _Reader:
                 f"{shared.attr.GetPath()} is a {type_name}, which cannot be driven; numbers, "
                 "booleans, text, vectors, quaternions, matrices and arrays of them can",
             )
+        if kind.kind.numeric and not shared.limits.uniform:
+            raise self._scope.fail(
+                prim,
+                signal,
+                "limits",
+                f"{shared.attr.GetPath()} has limits {shared.limits} for several components, but "
+                f"what is driven is one number, a {type_name}",
+            )
         if not kind.scalable and (shared.values["scale"] != 1 or shared.values["offset"] != 0):
             raise self._scope.fail(
                 prim, signal, "scale", f"scale and offset have no meaning for a {type_name}"

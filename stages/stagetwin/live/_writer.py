@@ -189,7 +189,7 @@ class LiveLayer:
 
     def _slot(self, path: str, count: int) -> tuple[ArraySlot, Sdf.AttributeSpec]:
         attr = self._stage.GetAttributeAtPath(path)
-        slot = ArraySlot(attr, count, declared_value(attr, self._ignored) or ())
+        slot = ArraySlot(attr, count, list(declared_value(attr, self._ignored) or ()))
         spec = self._layer.GetAttributeAtPath(path)
         if spec.HasDefaultValue() and len(spec.default) != len(slot):
             spec.default = slot.set(())

@@ -1,0 +1,84 @@
+"""MQTT as the core finds it: the object behind the entry points `mqtt` and `mqtts`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import ClassVar, Final
+
+from stagetwin.ports import AddressDefaults, ChannelSpec, ConnectionSpec, Credential, Sink
+from stagetwin_bridges._errors import ConnectionConfigError
+from stagetwin_bridges.mqtt._bridge import MakeClient, MqttBridge, channel_problems
+from stagetwin_bridges.mqtt._client import ClientSettings, settings_of
+from stagetwin_bridges.mqtt._options import Endpoint, LossClass, MqttOptions, security_problems
+from stagetwin_bridges.mqtt._paho import PahoClient
+from stagetwin_bridges.mqtt._publisher import MqttPublisher
+
+__all__ = ["MqttProtocol"]
+
+_CLIENTS: Final[dict[str, MakeClient]] = {"paho": PahoClient}
+
+
+class MqttProtocol:
+    """`Protocol` of MQTT 5 and 3.1.1, over TCP or TLS."""
+
+    schemes: ClassVar[tuple[str, ...]] = ("mqtt", "mqtts")
+
+    def check_connection(self, connection: ConnectionSpec) -> list[str]:
+        """See Protocol."""
+        try:
+            endpoint = Endpoint.parse(connection.endpoint)
+        except ConnectionConfigError as error:
+            return [str(error)]
+        return security_problems(connection, endpoint)
+
+    def check_channel(self, channel: ChannelSpec) -> list[str]:
+        """See Protocol."""
+        return channel_problems(channel)
+
+    def defaults(self, connection: ConnectionSpec) -> AddressDefaults:
+        """See Protocol."""
+        options = Endpoint.parse(connection.endpoint).options
+        return AddressDefaults(
+            address=options.address, field=options.field, availability=options.availability
+        )
+
+    def loss_class(self, connection: ConnectionSpec) -> LossClass:
+        """Return what can be said about messages that never arrive; see MqttOptions.loss_class."""
+        return Endpoint.parse(connection.endpoint).options.loss_class
+
+    def bridge(
+        self,
+        connection: ConnectionSpec,
+        channels: Sequence[ChannelSpec],
+        sink: Sink,
+        credential: Credential | None,
+    ) -> MqttBridge:
+        """See Protocol.
+
+        Raises:
+            ConnectionConfigError: the endpoint, its security or the credential is wrong.
+        """
+        options, settings = self._settle(connection, credential)
+        make = _CLIENTS[options.client]
+        return MqttBridge(connection, options, settings, channels, sink, make)
+
+    def publisher(self, connection: ConnectionSpec, credential: Credential | None) -> MqttPublisher:
+        """See Protocol.
+
+        Raises:
+            ConnectionConfigError: the endpoint, its security or the credential is wrong.
+            RealmError: the connection leads to a plant.
+            NotConnectedError: the broker does not answer, or refuses.
+        """
+        options, settings = self._settle(connection, credential)
+        return MqttPublisher(connection, options, settings, _CLIENTS[options.client])
+
+    @staticmethod
+    def _settle(
+        connection: ConnectionSpec, credential: Credential | None
+    ) -> tuple[MqttOptions, ClientSettings]:
+        endpoint = Endpoint.parse(connection.endpoint)
+        problems = security_problems(connection, endpoint)
+        if problems:
+            raise ConnectionConfigError(f"{connection.prim}: {'; '.join(problems)}")
+        return endpoint.options, settings_of(connection, endpoint, credential)

@@ -1,0 +1,266 @@
+"""The plant's parameters as plain, typed values."""
+
+import tomllib
+from dataclasses import dataclass, field
+from math import inf
+from pathlib import Path
+from typing import Any
+
+Vec = tuple[float, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class SignalSpec:
+    """One telemetry signal of an interface.
+
+    Attributes:
+        name: Instance name of the applied schema.
+        type: Sdf value type name such as `double` or `double3`.
+        unit: UCUM unit of the value on the stage.
+        hard: Least and greatest possible value [unit]; outside is rejected.
+        soft: Range of healthy values [unit]; outside is uncertain.
+        size: Number of elements of an array.
+        stale: Seconds without a receipt until the quality is stale [s].
+        target: Property driven instead of `value`, relative to the asset (`Part.attribute`).
+        group: Redundancy group.
+        tokens: Allowed tokens of a token signal.
+    """
+
+    name: str
+    type: str
+    label: str
+    unit: str = "1"
+    hard: tuple[float, float] | None = None
+    soft: tuple[float, float] | None = None
+    size: int = 0
+    address: str = ""
+    field: str = ""
+    encoding: str = "auto"
+    scale: float = 1.0
+    offset: float = 0.0
+    deadband: float = 0.0
+    stale: float = 10.0
+    group: str = ""
+    target: str = ""
+    tokens: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class CommandSpec:
+    """One command of an interface; names as in the schema TwinCommandAPI.
+
+    Attributes:
+        rate: Fastest allowed change [unit/s].
+        permissives: Names of bool signals of the same interface.
+        readback: Name of the signal that verifies the command.
+        settle: How long the read-back may take [s].
+        expiry: Time to live of a request [s].
+        tolerance: Largest accepted difference of the read-back [unit].
+    """
+
+    name: str
+    type: str
+    label: str
+    unit: str = "1"
+    hard: tuple[float, float] | None = None
+    soft: tuple[float, float] | None = None
+    address: str = ""
+    field: str = ""
+    operation: str = "write"
+    rate: float = inf
+    permissives: tuple[str, ...] = ()
+    readback: str = ""
+    approval: str = "single"
+    policy: str = "process"
+    publish: str = "explicit"
+    settle: float = 5.0
+    expiry: float = 10.0
+    tolerance: float = 0.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class InterfaceSpec:
+    """A kind of machine: what every machine of the kind measures and obeys."""
+
+    name: str
+    label: str
+    kind: str
+    level: str
+    address: str
+    encoding: str = "auto"
+    frame: str = ""
+    roles: tuple[str, ...] = ()
+    signals: tuple[SignalSpec, ...] = ()
+    commands: tuple[CommandSpec, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class ConnectionSpec:
+    """One connection of the plant."""
+
+    name: str
+    label: str
+    endpoint: str
+    realm: str
+    security: str
+    credential: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class MachineSpec:
+    """One machine in the layout; `{n}` in the name stands for the line's number.
+
+    Attributes:
+        at: Position x, y in the area [m].
+        z: Height above the floor [m].
+        yaw: Heading about Z, counter-clockwise from X [deg].
+    """
+
+    name: str
+    asset: str
+    at: Vec
+    z: float = 0.0
+    yaw: float = 0.0
+    id: str = ""
+    variants: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class PipeSpec:
+    """One pipe run: a polyline with elbows and two flanges [m]."""
+
+    name: str
+    radius: float
+    look: str
+    points: tuple[Vec, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class AreaSpec:
+    """One area outside the lines."""
+
+    name: str
+    label: str
+    area: str
+    connection: str
+    at: Vec = (0.0, 0.0)
+    machines: tuple[MachineSpec, ...] = ()
+    vehicles: tuple[dict[str, Any], ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class LineSpec:
+    """One process line, repeated along Y.
+
+    Attributes:
+        origin: Position of line 1 [m].
+        pitch: Distance from line to line [m].
+        supports: Tops of the pipe supports, relative to the line [m].
+    """
+
+    origin: Vec
+    pitch: float
+    connection: str
+    machines: tuple[MachineSpec, ...]
+    decorations: tuple[MachineSpec, ...]
+    pipes: tuple[PipeSpec, ...]
+    supports: tuple[Vec, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Parameters:
+    """Everything on the page of parameters."""
+
+    lines: int
+    time_codes_per_second: float
+    frame: str
+    connections: tuple[ConnectionSpec, ...]
+    testbed: ConnectionSpec
+    interfaces: dict[str, InterfaceSpec]
+    line: LineSpec
+    areas: tuple[AreaSpec, ...]
+    site: dict[str, Any]
+
+
+def _frozen(value: Any) -> Any:
+    """Lists as tuples, so that a frozen spec is frozen all the way down."""
+    return tuple(_frozen(item) for item in value) if isinstance(value, list) else value
+
+
+def _fields(table: dict[str, Any]) -> dict[str, Any]:
+    return {key: _frozen(value) for key, value in table.items()}
+
+
+def signal_spec(name: str, table: dict[str, Any], address: str, encoding: str) -> SignalSpec:
+    """A signal, with the interface's address and encoding where it names none."""
+    return SignalSpec(name=name, **{"address": address, "encoding": encoding} | _fields(table))
+
+
+def _interface(name: str, table: dict[str, Any]) -> InterfaceSpec:
+    head = {k: v for k, v in table.items() if k not in ("signals", "commands")}
+    address, encoding = head["address"], head.get("encoding", "auto")
+    signals = [
+        signal_spec(key, value, address, encoding) for key, value in table["signals"].items()
+    ]
+    commands = [
+        CommandSpec(
+            name=key,
+            **{"address": "factory/{twin:var:area}/{twin:id}/cmd/{signal}"} | _fields(value),
+        )
+        for key, value in table.get("commands", {}).items()
+    ]
+    return InterfaceSpec(
+        name=name, signals=tuple(signals), commands=tuple(commands), **_fields(head)
+    )
+
+
+def _machines(rows: list[dict[str, Any]]) -> tuple[MachineSpec, ...]:
+    return tuple(MachineSpec(**_fields(row)) for row in rows)
+
+
+def _connection(name: str, table: dict[str, Any]) -> ConnectionSpec:
+    keys = ("endpoint", "realm", "security", "credential")
+    return ConnectionSpec(
+        name=name, label=table.get("label", name), **{key: table[key] for key in keys}
+    )
+
+
+def load_parameters(path: Path, lines: int | None = None) -> Parameters:
+    """Parse the page of parameters.
+
+    Args:
+        path: TOML file.
+        lines: Number of process lines instead of the page's.
+    """
+    page = tomllib.loads(path.read_text(encoding="utf-8"))
+    line = page["line"]
+    areas = []
+    for name, table in page["areas"].items():
+        head = {k: v for k, v in table.items() if k not in ("machines", "vehicles")}
+        areas.append(
+            AreaSpec(
+                name=name,
+                machines=_machines(table["machines"]),
+                vehicles=tuple(_fields(row) for row in table.get("vehicles", [])),
+                **_fields(head),
+            )
+        )
+    return Parameters(
+        lines=page["plant"]["lines"] if lines is None else lines,
+        time_codes_per_second=page["plant"]["time_codes_per_second"],
+        frame=page["plant"]["frame"],
+        connections=tuple(_connection(k, v) for k, v in page["connections"].items()),
+        testbed=_connection(page["testbed"]["connection"], page["testbed"]),
+        interfaces={k: _interface(k, v) for k, v in page["interfaces"].items()},
+        line=LineSpec(
+            origin=_frozen(line["origin"]),
+            pitch=line["pitch"],
+            connection=line["connection"],
+            machines=_machines(line["machines"]),
+            decorations=_machines(line["decorations"]),
+            pipes=tuple(PipeSpec(**_fields(row)) for row in line["pipes"]),
+            supports=_frozen(line["supports"]),
+        ),
+        areas=tuple(areas),
+        site=page["site"],
+    )

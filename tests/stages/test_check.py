@@ -1,0 +1,95 @@
+"""Check: what is wrong with a stage before it runs, and claims that nothing backs."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from stagetwin._errors import StageError
+from stagetwin.check import Report, check_stage
+from tests.stages.plants import Part, asset, command, plant, prim, telemetry
+
+SPEED = "/Plant/P1.twin:telemetry:rpm:value"
+
+
+def check(tmp_path: Path, *bodies: str) -> Report:
+    path = tmp_path / "plant.usda"
+    path.write_text(plant(*bodies))
+    return check_stage(path)
+
+
+def pump(name: str, *parts: Part, level: str = "twin", asset_id: str = "") -> str:
+    return prim(name, asset(asset_id or name, level), *parts)
+
+
+def codes(report: Report) -> list[tuple[str, str]]:
+    return [(p.prim, p.code) for p in report.problems]
+
+
+def test_a_sound_stage_has_nothing_to_report(tmp_path: Path) -> None:
+    speed = command("speed", readback=SPEED, permissives="/Plant/P1.twin:telemetry:ok:value")
+    signals = [telemetry("rpm", address="rpm"), telemetry("ok", "bool", "ok")]
+    report = check(tmp_path, pump("P1", *signals, speed))
+    assert codes(report) == []
+    assert (report.signals, report.commands, report.connections, report.assets) == (2, 1, 1, 2)
+    assert report.errors == 0
+
+
+def test_a_twin_without_a_live_binding_is_a_warning(tmp_path: Path) -> None:
+    report = check(
+        tmp_path,
+        pump("P1"),
+        pump("P2", telemetry("rpm", address="rpm")),
+        pump("P3", level="model"),
+        pump("P4", telemetry("rpm", address="{nothing}")),
+    )
+    unbacked = [prim_at for prim_at, code in codes(report) if code == "twin-without-live-binding"]
+    assert unbacked == ["/Plant/P1", "/Plant/P4"]
+    assert report.errors == 1
+
+
+def test_an_id_on_two_assets_is_reported_at_both(tmp_path: Path) -> None:
+    signal = telemetry("rpm", address="{prim.name}/rpm")
+    bodies = [pump(name, signal, asset_id="P-101") for name in ("P1", "P2")]
+    report = check(tmp_path, *bodies, pump("P3", signal))
+    assert codes(report) == [("/Plant/P1", "duplicate-id"), ("/Plant/P2", "duplicate-id")]
+    assert "/Plant/P2" in report.problems[0].message
+
+
+def test_a_readback_or_permissive_that_nothing_drives_is_a_warning(tmp_path: Path) -> None:
+    body = prim(
+        "P1",
+        asset("P1", "twin"),
+        "double rpm = 0\nbool ok = true",
+        telemetry("flow", address="flow"),
+        command("speed", readback="/Plant/P1.rpm", permissives="/Plant/P1.ok"),
+    )
+    report = check(tmp_path, body)
+    assert [c for _, c in codes(report)] == ["permissive-not-live", "readback-not-live"]
+    assert report.errors == 0
+
+
+def test_a_missing_reference_is_reported_and_the_rest_is_checked(tmp_path: Path) -> None:
+    report = check(
+        tmp_path,
+        prim("Gone", meta="references = @gone.usda@"),
+        pump("P1", telemetry("rpm", address="rpm")),
+    )
+    assert ("/Plant/Gone", "composition") in codes(report)
+    assert report.signals == 1
+
+
+def test_a_report_is_json(tmp_path: Path) -> None:
+    data = json.loads(json.dumps(check(tmp_path, pump("P1", telemetry("rpm"))).as_json()))
+    assert data["errors"] == 1
+    assert data["warnings"] == 1
+    first = data["problems"][0]
+    assert first.keys() == {"prim", "signal", "code", "message", "severity"}
+    assert {p["severity"] for p in data["problems"]} == {"error", "warning"}
+
+
+def test_a_stage_that_cannot_be_opened_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(StageError, match="nothing.usda"):
+        check_stage(tmp_path / "nothing.usda")
