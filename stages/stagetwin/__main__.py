@@ -1,4 +1,4 @@
-"""`python -m stagetwin`: the command line."""
+"""`python -m stagetwin` is the command line."""
 
 from stagetwin.cli import main
 

@@ -269,9 +269,7 @@ class Plant:
                 self._bridges[name].rebind(channels)
             elif channels:
                 self.sinks[name] = HubSink(self.twin, name)
-                bridge = find_protocol(spec.endpoint).bridge(
-                    spec, channels, self.sinks[name], None
-                )
+                bridge = find_protocol(spec.endpoint).bridge(spec, channels, self.sinks[name], None)
                 bridge.start()
                 self._bridges[name] = bridge
 

@@ -52,6 +52,13 @@ LIMITS = "(\nlimits = {\ndictionary hard = {\ndouble minimum = 9\ndouble maximum
 PAIR_LIMIT = "(\nlimits = {\ndictionary hard = {\ndouble[] minimum = [0, 1]\n}\n}\n)"
 WORD_LIMIT = '(\nlimits = {\ndictionary soft = {\nstring maximum = "hot"\n}\n}\n)'
 T = "twin:telemetry:s"
+ADDRESS = f'string {T}:address = "a"'
+
+
+def limited(limits: str) -> Part:
+    """A signal `s` with limits as usda writes them."""
+    return raw("TwinTelemetryAPI:s", f"double {T}:value {limits}\n{ADDRESS}")
+
 
 BROKEN: list[Broken] = [
     Broken("no-address", telemetry("s"), "author an address"),
@@ -79,20 +86,28 @@ BROKEN: list[Broken] = [
     Broken("attribute-type", tele(f"double {T}:unit = 3"), "unit must be a string"),
     Broken("attribute-type", tele(f"double {T}:targetId = 1.5"), "targetId must be an integer"),
     Broken("deadband", tele(f"double {T}:deadband = 1", own="float3"), "number, not float3"),
-    Broken("limits", raw("TwinTelemetryAPI:s", f'double {T}:value {LIMITS}\nstring {T}:address = "a"'), "no value is within.*9, 1"),
-    Broken("limits", raw("TwinTelemetryAPI:s", f'double {T}:value {WORD_LIMIT}\nstring {T}:address = "a"'), "hot.*number"),
-    Broken("limits", raw("TwinTelemetryAPI:s", f'double {T}:value {PAIR_LIMIT}\nstring {T}:address = "a"'), "number"),
+    Broken("limits", limited(LIMITS), "no value is within.*9, 1"),
+    Broken("limits", limited(WORD_LIMIT), "hot.*number"),
+    Broken("limits", limited(PAIR_LIMIT), "number"),
     Broken("target", tele(f"rel {T}:target = [<X.a>, <X.b>]"), "exactly one property, got 2"),
     Broken("target-missing", tele(f"rel {T}:target = <X.gone>"), "X.gone is no attribute"),
     Broken("target-missing", tele(f"rel {T}:target = <X>"), "is no attribute"),
     Broken("target-outside", tele(f"rel {T}:target = </Other.a>"), "/Other.a is outside the asset"),
     Broken("target-element", tele(f"int64 {T}:targetId = 1"), "no array"),
     Broken("target-element", tele("", address="a/{instance}"), "no array"),
-    Broken("target-element", tele(f"int64 {T}:targetId = 7\nint[] x = [1]\nrel {T}:target = <.x>"), "7 is no element"),
+    Broken(
+        "target-element",
+        tele(f"int64 {T}:targetId = 7\nint[] x = [1]\nrel {T}:target = <.x>"),
+        "7 is no element",
+    ),
     Broken("no-instance-name", raw("TwinTelemetryAPI"), "TwinTelemetryAPI:<signal>", ""),
     Broken("no-instance-name", raw("TwinCommandAPI"), "TwinCommandAPI:<name>", ""),
     Broken("no-address", command("s", address=""), "needs an address"),
-    Broken("no-value", raw("TwinCommandAPI:s", 'string twin:command:s:address = "a"'), "twin:command:s:desired"),
+    Broken(
+        "no-value",
+        raw("TwinCommandAPI:s", 'string twin:command:s:address = "a"'),
+        "twin:command:s:desired",
+    ),
     Broken("template", command("s", address="{nothing}"), "nothing"),
     Broken("token", command("s", approval="everybody"), "none, single, dual.*everybody"),
     Broken("range", command("s", expiry=0.0), "expiry"),
@@ -101,8 +116,10 @@ BROKEN: list[Broken] = [
     Broken("readback", command("s", readback=["/Plant/B/X.a", "/Plant/B/X.b"]), "one property"),
     Broken("target-missing", command("s", permissives="/Plant/B/X.gone"), "gone"),
     Broken("target-outside", command("s", readback="/Other.a"), "outside"),
-    Broken("token", raw("TwinAssetAPI", 'token twin:level = "hero"'), "model, shadow, twin.*hero", ""),
-]  # fmt: skip
+    Broken(
+        "token", raw("TwinAssetAPI", 'token twin:level = "hero"'), "model, shadow, twin.*hero", ""
+    ),
+]
 
 BODY = prim("X", "double a = 0\ndouble b = 0")
 
@@ -183,9 +200,7 @@ def test_a_signal_driven_twice_is_reported_at_the_second() -> None:
 
 
 def test_redundant_signals_may_drive_one_property() -> None:
-    signals = [
-        telemetry(n, address=n, target="/Plant/P1.rpm", redundancyGroup="rpm") for n in "ab"
-    ]
+    signals = [telemetry(n, address=n, target="/Plant/P1.rpm", redundancyGroup="rpm") for n in "ab"]
     assert table_of(plant(prim("P1", asset(), "double rpm = 0", *signals))).problems == []
 
 

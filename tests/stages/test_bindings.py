@@ -169,9 +169,7 @@ def test_fifty_references_of_one_asset_are_fifty_live_machines(
         )
         for i in range(50)
     ]
-    twin = live(
-        stage_of(plant('string twin:var:area = "north"', *pumps), tmp_path / "plant.usda")
-    )
+    twin = live(stage_of(plant('string twin:var:area = "north"', *pumps), tmp_path / "plant.usda"))
     assert twin.codes() == []
     for i in range(50):
         twin.send(f"north/P-{i:03}/flow", i / 2)
@@ -283,9 +281,7 @@ def test_each_element_of_an_instancer_is_a_channel_by_its_name(
 
 
 def test_an_element_may_be_named_by_the_field_of_one_message(live: MakePlant) -> None:
-    signal = telemetry(
-        "pos", address="fleet", field="{instance}", target="/Plant/Fleet.positions"
-    )
+    signal = telemetry("pos", address="fleet", field="{instance}", target="/Plant/Fleet.positions")
     twin = live(fleet(signal))
     assert twin.codes() == []
     twin.tell("fleet", {"0": [1, 0, 0], "1": [2, 0, 0], "2": [3, 0, 0]})
@@ -307,12 +303,12 @@ def test_one_element_is_driven_by_its_id(
 
 
 @pytest.mark.parametrize("target_id", [-1, 0])
-def test_an_array_that_was_not_seeded_gets_its_full_length(
-    live: MakePlant, target_id: int
-) -> None:
+def test_an_array_that_was_not_seeded_gets_its_full_length(live: MakePlant, target_id: int) -> None:
     """Arrays of other lengths than the instancer's draw nothing at all."""
     address = "q" if target_id >= 0 else "q/{instance}"
-    turn = telemetry("turn", address=address, target="/Plant/Fleet.orientations", targetId=target_id)
+    turn = telemetry(
+        "turn", address=address, target="/Plant/Fleet.orientations", targetId=target_id
+    )
     twin = live(fleet(turn))
     assert twin.codes() == ["not-seeded"]
     assert len(poses(twin)) == 3
@@ -456,9 +452,7 @@ plant.close()
 
 
 def test_a_stage_is_read_and_driven_without_the_schema_plugin() -> None:
-    text = plant(
-        prim("P1", asset("P-101"), telemetry("flow", address="flow"), command("speed"))
-    )
+    text = plant(prim("P1", asset("P-101"), telemetry("flow", address="flow"), command("speed")))
     folders = [str(ROOT), *(str(ROOT / room) for room in ("stages", "bridges", "sim"))]
     environment = {k: v for k, v in os.environ.items() if k != "PXR_PLUGINPATH_NAME"}
     environment["PYTHONPATH"] = os.pathsep.join(folders)

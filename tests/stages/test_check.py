@@ -91,5 +91,5 @@ def test_a_report_is_json(tmp_path: Path) -> None:
 
 
 def test_a_stage_that_cannot_be_opened_is_an_error(tmp_path: Path) -> None:
-    with pytest.raises(StageError, match="nothing.usda"):
+    with pytest.raises(StageError, match=r"nothing\.usda"):
         check_stage(tmp_path / "nothing.usda")

@@ -146,7 +146,10 @@ def test_limits_are_in_the_stages_unit_and_inclusive() -> None:
 
 
 def test_a_hard_limit_holds_for_every_component_and_for_big_integers() -> None:
-    assert verdict(hub_of(telemetry("s", "double3", "a", hard=(0, 10))), [1, 2, 11])[1] == "out_of_range"
+    assert (
+        verdict(hub_of(telemetry("s", "double3", "a", hard=(0, 10))), [1, 2, 11])[1]
+        == "out_of_range"
+    )
     assert verdict(hub_of(telemetry("s", "int64", "a", hard=(0, 10))), 2**60)[1] == "out_of_range"
 
 
@@ -208,3 +211,30 @@ def test_the_order_of_time_counts_per_channel(live: MakePlant) -> None:
     twin.tick()
     assert (twin.get("/Plant/P1.a"), twin.get("/Plant/P1.b")) == (1.0, 2.0)
     assert twin.twin.hub.fates.late == 0
+
+
+def test_limits_of_a_vector_may_differ_by_component(live: MakePlant) -> None:
+    text = """(
+        limits = {
+            dictionary hard = {
+                double3 minimum = (0, -10, 0)
+                double3 maximum = (100, 10, 3)
+            }
+            dictionary soft = {
+                double3 maximum = (90, 10, 3)
+            }
+        }
+    )"""
+    signal = telemetry("pos", "double3", "pos")
+    body = signal.text.replace("twin:telemetry:pos:value ", f"twin:telemetry:pos:value {text}")
+    twin = live(plant(prim("P1", signal._replace(text=body))))
+    assert twin.codes() == []
+    for wire, quality in (
+        ([50, 10, 3], "good"),
+        ([95, 0, 0], "uncertain"),
+        ([50, 11, 0], "bad"),
+        ([50, 0, -1], "bad"),
+    ):
+        twin.tell("pos", wire)
+        assert twin.quality("/Plant/P1.pos") == quality
+    assert tuple(twin.get("/Plant/P1.pos")) == (95, 0, 0)

@@ -48,7 +48,8 @@ def test_all_is_sorted_and_complete(name: str) -> None:
     names = getattr(module, "__all__", [])
     assert [each for each in names if not hasattr(module, each)] == []
     assert list(names) == sorted(set(names), key=order)
-    assert shown(module) - set(names) == set()
+    if name != "stagetwin.cli":  # a program, whose package puts its commands together
+        assert shown(module) - set(names) == set()
 
 
 @pytest.mark.parametrize("name", public_modules())

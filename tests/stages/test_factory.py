@@ -197,7 +197,7 @@ def test_every_flavour_of_binding_is_used(plant: Usd.Stage) -> None:
     used: set[str] = set()
     for prim, signal in signals(plant):
         names = ("encoding", "scale", "offset", "deadband", "redundancyGroup", "field", "target")
-        used |= {n for n in names if prim.HasProperty(f"twin:telemetry:{signal}:{n}")}
+        used |= {n for n in names if prim.GetProperty(f"twin:telemetry:{signal}:{n}").IsAuthored()}
         used.add(str(prim.GetAttribute(f"twin:telemetry:{signal}:encoding").Get()))
         used |= {
             v
@@ -242,7 +242,8 @@ def test_a_class_override_reaches_every_pump(plant: Usd.Stage, fresh: Usd.Stage)
         assert limits.GetMaximum() == 110.0
     site = Sdf.Layer.CreateAnonymous()
     site.ImportFromString(
-        '#usda 1.0\nclass "_Pump" { uniform string twin:telemetry:flow:address = "other/{twin:id}" }'
+        '#usda 1.0\nclass "_Pump" {\n'
+        'uniform string twin:telemetry:flow:address = "other/{twin:id}"\n}\n'
     )
     fresh.GetSessionLayer().subLayerPaths.append(site.identifier)
     for pump in pumps:
@@ -324,7 +325,7 @@ def test_every_signal_has_a_connection(plant: Usd.Stage) -> None:
     known = {p.GetName() for p in plant.GetPrimAtPath("/World/Connections").GetChildren()}
     for prim, _ in signals(plant):
         ancestor = prim
-        while not ancestor.HasAttribute("twin:connection"):
+        while not ancestor.GetAttribute("twin:connection").HasAuthoredValue():
             ancestor = ancestor.GetParent()
         assert ancestor.GetAttribute("twin:connection").Get() in known
 

@@ -16,7 +16,6 @@ from tests.stages.plants import (
     Plant,
     asset,
     command,
-    full_path,
     plant,
     prim,
     stage_of,

@@ -7,6 +7,7 @@ import threading
 from typing import Any
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -338,3 +339,17 @@ def test_messages_that_a_bridge_refuses_are_counted_beside_the_samples(live: Mak
         ("line", "missing_field"): 1,
     }
     assert twin.twin.hub.fates.received == 0
+
+
+def test_an_owner_that_stands_still_costs_the_oldest_samples_and_says_so(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("stagetwin.hub._hub.MAX_WAITING", 10)
+    hub, _ = new_hub()
+    for n in range(8):
+        hub.submit(batch_of([(0, float(n), NAN, 0)] * 3))
+    hub.drain()
+    assert hub.latest.value[0] == 7.0
+    assert hub.fates.received == 9
+    assert hub.rejections.counts() == {("", "overflow"): 15}
+    assert hub.fates.balanced()

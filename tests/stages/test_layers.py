@@ -110,11 +110,11 @@ def test_what_cannot_be_opened_is_named(tmp_path: Path, content: str | None) -> 
     path = tmp_path / "broken.usda"
     if content is not None:
         path.write_text(content)
-    with pytest.raises(StageError, match="broken.usda"):
+    with pytest.raises(StageError, match=r"broken\.usda"):
         open_stage(path)
     good = tmp_path / "plant.usda"
     good.write_text(TEXT)
-    with pytest.raises(StageError, match="broken.usda"):
+    with pytest.raises(StageError, match=r"broken\.usda"):
         open_stage(good, [path])
 
 
@@ -125,5 +125,5 @@ def test_an_endpoint_of_this_host_replaces_the_stages(tmp_path: Path) -> None:
     assert stage.GetAttributeAtPath("/line.twin:endpoint").Get() == "soft://here?depth=3"
     stage = open_stage(path, endpoints={"line": "soft://here?x=1"})
     assert stage.GetAttributeAtPath("/line.twin:endpoint").Get() == "soft://here?x=1"
-    with pytest.raises(ConnectionConfigError, match="nobody.*line"):
+    with pytest.raises(ConnectionConfigError, match=r"nobody.*line"):
         open_stage(path, endpoints={"nobody": "soft://x"})

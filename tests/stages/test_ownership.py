@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 
+import numpy as np
 import pytest
 from pxr import Sdf
 
@@ -16,17 +17,18 @@ from tests.stages.conftest import MakePlant
 from tests.stages.plants import Plant, plant, prim, telemetry
 
 TYPES = Sdf.ValueTypeNames
+NOTHING = Changes(*[np.empty(0, np.intp)] * 3)
 CALLS: dict[str, Callable[[Plant], object]] = {
     "tick": lambda p: p.twin.tick(),
     "sync_structure": lambda p: p.twin.sync_structure(),
     "refresh_health": lambda p: p.twin.refresh_health(),
     "connection": lambda p: p.twin.connection("line", ConnectionState.ONLINE, "", 1.0),
     "bind": lambda p: p.twin._live.bind({}, 0),
-    "write": lambda p: p.twin._live.write(Changes(*[p.twin.hub.drain().value] * 3), p.twin.hub.latest, 0.0),
+    "write": lambda p: p.twin._live.write(NOTHING, p.twin.hub.latest, 0.0),
     "clear": lambda p: p.twin._live.clear(),
     "state": lambda p: p.twin._state.write({Sdf.Path("/A.b"): (TYPES.Double, 1.0)}),
     "withdraw": lambda p: p.twin._state.withdraw(Sdf.Path("/A.b")),
-}  # fmt: skip
+}
 
 
 def elsewhere(call: Callable[[], object]) -> BaseException | None:

@@ -153,12 +153,12 @@ def test_an_unknown_protocol_is_refused_with_those_there_are() -> None:
     assert "soft" in installed_protocols()
     assert isinstance(find_protocol("SOFT://line"), SoftProtocol)
     for endpoint in ("gopher://host", "nothing", ""):
-        with pytest.raises(ProtocolNotFoundError, match="installed: .*soft"):
+        with pytest.raises(ProtocolNotFoundError, match=r"installed: .*soft"):
             find_protocol(endpoint)
 
 
 def test_an_unknown_model_is_refused_with_those_there_are() -> None:
-    with pytest.raises(ProtocolNotFoundError, match="'perpetuum'; installed: .*synthetic"):
+    with pytest.raises(ProtocolNotFoundError, match=r"'perpetuum'; installed: .*synthetic"):
         find_model("perpetuum")
 
 
@@ -200,7 +200,7 @@ def test_a_soft_bridge_tells_its_states_and_is_found_while_it_runs(live: MakePla
         (ConnectionState.ONLINE, ""),
         (ConnectionState.OFFLINE, "stopped"),
     ]
-    with pytest.raises(ServiceError, match="no soft bridge 'line'.*none"):
+    with pytest.raises(ServiceError, match=r"no soft bridge 'line'.*none"):
         soft_bridge("line")
 
 

@@ -71,9 +71,7 @@ def test_each_signal_keeps_a_quality_of_its_own(pump: Plant) -> None:
 def test_groups_of_one_name_on_two_assets_are_two_groups(live: MakePlant) -> None:
     def pair(name: str) -> str:
         signals = [
-            telemetry(
-                n, address=f"{name}/{n}", target=f"/Plant/{name}.rpm", redundancyGroup="rpm"
-            )
+            telemetry(n, address=f"{name}/{n}", target=f"/Plant/{name}.rpm", redundancyGroup="rpm")
             for n in "ab"
         ]
         return prim(name, asset(), "double rpm = 0", *signals)

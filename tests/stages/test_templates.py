@@ -42,7 +42,7 @@ def test_a_malformed_template_is_refused_with_its_text(template: str) -> None:
 )
 def test_an_unknown_name_is_refused_with_the_known_ones(template: str) -> None:
     """Nothing but names is filled in: no attribute, no index, no format of Python's."""
-    with pytest.raises(TemplateError, match="has no value here; known names: .*twin:id.*signal"):
+    with pytest.raises(TemplateError, match=r"has no value here; known names: .*twin:id.*signal"):
         resolve(template, {"signal": "flow"})
 
 

@@ -108,9 +108,7 @@ def test_an_attribute_of_the_type_holds_the_converted_value(
 
 def default_of(name: str, value: Any) -> Any:
     layer = Sdf.Layer.CreateAnonymous()
-    spec = Sdf.AttributeSpec(
-        Sdf.CreatePrimInLayer(layer, "/A"), "a", Sdf.ValueTypeNames.Find(name)
-    )
+    spec = Sdf.AttributeSpec(Sdf.CreatePrimInLayer(layer, "/A"), "a", Sdf.ValueTypeNames.Find(name))
     spec.default = value
     return spec.default
 
@@ -120,7 +118,9 @@ def test_every_type_of_the_cases_and_of_the_list_is_known() -> None:
     assert [name for name in EVERY_TYPE if value_type(name) is None] == []
 
 
-@pytest.mark.parametrize("name", ["opaque", "group", "pathExpression", "", "no such type", "Double"])
+@pytest.mark.parametrize(
+    "name", ["opaque", "group", "pathExpression", "", "no such type", "Double"]
+)
 def test_other_types_cannot_be_driven(name: str) -> None:
     assert value_type(name) is None
 
@@ -214,7 +214,9 @@ def test_what_does_not_fit_is_refused_with_a_reason(
     assert len(str(refused.value)) > 10
 
 
-@pytest.mark.parametrize(("name", "axis"), [("double", ()), ("double2", (0.0,)), ("double[]", None)])
+@pytest.mark.parametrize(
+    ("name", "axis"), [("double", ()), ("double2", (0.0,)), ("double[]", None)]
+)
 def test_a_scale_cannot_make_infinity(name: str, axis: tuple[float, ...] | None) -> None:
     wire: Any = [1e308] if axis is None else [1e308, *axis] if axis else 1e308
     with pytest.raises(WireRangeError):
@@ -290,8 +292,9 @@ JSON = st.recursive(
     | st.floats()
     | st.text(st.characters(codec=None))
     | st.binary(max_size=4),
-    lambda inner: st.lists(inner, max_size=5)
-    | st.dictionaries(st.sampled_from("xyzwab"), inner, max_size=4),
+    lambda inner: (
+        st.lists(inner, max_size=5) | st.dictionaries(st.sampled_from("xyzwab"), inner, max_size=4)
+    ),
     max_leaves=16,
 )
 NUMBERS = st.lists(st.integers(-300, 300) | FINITE | st.booleans(), max_size=17)

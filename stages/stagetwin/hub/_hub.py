@@ -29,6 +29,9 @@ __all__ = ["Changes", "Fates", "Hub"]
 
 Index = npt.NDArray[np.intp]
 
+MAX_WAITING = 2_000_000
+"""Samples that may wait for the next tick, about 100 MB."""
+
 CLOCK_RESET_AFTER = 60.0
 """A source whose times stay behind for this long (or its `staleAfter`, if shorter) has set its
 clock back; from then on its times count again [s]."""
@@ -93,6 +96,7 @@ class Hub:
         self._clock = clock
         self._lock = threading.Lock()
         self._inbox: deque[Samples] = deque()
+        self._waiting = 0
         self._vouchers: deque[tuple[Sequence[int], bool]] = deque()
         self.latest = Latest()
         self.fates = Fates()
@@ -106,8 +110,21 @@ class Hub:
     # -- from any thread
 
     def submit(self, batch: Samples) -> None:
-        """Take a batch for the next tick."""
-        self._inbox.append(batch)
+        """Take a batch for the next tick.
+
+        Past `MAX_WAITING` rows, which only an owner that stands still lets pile up, the oldest
+        batches go and are counted.
+        """
+        dropped = 0
+        with self._lock:
+            self._inbox.append(batch)
+            self._waiting += len(batch)
+            while self._waiting > MAX_WAITING and len(self._inbox) > 1:
+                oldest = self._inbox.popleft()
+                self._waiting -= len(oldest)
+                dropped += len(oldest)
+        if dropped:
+            self.rejections.add("", Reject.OVERFLOW, dropped, "the owner of the stage stands still")
 
     def vouch(self, channels: Sequence[int], alive: bool) -> None:
         """Take word of devices: they live, or said goodbye."""
@@ -137,9 +154,10 @@ class Hub:
         """Judge what came in since the last call and return what to write."""
         size = self.latest.size
         tick = _Tick(np.zeros(size, np.bool_), np.zeros(size, np.bool_), np.zeros(size, np.bool_))
-        batches = []
-        while self._inbox:
-            batches.append(self._inbox.popleft())
+        with self._lock:
+            batches = list(self._inbox)
+            self._inbox.clear()
+            self._waiting = 0
         if batches:
             self._take(_joined(batches), tick)
         while self._vouchers:

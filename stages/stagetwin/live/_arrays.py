@@ -43,7 +43,7 @@ class ArraySlot:
 def _instance_count(attr: Usd.Attribute) -> int:
     """Return how many elements each array of a PointInstancer has, 0 on another prim."""
     prim = attr.GetPrim()
-    if not prim.IsA(UsdGeom.PointInstancer):
+    if not prim.IsA("PointInstancer"):
         return 0
     return len(UsdGeom.PointInstancer(prim).GetProtoIndicesAttr().Get() or ())
 

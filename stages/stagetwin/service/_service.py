@@ -11,6 +11,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from pxr import Tf
+
+from stagetwin._errors import StagetwinError
 from stagetwin.bindings import Severity
 from stagetwin.guards import GuardBook
 from stagetwin.ports import ConnectionSpec, ConnectionState
@@ -117,7 +120,11 @@ class Service:
 
     async def _housekeeping(self) -> None:
         while True:
-            self.twin.sync_structure()
+            try:
+                self.twin.sync_structure()
+            except (StagetwinError, Tf.ErrorException) as error:
+                # An edit that cannot be followed must not take down what ran before it.
+                _log.error("the stage's edit cannot be followed, what ran runs on: %s", error)
             for name, link in self._links.items():
                 self.twin.connection(name, *link.sink.read())
             self._publish_metrics(self.twin.refresh_health())

@@ -1,0 +1,135 @@
+"""Commands that this package adds to `stagetwin`: `demo` and `replay`.
+
+What they need is imported when they run, so that the command line's help stays quick.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+__all__ = ["demo", "replay"]
+
+
+def replay(
+    recording: Annotated[
+        Path, typer.Argument(metavar="FILE", help="Recorded CSV or Parquet.", show_default=False)
+    ],
+    stage: Annotated[
+        Path, typer.Option("--stage", help="Root layer of the plant.", show_default=False)
+    ],
+    connection: Annotated[
+        str, typer.Option("--connection", help="Publish as this connection.", show_default=False)
+    ],
+    topic: Annotated[
+        str,
+        typer.Option(
+            "--topic",
+            help="Address to publish to; {column} makes it one a column. By default the one that "
+            "the stage's signals share.",
+            show_default=False,
+        ),
+    ] = "",
+    speed: Annotated[
+        float, typer.Option(help="2 is twice as fast, 0 as fast as it can be taken.", min=0.0)
+    ] = 1.0,
+    rebase: Annotated[
+        bool, typer.Option("--rebase", help="Send the time of playing as source time.")
+    ] = False,
+    loop: Annotated[bool, typer.Option("--loop", help="Begin again at the end.")] = False,
+    time_column: Annotated[
+        str, typer.Option("--time-column", help="Column that tells the time.", show_default=False)
+    ] = "",
+    credentials: Annotated[
+        Path | None,
+        typer.Option(
+            "--credentials",
+            help="TOML file, or folder of them, with a credential that may publish.",
+            show_default=False,
+        ),
+    ] = None,
+    credential: Annotated[
+        str,
+        typer.Option(
+            "--credential",
+            help="Name of the credential to publish with; the connection's own by default.",
+            show_default=False,
+        ),
+    ] = "",
+    sidecar: Annotated[
+        list[Path], typer.Option("--sidecar", help="Layer with bindings for the stage.")
+    ] = [],
+    endpoint: Annotated[
+        list[str],
+        typer.Option(
+            "--endpoint", metavar="NAME=URI", help="Use this endpoint for a connection here."
+        ),
+    ] = [],
+) -> None:
+    """Publish a recording through the real broker of a connection, by its own time stamps.
+
+    Never to a plant: the connection's realm must be replay or simulation.
+    """
+    from stagetwin_bridges.commands._replay import ReplayRequest, run_replay
+
+    run_replay(
+        ReplayRequest(
+            recording=recording,
+            stage=stage,
+            connection=connection,
+            topic=topic,
+            speed=speed,
+            rebase=rebase,
+            loop=loop,
+            time_column=time_column or None,
+            credentials=credentials,
+            credential=credential,
+            sidecars=tuple(sidecar),
+            endpoints=tuple(endpoint),
+        )
+    )
+
+
+def demo(
+    seconds: Annotated[
+        float | None,
+        typer.Option(
+            "--seconds",
+            help="End after this long [s]; by default when you quit, or, where nobody can, when "
+            "everything was shown.",
+            show_default=False,
+            min=1.0,
+        ),
+    ] = None,
+    no_failure: Annotated[
+        bool, typer.Option("--no-failure", help="Leave the broker alone.")
+    ] = False,
+    recording: Annotated[
+        Path | None,
+        typer.Option(
+            "--recording",
+            help="Recording of the water-pump test bed to play; a made-up one by default.",
+            show_default=False,
+        ),
+    ] = None,
+    rate: Annotated[
+        float, typer.Option(help="Simulated samples of each signal per second [Hz].", min=0.2)
+    ] = 5.0,
+    broker: Annotated[
+        str, typer.Option(help="mosquitto or nats; by default what is installed.", show_default=False)
+    ] = "",
+) -> None:
+    """Bring the example plant to life on this machine, and show how it survives a failure.
+
+    Starts a broker of its own with generated passwords, the real service, simulated signals and a
+    recording. Nothing is left behind.
+    """
+    from stagetwin_bridges.commands._demo import DemoRequest, run_demo
+
+    run_demo(
+        DemoRequest(
+            seconds=seconds, failure=not no_failure, recording=recording, rate=rate, broker=broker
+        )
+    )
