@@ -16,7 +16,7 @@ from stagetwin.bindings import BindingTable, ChannelIndex, read_bindings
 from stagetwin.clock import Clock, WallClock
 from stagetwin.guards import GuardBook, GuardStage
 from stagetwin.hub import Hub
-from stagetwin.live import FileWatcher, LayerWatcher, LiveLayer, Owner, SessionLayers
+from stagetwin.live import LAYER_NAMES, FileWatcher, LayerWatcher, LiveLayer, Owner, SessionLayers
 from stagetwin.live._health import Health
 from stagetwin.live._state import StateLayer
 from stagetwin.opening import open_stage
@@ -60,7 +60,7 @@ class Twin:
         self._health = Health(self.clock)
         self._guard_stage = GuardStage(stage.GetRootLayer()) if guards is not None else None
         layers = self.layers
-        self._own = (layers.live, layers.state, layers.history, layers.predicted, layers.review)
+        self._own = tuple(getattr(layers, name) for name in LAYER_NAMES)
         self._watcher = LayerWatcher(stage, self._own)
         self._files = FileWatcher(stage)
         self._connections: dict[str, tuple[ConnectionState, str, float]] = {}
@@ -77,8 +77,7 @@ class Twin:
         self._owner.check()
         started = self.clock.steady()
         changes = self.hub.drain()
-        now = self.clock.wall()
-        written = self._live.write(changes, self.hub.latest, now)
+        written = self._live.write(changes, self.hub.latest, started)
         lags = self.clock.wall() - self.hub.latest.receive_time[changes.value]
         self._health.note(lags, self.clock.steady() - started)
         return written

@@ -125,6 +125,8 @@ class ValueType:
         kind: what the wire value must be.
         minimum, maximum: range that the type itself can hold; infinite for double.
         scalable: whether scale and offset make sense.
+        components: numbers that a limit of this type has; 0 for arrays of scalars, which may have
+            any.
         convert: for kinds that are not numeric, wire object to attribute value with scale, offset
             and the hard limits; raises WireTypeError or WireRangeError.
     """
@@ -134,6 +136,7 @@ class ValueType:
     minimum: float
     maximum: float
     scalable: bool
+    components: int
     convert: Callable[[Any, float, float, Bound, Bound], Any]
 
 
@@ -359,4 +362,5 @@ def value_type(name: str) -> ValueType | None:
     if sdf.isArray:
         convert = _array_converter(convert, _array_class(sdf), shape in _TUPLES)
         kind = ValueKind.COMPOSITE
-    return ValueType(str(sdf), kind, low, high, scalable, convert)
+    components = _TUPLES[shape][2] if shape in _TUPLES else int(not sdf.isArray)
+    return ValueType(str(sdf), kind, low, high, scalable, components, convert)

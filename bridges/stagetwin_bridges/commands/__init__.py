@@ -118,7 +118,8 @@ def demo(
         float, typer.Option(help="Simulated samples of each signal per second [Hz].", min=0.2)
     ] = 5.0,
     broker: Annotated[
-        str, typer.Option(help="mosquitto or nats; by default what is installed.", show_default=False)
+        str,
+        typer.Option(help="mosquitto or nats; by default what is installed.", show_default=False),
     ] = "",
 ) -> None:
     """Bring the example plant to life on this machine, and show how it survives a failure.

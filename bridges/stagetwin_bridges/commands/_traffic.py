@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from stagetwin.bindings import TelemetryBinding
@@ -14,7 +15,7 @@ from stagetwin_bridges._errors import BridgeError
 from stagetwin_bridges.commands._messages import MessagePlan
 from stagetwin_bridges.recording import Recording, play
 
-__all__ = ["Player", "Traffic"]
+__all__ = ["Books", "CountedPublisher", "Player", "Traffic"]
 
 _log = logging.getLogger(__name__)
 
@@ -22,22 +23,93 @@ _SELDOM = 1.0
 """Time between two messages of a switch or text that need not change [s]."""
 
 
-class Traffic:
-    """Steps a model and publishes what its machines measure, in a thread of its own.
+class Books:
+    """Counts what all devices of the demo send, and can have them hold their breath.
 
     Attributes:
-        sent: values published.
+        sent: values handed to the broker.
         unsent: values that nobody could take because there was no broker.
     """
+
+    def __init__(self) -> None:
+        self.sent = self.unsent = 0
+        self._lock = threading.Lock()
+        self._gate = threading.Event()
+        self._gate.set()
+        self._publishers: list[Publisher] = []
+
+    def publisher(self, inner: Publisher, values_of: Mapping[str, int]) -> CountedPublisher:
+        """Return a publisher that is counted here.
+
+        Args:
+            inner: the one that publishes.
+            values_of: how many signals read a message, by address.
+        """
+        self._publishers.append(inner)
+        return CountedPublisher(inner, values_of, self)
+
+    def note(self, *, sent: int = 0, unsent: int = 0) -> None:
+        """Count values."""
+        with self._lock:
+            self.sent += sent
+            self.unsent += unsent
+
+    def wait(self) -> None:
+        """Wait while everyone is to hold their breath; not for ever."""
+        self._gate.wait(5.0)
+
+    @contextlib.contextmanager
+    def quiet(self) -> Iterator[None]:
+        """Let nobody send until the end of the block; what was sent is with the broker."""
+        self._gate.clear()
+        try:
+            for publisher in self._publishers:
+                publisher.drain(5.0)
+            yield
+        finally:
+            self._gate.set()
+
+
+class CountedPublisher:
+    """`Publisher` whose values are counted."""
+
+    def __init__(self, inner: Publisher, values_of: Mapping[str, int], books: Books) -> None:
+        self._inner, self._values_of, self._books = inner, values_of, books
+
+    def publish(
+        self, address: str, payload: Mapping[str, Any] | float | str, *, time: float
+    ) -> None:
+        """See Publisher."""
+        self._books.wait()
+        values = self._values_of.get(address, 0)
+        try:
+            self._inner.publish(address, payload, time=time)
+        except BridgeError:
+            self._books.note(unsent=values)
+            raise
+        self._books.note(sent=values)
+
+    def drain(self, timeout: float) -> int:
+        """See Publisher."""
+        return self._inner.drain(timeout)
+
+    def close(self) -> None:
+        """See Publisher."""
+        self._inner.close()
+
+
+class Traffic:
+    """Steps a model and publishes what its machines measure, in a thread of its own."""
 
     def __init__(
         self,
         model: Any,
         bindings: Sequence[TelemetryBinding],
         publishers: Mapping[str, Publisher],
+        books: Books,
         rate: float,
     ) -> None:
-        self.sent = self.unsent = 0
+        self.books = books
         self._model = model
         self._plan = MessagePlan(bindings)
         self._publishers = publishers
@@ -72,17 +144,15 @@ class Traffic:
             taken = time.time()
             for message in self._plan.messages(values, seldom=seldom):
                 if self._away.is_set():
-                    self.unsent += message.values
+                    self.books.note(unsent=message.values)
                     continue
                 if self._stopped.is_set():
                     return
                 try:
                     publisher = self._publishers[message.connection]
                     publisher.publish(message.address, message.payload, time=taken)
-                    self.sent += message.values
                 except BridgeError as error:
                     _log.debug("not sent: %s", error)
-                    self.unsent += message.values
             due = max(due + self._period, time.monotonic())
 
 
@@ -115,9 +185,7 @@ class Player:
         if self._thread.ident is not None:
             self._thread.join(timeout=15)
 
-    def _run(
-        self, recording: Recording, publisher: Publisher, topic: str, speed: float
-    ) -> None:
+    def _run(self, recording: Recording, publisher: Publisher, topic: str, speed: float) -> None:
         try:
             play(
                 recording,

@@ -1,6 +1,6 @@
 """An MQTT endpoint: its URI, parsed once into a frozen model.
 
-mqtts://broker.plant:8883?version=5&qos=1&subscribe=plant1/%23&time=ts&time_unit=ms
+mqtts://broker.plant:8883?version=5&qos=1&subscribe=plant1/#&time=ts&time_unit=ms
 """
 
 from __future__ import annotations
@@ -149,7 +149,8 @@ class Endpoint(BaseModel):
             ConnectionConfigError: names what is wrong and what is allowed.
         """
         try:
-            parts = urllib.parse.urlsplit(uri)
+            # An endpoint has no fragment: '#' in a topic filter may stand as it is.
+            parts = urllib.parse.urlsplit(uri.replace("#", "%23"))
             port = parts.port
         except ValueError as error:
             raise ConnectionConfigError(f"endpoint: {error}") from None
@@ -162,10 +163,10 @@ class Endpoint(BaseModel):
             raise ConnectionConfigError(f"endpoint {uri!r}: expected the scheme mqtt or mqtts")
         if not parts.hostname:
             raise ConnectionConfigError(f"endpoint {uri!r}: expected a host")
-        if parts.path.strip("/") or parts.fragment:
+        if parts.path.strip("/") or "%" in parts.netloc:
             raise ConnectionConfigError(
                 f"endpoint {uri!r}: expected nothing between the port and the query; topics are "
-                f"the signals' addresses, and '#' is written %23"
+                f"the signals' addresses"
             )
         try:
             return cls(

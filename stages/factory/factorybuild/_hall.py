@@ -204,7 +204,7 @@ def add_lights(stage: Usd.Stage, root: str) -> None:
     sun.CreateIntensityAttr(2.6)
     sun.CreateColorAttr(Gf.Vec3f(1.0, 0.91, 0.78))
     sun.CreateAngleAttr(0.8)
-    UsdGeom.Xformable(sun).AddRotateXYZOp().Set(Gf.Vec3f(42, 0, -38))
+    UsdGeom.Xformable(sun).AddRotateXYZOp().Set(Gf.Vec3f(50, 0, -66))
 
 
 def draw_lights_and_cameras(stage: Usd.Stage, back: float) -> None:

@@ -62,6 +62,7 @@ def make_charger(folder: Path) -> None:
     """Charging station: a cabinet whose two contacts face the vehicle at +X."""
     shapes = machine(folder, "charger", "Charger")
     shapes.prism("Cabinet", chamfered(0.36, 0.9, 0.06), 1.25, (0, 0, 0), "OffWhite")
+    shapes.prism("Band", chamfered(0.366, 0.906, 0.061), 0.12, (0, 0, 1.02), "Teal")
     shapes.box("Front", (0.01, 0.7, 0.5), (0.182, 0, 0.85), "Anthracite")
     shapes.box("Screen", (0.012, 0.3, 0.18), (0.186, 0, 0.95), "Screen")
     shapes.box("Contact", (0.3, 0.5, 0.12), (0.3, 0, 0.2), "SteelDark")

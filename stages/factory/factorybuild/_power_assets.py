@@ -26,7 +26,7 @@ def _blade_ring(radius: float, chord: float, thickness: float, twist: float) -> 
 def _draw_rotor(shapes: Shapes) -> None:
     subcomponent(shapes.group("Nacelle/Rotor", (1.75, 0, 0.1)))
     rotor = shapes.stage.GetPrimAtPath(shapes.path("Nacelle/Rotor"))
-    driven_op(rotor, "rotateX", "live", 25.0)
+    driven_op(rotor, "rotateX", "live", 52.0)
     shapes.sphere("Nacelle/Rotor/Hub", 0.55, (0, 0, 0), "White", (1.25, 1, 1))
     rings = [
         _blade_ring(0.3, 0.42, 0.36, 20),

@@ -180,11 +180,8 @@ def attribute_limits(attr: Usd.Attribute, report: Report) -> Limits:
 @cache
 def unit_error(unit: str) -> str:
     """Return why a unit is no UCUM unit, or empty."""
-    # Loaded on first use: the parser costs 0.4 s and many programs never check a unit.
-    import ucumvert
-
     try:
-        _ucum_parser(ucumvert).parse(unit)
+        _ucum_parser().parse(unit)
     except Exception as error:  # the parser's errors share no base but Exception
         first = str(error).strip().splitlines()
         return f"{unit!r} is no UCUM unit ({first[0] if first else type(error).__name__})"
@@ -192,8 +189,11 @@ def unit_error(unit: str) -> str:
 
 
 @cache
-def _ucum_parser(module: Any) -> Any:
-    return module.get_ucum_parser()
+def _ucum_parser() -> Any:
+    # Loaded on first use: it costs 0.4 s, and many programs never check a unit.
+    import ucumvert
+
+    return ucumvert.get_ucum_parser()
 
 
 def property_at(stage: Usd.Stage, path: Sdf.Path) -> Usd.Attribute | None:

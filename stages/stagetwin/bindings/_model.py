@@ -70,11 +70,10 @@ class Limits:
         """Whether there is a soft limit."""
         return self.soft_min != -math.inf or self.soft_max != math.inf
 
-    @property
-    def uniform(self) -> bool:
-        """Whether each bound is one number for all components."""
+    def sizes(self) -> list[int]:
+        """Return the numbers of components of the bounds that have one for each."""
         bounds = (self.hard_min, self.hard_max, self.soft_min, self.soft_max)
-        return not any(isinstance(bound, tuple) for bound in bounds)
+        return [len(bound) for bound in bounds if isinstance(bound, tuple)]
 
     def __str__(self) -> str:
         return f"[{bound_text(self.hard_min)}, {bound_text(self.hard_max)}]"

@@ -267,13 +267,13 @@ class _Reader:
                 f"{shared.attr.GetPath()} is a {type_name}, which cannot be driven; numbers, "
                 "booleans, text, vectors, quaternions, matrices and arrays of them can",
             )
-        if kind.kind.numeric and not shared.limits.uniform:
+        if kind.components and any(n != kind.components for n in shared.limits.sizes()):
             raise self._scope.fail(
                 prim,
                 signal,
                 "limits",
-                f"{shared.attr.GetPath()} has limits {shared.limits} for several components, but "
-                f"what is driven is one number, a {type_name}",
+                f"{shared.attr.GetPath()} has limits {shared.limits}; one number is expected, or "
+                f"one for each component of a {type_name}: {kind.components}",
             )
         if not kind.scalable and (shared.values["scale"] != 1 or shared.values["offset"] != 0):
             raise self._scope.fail(

@@ -203,8 +203,15 @@ class Hub:
             left_bad[rows] = True
 
         usable, objects = condition(batch, p, refuse)
-        self.fates.status_only += int((~usable & ~left_bad).sum())
+        status_only = ~usable & ~left_bad
+        self.fates.status_only += int(status_only.sum())
         self._store(batch, usable, objects, tick, steady)
+        if status_only.any():
+            # A bad sample is the newest word all the same: an older good one after it is late.
+            channel = batch.channel[status_only]
+            np.fmax.at(latest.source_time, channel, batch.source_time[status_only])
+            latest.receive_time[channel] = batch.receive_time[status_only]
+            tick.time[channel] = True
 
     def _bound(self, batch: Samples) -> Samples:
         """Drop the rows of channels that are bound no more."""
@@ -328,9 +335,10 @@ class Hub:
         latest, p, steady = self.latest, self.parameters, self._clock.steady()
         if p.connections and latest.vouched.any():
             online = np.array([name in self._online for name in p.connections], np.bool_)
-            alive = latest.vouched & p.active & online[p.connection]
+            # A device that lives and never said this signal has not made it known.
+            alive = latest.vouched & p.active & online[p.connection] & ~np.isneginf(latest.seen)
             latest.seen[alive] = steady
-        stale = ~latest.arrived | latest.gone | (steady - latest.seen > p.stale_after)
+        stale = np.isneginf(latest.seen) | latest.gone | (steady - latest.seen > p.stale_after)
         quality = np.where(stale, np.uint8(Quality.STALE), quality_of(latest.status))
         changed = p.active & (quality != latest.quality)
         latest.quality = quality.astype(np.uint8)

@@ -20,14 +20,23 @@ class LayerWatcher:
     are not listened to nothing, and the bindings are read again anyway.
 
     Attributes:
-        dirty: whether a layer changed since `refresh`.
+        dirty: whether a layer changed since `refresh`, or what of the stage is loaded or muted.
     """
 
     def __init__(self, stage: Usd.Stage, ignored: Iterable[Sdf.Layer]) -> None:
         self._stage = stage
         self._ignored = {layer.identifier for layer in ignored}
         self._listeners: dict[str, Tf.Notice.Listener] = {}
-        self.dirty = True
+        self._layer_changed = True
+        self._shown = self._what_is_shown()
+
+    @property
+    def dirty(self) -> bool:
+        return self._layer_changed or self._shown != self._what_is_shown()
+
+    def _what_is_shown(self) -> tuple[Usd.StageLoadRules, list[str]]:
+        # Loading and muting change no layer.
+        return self._stage.GetLoadRules(), sorted(self._stage.GetMutedLayers())
 
     def refresh(self) -> None:
         """Listen to the layers that the stage uses now, and lower the flag."""
@@ -42,11 +51,12 @@ class LayerWatcher:
             self._listeners[identifier] = Tf.Notice.Register(
                 Sdf.Notice.LayersDidChangeSentPerLayer, self._changed, used[identifier]
             )
-        self.dirty = False
+        self._layer_changed = False
+        self._shown = self._what_is_shown()
 
     def _changed(self, _notice: Tf.Notice, _sender: Sdf.Layer) -> None:
         # No work here: an exception in a listener is raised in whoever writes the layer.
-        self.dirty = True
+        self._layer_changed = True
 
     def close(self) -> None:
         """Stop listening."""
@@ -64,7 +74,7 @@ class FileWatcher:
 
     def __init__(self, stage: Usd.Stage) -> None:
         self._stage = stage
-        self._stamps: dict[str, tuple[int, int]] = {}
+        self._stamps: dict[str, tuple[int, int, int]] = {}
         self.failures = 0
         self.poll()
 
@@ -97,9 +107,9 @@ class FileWatcher:
         return reloaded
 
 
-def _stamp(path: str) -> tuple[int, int] | None:
+def _stamp(path: str) -> tuple[int, int, int] | None:
     try:
         status = os.stat(path)
     except OSError:
         return None
-    return status.st_mtime_ns, status.st_size
+    return status.st_mtime_ns, status.st_size, status.st_ino

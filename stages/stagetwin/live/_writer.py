@@ -201,7 +201,7 @@ class LiveLayer:
         Args:
             changes: channels by what of them is new.
             latest: the newest state of every channel.
-            now: wall time [s, Unix], to keep times of unchanged values fresh once a second.
+            now: steady time [s]; times of unchanged values are written once a second of it.
 
         Returns:
             Number of attributes written.
