@@ -30,6 +30,7 @@ from typing import Any
 
 import numpy as np
 import paho.mqtt.client as paho
+from paho.mqtt.enums import CallbackAPIVersion
 from pxr import Sdf, Usd
 from pydantic import SecretStr
 
@@ -220,7 +221,7 @@ def run_ours(case: str, port: int, total: int, credential: Credential) -> Outcom
 def paho_client(port: int, credential: Credential, on_message: Any) -> paho.Client:
     """Return a connected, subscribed plain paho client whose loop is not running yet."""
     subscribed = threading.Event()
-    client = paho.Client(paho.CallbackAPIVersion.VERSION2, protocol=paho.MQTTv5)
+    client = paho.Client(CallbackAPIVersion.VERSION2, protocol=paho.MQTTv5)
     client.username_pw_set(credential.username, credential.password.get_secret_value())
     client.on_message = on_message
     client.on_subscribe = lambda *_: subscribed.set()

@@ -13,9 +13,11 @@ class Clock(Protocol):
 
     def wall(self) -> float:
         """Return the wall time [s, Unix]."""
+        ...
 
     def steady(self) -> float:
         """Return seconds that never step, from an arbitrary start, counting through suspend."""
+        ...
 
 
 class WallClock:

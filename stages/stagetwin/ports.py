@@ -177,6 +177,7 @@ class Publisher(TypingProtocol):
 
     def drain(self, timeout: float) -> int:
         """Wait until all is acknowledged or `timeout` [s] is over; return how many are not."""
+        ...
 
     def close(self) -> None:
         """Disconnect."""
@@ -189,12 +190,15 @@ class Protocol(TypingProtocol):
 
     def check_connection(self, connection: ConnectionSpec) -> list[str]:
         """Return what is wrong with an endpoint's options or security; empty if nothing."""
+        ...
 
     def check_channel(self, channel: ChannelSpec) -> list[str]:
         """Return what is wrong with an address, field or encoding; empty if nothing."""
+        ...
 
     def defaults(self, connection: ConnectionSpec) -> AddressDefaults:
         """Return the templates that the connection supplies to its bindings."""
+        ...
 
     def bridge(
         self,
@@ -204,9 +208,11 @@ class Protocol(TypingProtocol):
         credential: Credential | None,
     ) -> Bridge:
         """Make a bridge; it does nothing before `start`."""
+        ...
 
     def publisher(self, connection: ConnectionSpec, credential: Credential | None) -> Publisher:
         """Make a connected publisher; raises RealmError on a plant connection."""
+        ...
 
 
 def scheme_of(endpoint: str) -> str:

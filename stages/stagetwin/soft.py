@@ -98,10 +98,7 @@ class SoftBridge:
                     self._sink.rejected(Reject.MISSING_FIELD, 1, text)
                     continue
                 item = value[channel.field]
-            numeric = isinstance(item, (bool, int, float)) and not (
-                isinstance(item, int) and abs(item) > 2**53
-            )
-            if numeric:
+            if isinstance(item, float) or (isinstance(item, int) and abs(item) <= 2**53):
                 buffer.add(channel.index, float(item), source_time, now, status)
             else:
                 buffer.add_object(channel.index, item, source_time, now, status)

@@ -31,11 +31,13 @@ Bound = float | tuple[float, ...]
 
 def as_bound(authored: Any) -> Bound | None:
     """Return an authored limit as a bound, or None if it is none: no number, or NaN."""
-    if isinstance(authored, (int, float)) and not isinstance(authored, bool):
+    if isinstance(authored, bool):
+        return None
+    if isinstance(authored, (int, float)):
         return None if math.isnan(authored) else float(authored)
     if isinstance(authored, (str, bytes)) or not hasattr(authored, "__len__"):
         return None
-    parts = [as_bound(part) for part in authored]
+    parts = [as_bound(authored[i]) for i in range(len(authored))]
     numbers = tuple(part for part in parts if isinstance(part, float))
     if not numbers or len(numbers) != len(parts):
         return None
