@@ -36,7 +36,6 @@ from pydantic import SecretStr
 
 import stagetwin  # noqa: F401 - registers the schema before the first stage
 from benchmarks._report import Case, report
-from stagetwin.clock import WallClock
 from stagetwin.ports import Credential, find_protocol
 from stagetwin.service._bridges import ConnectionSink
 from stagetwin.twin import Twin
@@ -110,7 +109,7 @@ def plant(case: str, endpoint: str) -> Sdf.Layer:
 
 
 def publish(port: int, login: tuple[str, str], case: str, rate: float, seconds: float) -> None:
-    """Send QoS 0 messages at a pace [1/s] over a raw socket; a client library would be the limit."""
+    """Send QoS 0 messages at a pace [1/s]; a client library would be the limit, so a raw socket."""
     connection = socket.create_connection(("127.0.0.1", port))
     texts = [b"bench-publisher", *(part.encode() for part in login)]
     body = struct.pack("!H4sBBH", 4, b"MQTT", 4, 0xC2, 600)
@@ -190,18 +189,20 @@ def run_ours(case: str, port: int, total: int, credential: Credential) -> Outcom
         time.sleep(0.01)
     time.sleep(0.3)  # the subscription is acknowledged
     ready()
-    clock = WallClock()
+    latest = twin.hub.latest
+    known = latest.source_time.copy()
     lags: list[np.ndarray] = []
     each = PER_MESSAGE[case]
     started, cpu_started = time.monotonic(), time.process_time()
     seen, changed_at, cpu, second = 0, started, 0.0, started
     due = started
     while seen < total * each and time.monotonic() - changed_at < QUIET + 2:
-        changes = twin.hub.drain()
-        twin._live.write(changes, twin.hub.latest, clock.wall())
+        twin.tick()
         now = time.time()
-        if len(changes.value):
-            lags.append(now - twin.hub.latest.source_time[changes.value])
+        newer = latest.source_time != known
+        if newer.any():
+            lags.append(now - latest.source_time[newer])
+            known = latest.source_time.copy()
         if twin.hub.fates.received != seen:
             seen = twin.hub.fates.received
             changed_at = time.monotonic()
@@ -214,7 +215,8 @@ def run_ours(case: str, port: int, total: int, credential: Credential) -> Outcom
     bridge.stop()
     twin.tick()
     fates = twin.hub.fates
-    assert fates.balanced() and not fates.rejected, fates
+    assert fates.balanced(), fates
+    assert not fates.rejected, twin.hub.rejections.examples()
     return outcome(stage, case, total, seen // each, cpu, np.concatenate(lags))
 
 
@@ -321,8 +323,10 @@ def measure(contender: str, case: str, broker: LocalBroker, rate: float, seconds
         for c in (broker.credential("publisher"), broker.credential("subscriber"))
     ]
     with subprocess.Popen(
-        [sys.executable, "-m", "benchmarks.mqtt_to_stage", "--contender"]
-        + [contender, case, str(port), str(total)],
+        [
+            *(sys.executable, "-m", "benchmarks.mqtt_to_stage"),
+            *("--contender", contender, case, str(port), str(total)),
+        ],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
