@@ -4,6 +4,7 @@ Importing the package registers its schema, which must happen before USD builds 
 registry; `stagetwin check` says if that came too late.
 """
 
+from stagetwin._data import factory_folder
 from stagetwin._errors import (
     BindingError,
     ConnectionConfigError,
@@ -35,6 +36,7 @@ __all__ = [
     "WireError",
     "WireRangeError",
     "WireTypeError",
+    "factory_folder",
     "is_registered",
     "register",
     "schema_folder",
