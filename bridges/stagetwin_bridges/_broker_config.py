@@ -72,7 +72,6 @@ def mosquitto_config(
         "max_queued_messages": "100000",
         "max_inflight_messages": "1000",
         "log_dest": "stderr",
-        "log_type": "warning",
     }
     if tls is not None:
         lines |= {"cafile": tls.ca_file, "certfile": tls.cert_file, "keyfile": tls.key_file}
@@ -80,6 +79,7 @@ def mosquitto_config(
             lines |= {"cafile": tls.client_ca_file, "require_certificate": "true"}
     lines |= settings
     text = "".join(f"{name} {value}\n" for name, value in lines.items())
+    text += "log_type error\nlog_type warning\n"
     return _write(folder / "mosquitto.conf", text)
 
 

@@ -252,8 +252,10 @@ class LocalBroker:
         path = self._folder / "broker.log" if self._folder else None
         if path is None or not path.exists():
             return "no log"
+        # Each attempt says the same; mosquitto puts the time before it.
         lines = path.read_text(errors="replace").splitlines()
-        return " | ".join(lines[-_LOG_LINES:]) or "an empty log"
+        said = list(dict.fromkeys(line.split(": ", 1)[-1] for line in lines))
+        return " | ".join(said[-_LOG_LINES:]) or "an empty log"
 
 
 def _free_port() -> int:

@@ -8,7 +8,7 @@ import string
 import threading
 import time as clock
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -52,12 +52,12 @@ class Recording:
 
     path: Path
     columns: tuple[str, ...]
-    times: npt.NDArray[np.float64]
+    times: npt.NDArray[np.float64] = field(repr=False)
     time_column: str
     time_format: TimeFormat
     untimed: int
     missing: int
-    _rows: Sequence[tuple[Any, ...]]
+    _rows: Sequence[tuple[Any, ...]] = field(repr=False)
 
     @classmethod
     def open(cls, path: str | Path, time_column: str | None = None) -> Self:

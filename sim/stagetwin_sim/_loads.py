@@ -61,11 +61,11 @@ class Loads:
     def __init__(self, assets: Sequence[str], rng: np.random.Generator) -> None:
         self._rng = rng
         names = sorted(set(assets))
-        groups = sorted({name.rpartition("/")[0] for name in names})
-        self.row_of: Ints = np.array([names.index(a) for a in assets], np.intp)
-        self._group_of: Ints = np.array(
-            [groups.index(name.rpartition("/")[0]) for name in names], np.intp
-        )
+        rows = {name: row for row, name in enumerate(names)}
+        above = [name.rpartition("/")[0] for name in names]
+        groups = {name: row for row, name in enumerate(sorted(set(above)))}
+        self.row_of: Ints = np.array([rows[a] for a in assets], np.intp)
+        self._group_of: Ints = np.array([groups[name] for name in above], np.intp)
         count = len(names) + len(groups)
         self._own = slice(len(groups), count)
         self._target: Floats = rng.uniform(0.45, 0.8, count)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import os
 import random
@@ -18,8 +19,9 @@ from typing import Any
 import paho.mqtt.client as paho
 import pytest
 
+from stagetwin import factory_folder
 from stagetwin_bridges.broker import LocalBroker
-from tests.bridges.plant_service import PlantService, wait_for
+from tests.bridges.plant_service import PlantService, toml, wait_for
 
 SHOWN = "/World/M{n}.twin:telemetry:{signal}:value"
 MACHINES = 12
@@ -429,3 +431,55 @@ def test_a_retained_value_is_uncertain_until_a_fresh_one_comes(
         field.send("m/M0/speed", "7")
         wait_for(lambda: service.seen("/World/M0")["/World/M0.speed"]["quality"] == "good")
         field.close()
+
+
+RECORDED = Path(__file__).resolve().parents[3] / "shared" / "data" / "skab" / "valve1"
+
+
+@pytest.mark.parametrize("speed", ["0", "2000"])
+def test_the_recorded_pump_test_bed_plays_end_to_end(
+    plain_broker: LocalBroker, tmp_path: Path, speed: str
+) -> None:
+    """Every cell of the file is on the stage or counted, and the last row is what is seen."""
+    recording = RECORDED / "7.csv"
+    if not recording.exists() and os.environ.get("CI") != "true":
+        pytest.skip("the recorded data is not beside this checkout")
+    with recording.open(newline="") as file:
+        rows = list(csv.DictReader(file, delimiter=";"))
+    stage = factory_folder() / "pump_station.usda"
+    with PlantService(stage, tmp_path, plain_broker, {"testbed": "testbed-reader"}) as service:
+        publisher = tmp_path / "publisher.toml"
+        publisher.write_text(toml("testbed-reader", plain_broker.credential("publisher")))
+        publisher.chmod(0o600)
+        done = subprocess.run(
+            [
+                *(sys.executable, "-m", "stagetwin", "replay", str(recording)),
+                *("--stage", str(stage), "--connection", "testbed", "--speed", speed),
+                *("--endpoint", f"testbed={plain_broker.endpoint()}"),
+                *("--credentials", str(publisher)),
+            ],
+            capture_output=True,
+            text=True,
+            timeout=90,
+        )
+        assert done.returncode == 0, done.stderr
+        cells = len(rows) * (len(rows[0]) - 1)
+        wait_for(lambda: service.status()["fates"]["received"] == cells)
+        time.sleep(0.2)
+        fates = service.status()["fates"]
+        assert not service.rejected()
+        used = ("applied", "unchanged", "deadband", "superseded", "status_only", "rejected")
+        assert sum(fates[name] for name in used) == cells
+        out = tmp_path / "still.usdc"
+        service.ask(op="snapshot", path=str(out))
+        signals = service.ask(op="values")["signals"]
+        targets = {s["field"]: s["target"] for s in signals}
+        seen = read_bare(out, list(targets.values()))
+        for column, cell in rows[-1].items():
+            if column == "datetime":
+                continue
+            field_name = column if column in targets else json.dumps([column])
+            value = seen[targets[field_name]]
+            assert value == pytest.approx(float(cell), rel=1e-6), column
+        link = service.status()["connections"]["testbed"]
+        assert link["realm"] == "replay"

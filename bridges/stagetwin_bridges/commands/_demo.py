@@ -94,7 +94,8 @@ def _start_plant(
         if console is not None:
             console.print(event.line(), soft_wrap=True)
 
-    story = Story(plant, broker, traffic, Timing.within(request.seconds, request.failure), tell)
+    timing = Timing.within(request.seconds, request.failure, console is None)
+    story = Story(plant, broker, traffic, timing, tell)
     story.say("info", f"{broker.kind} listens on 127.0.0.1:{broker.port}, passwords made up")
     recorded = f", {len(plant.table.commands)} commands" if plant.table.commands else ""
     story.say("info", f"{plant.stage_path.name}: {len(plant.table.telemetry)} signals{recorded}")

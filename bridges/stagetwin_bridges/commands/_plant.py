@@ -13,6 +13,7 @@ import tempfile
 import time
 from collections.abc import Mapping
 from pathlib import Path
+from urllib.parse import quote
 
 from pxr import Sdf, Usd
 
@@ -107,11 +108,17 @@ class DemoPlant:
     @staticmethod
     def _endpoints(stage: Usd.Stage, broker: LocalBroker) -> dict[str, str]:
         """Return this broker's address for every connection, with the options that it has."""
-        connections = read_bindings(stage).connections
-        return {
-            name: broker.endpoint(spec.endpoint.partition("?")[2])
-            for name, spec in sorted(connections.items())
-        }
+        table = read_bindings(stage)
+        endpoints: dict[str, str] = {}
+        for name, spec in sorted(table.connections.items()):
+            options = [spec.endpoint.partition("?")[2]]
+            if broker.kind == "nats":
+                # It grants 65535 unacknowledged messages a session, 1024 a subscription: 63 of
+                # them. So one for each area of the plant, in place of one a topic.
+                topics = {channel.address for channel in table.channels(name)}
+                options += sorted({f"subscribe={quote(_area(topic))}" for topic in topics})
+            endpoints[name] = broker.endpoint("&".join(filter(None, options)))
+        return endpoints
 
     @staticmethod
     def _bench_topic(table: BindingTable) -> str:
@@ -178,6 +185,12 @@ class DemoPlant:
                 process.wait()
         with contextlib.suppress(OSError):
             shutil.rmtree(self._folder)
+
+
+def _area(topic: str) -> str:
+    """Return the filter of all topics that share the first two levels, of a shorter one itself."""
+    levels = topic.split("/")
+    return "/".join([*levels[:2], "#"]) if len(levels) > 2 else topic
 
 
 def _toml(name: str, credential: Credential) -> str:

@@ -56,9 +56,11 @@ class Timing:
     show_after: float = 2.0
 
     @classmethod
-    def within(cls, seconds: float | None, failure: bool) -> Timing:
+    def within(cls, seconds: float | None, failure: bool, attended: bool = True) -> Timing:
         """Return a timing that fits into so many seconds, the usual one if there are enough."""
-        if seconds is None or seconds >= 24:
+        if seconds is None and not attended:
+            return cls(failure, kill_after=4.0)
+        if seconds is None or seconds >= 30:
             return cls(failure)
         return cls(failure, 0.35 * seconds, min(5.0, 0.25 * seconds))
 
@@ -254,10 +256,10 @@ class Story:
 def _account(unsent: int, sent: int, received: int) -> str:
     """Return where the values of an outage are."""
     lost = sent - received
-    text = f"{unsent:,} values had nowhere to go meanwhile; of {sent:,} sent, {received:,} arrived"
+    text = f"{unsent:,} values had nowhere to go; of {sent:,} sent since, {received:,} arrived"
     if lost > 0:
-        return f"{text}: {lost:,} fell between the broker's return and the service's"
-    return f"{text}: none was lost" if not lost else f"{text}: {-lost:,} came twice"
+        return f"{text}, {lost:,} fell before the service was back"
+    return f"{text}, none was lost" if not lost else f"{text}, {-lost:,} of them twice"
 
 
 class _StoppedError(Exception):

@@ -24,6 +24,8 @@ _PERIOD = 0.005
 _ROWS = 50_000
 """Samples that are handed over without waiting for the period."""
 _NAMED = 3
+_REMEMBERED = 200_000
+"""Topics whose clock and counter are kept through a rebinding, whether still met or not."""
 
 MakeClient = Callable[[ClientSettings, Receiver], Client]
 
@@ -67,6 +69,7 @@ class MqttBridge:
         self._dropped = 0
         self._handed_over = 0.0
         self._online = False
+        self._subscribed = False
         self._lost_at: float | None = None
         self._cause = ""
         self._routes, self._filters = self._route(channels)
@@ -87,6 +90,9 @@ class MqttBridge:
         with self._lock:
             self._hand_over()
             before = set(self._filters)
+            if len(self._states) > _REMEMBERED:
+                known = self._routes.decoders
+                self._states = {t: state for t, state in self._states.items() if t in known}
             self._routes, self._filters = self._route(channels)
             self._living.clear()
             wanted = set(self._filters)
@@ -120,7 +126,13 @@ class MqttBridge:
                     Reject.LOST, 0, f"not connected for {gap:.1f} s: unknown how many were missed"
                 )
             self._lost_at = None
+            self._subscribed = not self._filters
             self._client.subscribe(self._filters)
+        self.alive()
+
+    def subscribed(self) -> None:
+        """See Receiver."""
+        self._subscribed = True
         self._tell(ConnectionState.ONLINE, self._shortfall())
 
     def lost(self, cause: str, refused: bool) -> None:
@@ -141,7 +153,6 @@ class MqttBridge:
             self._output.count(
                 Reject.UNBOUND, len(filters), f"subscription to {filters[0]} refused: {cause}"
             )
-        self._tell(ConnectionState.ONLINE, self._shortfall())
 
     def messages(self, batch: Sequence[tuple[bytes, bytes, int, str]]) -> None:
         """See Receiver."""
@@ -175,7 +186,10 @@ class MqttBridge:
 
     def alive(self) -> None:
         """See Receiver."""
-        self._tell(ConnectionState.ONLINE, self._shortfall())
+        if self._subscribed:
+            self._tell(ConnectionState.ONLINE, self._shortfall())
+        else:
+            self._tell(ConnectionState.CONNECTING, "waiting for the answer to the subscriptions")
         with self._lock:
             living = [index for indices in self._living.values() for index in indices]
         if living:

@@ -25,6 +25,7 @@ __all__ = [
     "Message",
     "Receiver",
     "back_off",
+    "made_up_id",
     "settings_of",
 ]
 
@@ -76,10 +77,13 @@ class Receiver(Protocol):
         """Another attempt begins."""
 
     def connected(self, session_present: bool) -> None:
-        """The broker accepted; subscriptions made now, or known to a session, are in force."""
+        """The broker accepted the connection; now is the time to subscribe."""
 
     def lost(self, cause: str, refused: bool) -> None:
         """The attempt failed or the connection ended. `refused`: it will not heal by itself."""
+
+    def subscribed(self) -> None:
+        """Every subscription asked for is answered."""
 
     def refused(self, filters: Sequence[str], cause: str) -> None:
         """The broker refused subscriptions."""
@@ -125,10 +129,22 @@ def back_off(shortest: float = 0.5, longest: float = 30.0) -> Iterator[float]:
         wait = min(wait * 2, longest)
 
 
+class _ClosingSocket(ssl.SSLSocket):
+    """Closes itself when the handshake fails; paho leaves that to the garbage collector."""
+
+    def do_handshake(self, block: bool = False) -> None:
+        try:
+            super().do_handshake(block)
+        except BaseException:
+            self.close()
+            raise
+
+
 def _tls_context(connection: ConnectionSpec, credential: Credential) -> ssl.SSLContext:
     try:
         context = ssl.create_default_context(cafile=credential.ca_file or None)
         context.minimum_version = ssl.TLSVersion.TLSv1_2
+        context.sslsocket_class = _ClosingSocket
         if credential.cert_file:
             context.load_cert_chain(credential.cert_file, credential.key_file or None)
     except (OSError, ValueError) as error:
@@ -137,6 +153,11 @@ def _tls_context(connection: ConnectionSpec, credential: Credential) -> ssl.SSLC
             f"key_file cannot be used: {error}"
         ) from None
     return context
+
+
+def made_up_id() -> str:
+    """Return a client id that nobody else has."""
+    return f"stagetwin-{random.getrandbits(48):012x}"
 
 
 def settings_of(
@@ -157,7 +178,7 @@ def settings_of(
         host=endpoint.host,
         port=endpoint.port,
         version=options.version,
-        client_id=options.client_id or f"stagetwin-{random.getrandbits(48):012x}",
+        client_id=options.client_id or made_up_id(),
         keepalive=options.keepalive,
         clean=options.clean,
         qos=options.qos,

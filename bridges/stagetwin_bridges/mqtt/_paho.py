@@ -189,12 +189,15 @@ class PahoClient:
     ) -> None:
         with self._lock:
             filters = self._asked.pop(number, ())
+            answered = not self._asked
         refused: dict[str, list[str]] = {}
         for topic, reason in zip(filters, reasons, strict=False):
             if reason.is_failure:
                 refused.setdefault(str(reason).lower(), []).append(topic)
         for cause, some in refused.items():
             self._receiver.refused(some, cause)
+        if answered:
+            self._receiver.subscribed()
 
     def _on_message(self, _client: Any, _data: Any, message: Any) -> None:
         flags = message.qos << 1 | bool(message.retain) | (8 if message.dup else 0)
@@ -216,6 +219,7 @@ class PahoClient:
         waits, settings = back_off(), self._settings
         while not self._closing:
             self._cause, self._refused, self._online = "", False, False
+            self._asked.clear()
             self._receiver.connecting()
             began = time.monotonic()
             try:

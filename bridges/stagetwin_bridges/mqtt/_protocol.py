@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from typing import ClassVar, Final
 
 from stagetwin.ports import AddressDefaults, ChannelSpec, ConnectionSpec, Credential, Sink
 from stagetwin_bridges._errors import ConnectionConfigError
 from stagetwin_bridges.mqtt._bridge import MakeClient, MqttBridge, channel_problems
-from stagetwin_bridges.mqtt._client import ClientSettings, settings_of
+from stagetwin_bridges.mqtt._client import ClientSettings, made_up_id, settings_of
 from stagetwin_bridges.mqtt._options import Endpoint, LossClass, MqttOptions, security_problems
 from stagetwin_bridges.mqtt._paho import PahoClient
 from stagetwin_bridges.mqtt._publisher import MqttPublisher
@@ -71,7 +72,9 @@ class MqttProtocol:
             NotConnectedError: the broker does not answer, or refuses.
         """
         options, settings = self._settle(connection, credential)
-        return MqttPublisher(connection, options, settings, _CLIENTS[options.client])
+        # The connection's id and session are its bridge's: a broker ends one of two that share.
+        own = dataclasses.replace(settings, client_id=made_up_id(), clean=True)
+        return MqttPublisher(connection, options, own, _CLIENTS[options.client])
 
     @staticmethod
     def _settle(

@@ -128,6 +128,9 @@ class MqttPublisher:
             self._refusal = cause
             self._settled.set()
 
+    def subscribed(self) -> None:
+        """See Receiver."""
+
     def refused(self, filters: Sequence[str], cause: str) -> None:
         """See Receiver."""
 

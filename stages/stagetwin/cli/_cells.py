@@ -144,19 +144,23 @@ def _scaled(
     numbers: Iterable[float | None], least_span: float, ends: tuple[float, float] | None = None
 ) -> str:
     numbers = list(numbers)
-    known = [n for n in numbers if n is not None]
+    known = [n for n in numbers if n is not None and math.isfinite(n)]
     if not known:
-        return "·" * len(numbers)
+        return "".join("·" if n is None else " " for n in numbers)
     low, high = ends or (min(known), max(known))
     span = max(high - low, least_span, 1e-12 * max(abs(low), abs(high)), 1e-300)
     # What hardly moves is drawn in the middle, not magnified.
     low -= (span - (high - low)) / 2
-    return "".join(
-        "·"
-        if n is None
-        else _LEVELS[min(max(int((n - low) / span * len(_LEVELS)), 0), len(_LEVELS) - 1)]
-        for n in numbers
-    )
+    top = len(_LEVELS) - 1
+
+    def cell(number: float | None) -> str:
+        if number is None:
+            return "·"
+        if not math.isfinite(number):
+            return " "
+        return _LEVELS[min(max(int((number - low) / span * (top + 1)), 0), top)]
+
+    return "".join(map(cell, numbers))
 
 
 def sparkline(
@@ -168,7 +172,7 @@ def sparkline(
     """Draw the newest `width` values, newest at the right; None, when nothing came, is a dot.
 
     Args:
-        history: values, oldest first.
+        history: values, oldest first; NaN is left blank.
         width: cells.
         least_span: difference that fills the height, if the values differ by less.
         ends: lowest and highest value there can be, where the height shall stand for these.

@@ -132,9 +132,9 @@ class WatchModel:
         return sum(reading.quality in qualities for reading in self.readings)
 
 
-def _height(value: Any) -> float | None:
-    """Return what a sparkline draws of a value: the number, or the length of a vector."""
+def _height(value: Any) -> float:
+    """Return what a sparkline draws: the number, a vector's length, NaN for what has neither."""
     numbers = numbers_in(value)
     if len(numbers) <= 1:
-        return numbers[0] if numbers else None
+        return numbers[0] if numbers else math.nan
     return math.hypot(*numbers)

@@ -95,6 +95,7 @@ class Requests:
                 "connection": b.connection,
                 "address": b.address,
                 "field": b.field,
+                "target": b.target,
                 "min": _bound(b.limits.hard_min),
                 "max": _bound(b.limits.hard_max),
                 "softMin": _bound(b.limits.soft_min),

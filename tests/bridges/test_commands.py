@@ -1,0 +1,267 @@
+"""`stagetwin replay` and `stagetwin demo`, as a user runs them."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import struct
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from stagetwin import RealmError
+from stagetwin.bindings import read_bindings
+from stagetwin_bridges import ConnectionConfigError
+from stagetwin_bridges.broker import LocalBroker, find_broker
+from stagetwin_bridges.commands._messages import MessagePlan
+from stagetwin_bridges.commands._replay import ReplayRequest, run_replay, topic_of
+from tests.bridges.plant_service import PlantService, toml, wait_for
+from tests.stages.plants import (
+    HEADER,
+    asset,
+    connection,
+    plant,
+    prim,
+    stage_of,
+    table_of,
+    telemetry,
+)
+
+STAGETWIN = [sys.executable, "-m", "stagetwin"]
+BENCH = HEADER + connection(
+    "bench", "mqtt://127.0.0.1:1?time=ts", realm="replay", credential="bench-reader"
+)
+PUMP = prim(
+    "Pump",
+    asset("p1", connection="bench"),
+    telemetry("flow", "double", "bench/p1", field='["Volume Flow"]', unit="L/min"),
+    telemetry("current", "double", "bench/p1", field="Current", unit="A"),
+)
+ROWS = "datetime;Volume Flow;Current\n" + "".join(
+    f"2026-01-01 08:00:{i:02d};{100 + i};{'' if i == 3 else i / 10}\n" for i in range(10)
+)
+
+
+def run(*arguments: str, timeout: float = 60) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [*STAGETWIN, *arguments], capture_output=True, text=True, timeout=timeout, check=False
+    )
+
+
+@pytest.fixture(scope="module")
+def broker() -> Iterator[LocalBroker]:
+    with LocalBroker() as each:
+        yield each
+
+
+@pytest.fixture
+def stage(tmp_path: Path) -> Path:
+    path = tmp_path / "bench.usda"
+    path.write_text(BENCH + PUMP)
+    return path
+
+
+@pytest.fixture
+def recording(tmp_path: Path) -> Path:
+    path = tmp_path / "rows.csv"
+    path.write_text(ROWS)
+    return path
+
+
+# -- replay
+
+
+def test_a_recording_goes_through_the_broker_onto_the_stage(
+    broker: LocalBroker, stage: Path, recording: Path, tmp_path: Path
+) -> None:
+    credentials = tmp_path / "publisher.toml"
+    credentials.write_text(toml("bench-reader", broker.credential("publisher")))
+    credentials.chmod(0o600)
+    with PlantService(stage, tmp_path, broker, {"bench": "bench-reader"}, "time=ts") as service:
+        done = run(
+            *("replay", str(recording), "--stage", str(stage), "--connection", "bench"),
+            *("--credentials", str(credentials), "--speed", "20"),
+            *("--endpoint", f"bench={broker.endpoint('time=ts')}"),
+        )
+        assert done.returncode == 0, done.stderr
+        assert "10 rows of rows.csv in 10 messages to bench/p1" in done.stdout
+        assert "19 values, 1 cells missing, 0 messages unacknowledged" in done.stdout
+        wait_for(lambda: service.seen()["/Pump.flow"]["value"] == 109.0)
+        seen = service.seen()
+        assert seen["/Pump.current"]["value"] == 0.9
+        assert seen["/Pump.flow"]["time"] == 1_767_254_409.0
+        assert service.status()["fates"]["received"] == 19
+        assert service.rejected() == {"missing_field": 1}
+
+
+def test_a_plant_is_never_played_to(tmp_path: Path, recording: Path) -> None:
+    path = tmp_path / "plant.usda"
+    path.write_text((BENCH + PUMP).replace('"replay"', '"plant"'))
+    done = run("replay", str(recording), "--stage", str(path), "--connection", "bench")
+    assert done.returncode == 2
+    assert "leads to a plant" in done.stderr
+    assert "Traceback" not in done.stderr
+    with pytest.raises(RealmError):
+        run_replay(ReplayRequest(recording=recording, stage=path, connection="bench"))
+
+
+def test_an_unknown_connection_is_named_with_those_there_are(stage: Path, recording: Path) -> None:
+    with pytest.raises(ConnectionConfigError, match="no connection 'x'.*bench"):
+        run_replay(ReplayRequest(recording=recording, stage=stage, connection="x"))
+
+
+def test_the_topic_is_the_address_that_all_signals_share() -> None:
+    assert topic_of(table_of(BENCH + PUMP), "bench") == "bench/p1"
+
+
+def test_with_several_addresses_the_topic_must_be_named() -> None:
+    more = prim("Tank", asset("t", connection="bench"), telemetry("level", "double", "bench/t"))
+    with pytest.raises(ConnectionConfigError, match="--topic: bench/p1, bench/t"):
+        topic_of(table_of(BENCH + PUMP + more), "bench")
+    with pytest.raises(ConnectionConfigError, match="no signal is bound"):
+        topic_of(table_of(BENCH), "bench")
+
+
+def test_a_credential_must_be_there(stage: Path, recording: Path, tmp_path: Path) -> None:
+    credentials = tmp_path / "c.toml"
+    credentials.write_text('[other]\nusername = "u"\n')
+    credentials.chmod(0o600)
+    with pytest.raises(ConnectionConfigError, match=r"no credential named 'bench-reader'.*other"):
+        run_replay(
+            ReplayRequest(
+                recording=recording, stage=stage, connection="bench", credentials=credentials
+            )
+        )
+
+
+# -- messages
+
+
+def messages_of(text: str, values: dict[str, Any]) -> dict[str, Any]:
+    bindings = list(read_bindings(stage_of(text)).telemetry.values())
+    plan = MessagePlan(bindings)
+    return {m.address: m.payload for m in plan.messages([values[b.signal] for b in bindings])}
+
+
+def test_signals_of_one_address_are_fields_of_one_message() -> None:
+    text = plant(
+        prim(
+            "M",
+            telemetry("current", "double", "m", field="motor.current"),
+            telemetry("volume", "double", "m", field="motor.volume", scale=0.001),
+            telemetry("first", "double", "m", field="temperatures[0]"),
+            telemetry("third", "double", "m", field="temperatures[2]"),
+            telemetry("on", "bool", "m", field='["is on"]'),
+        )
+    )
+    values = {"current": 1.5, "volume": 0.25, "first": 20.0, "third": 22.0, "on": True}
+    assert messages_of(text, values) == {
+        "m": {
+            "motor": {"current": 1.5, "volume": 250.0},
+            "temperatures": [20.0, None, 22.0],
+            "is on": True,
+        }
+    }
+
+
+def test_binary_frames_and_arrays_are_sent_as_devices_send_them() -> None:
+    text = plant(
+        prim(
+            "M",
+            telemetry("power", "double", "frame", field="<f@4", encoding="struct", scale=0.001),
+            telemetry("energy", "double", "frame", field="<d@8", encoding="struct"),
+            telemetry("force", "double3", "force"),
+        )
+    )
+    sent = messages_of(text, {"power": 2.0, "energy": 7.5, "force": [1.0, 2.0, 3.0]})
+    frame = sent["frame"].encode()
+    assert struct.unpack_from("<f", frame, 4) == (2000.0,)
+    assert struct.unpack_from("<d", frame, 8) == (7.5,)
+    assert json.loads(sent["force"]) == [1.0, 2.0, 3.0]
+
+
+# -- demo
+
+
+def left_behind(pattern: str) -> list[str]:
+    """Return processes whose command line names one of the demo's folders."""
+    found = []
+    for process in psutil.process_iter(["cmdline"]):
+        if re.search(pattern, " ".join(process.info["cmdline"] or [])):
+            found.append(str(process.info["cmdline"]))
+    return found
+
+
+def demo_folder(output: str) -> str:
+    match = re.search(r"--socket (\S+)/control.sock", output)
+    assert match, output
+    return match[1]
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(180)
+@pytest.mark.parametrize("kind", ["mosquitto", "nats"])
+def test_the_demo_survives_its_broker_and_leaves_nothing_behind(kind: str, tmp_path: Path) -> None:
+    if find_broker(kind) is None:  # type: ignore[arg-type]
+        assert not os.environ.get("CI"), f"{kind} is missing"
+        pytest.skip(f"{kind} is not installed")
+    done = subprocess.run(
+        [*STAGETWIN, "demo", "--broker", kind, "--rate", "2"],
+        capture_output=True,
+        text=True,
+        timeout=150,
+        env={**os.environ, "TMPDIR": str(tmp_path)},
+        check=False,
+    )
+    text = done.stdout
+    assert done.returncode == 0, text + done.stderr
+    order = ["are live on the stage", "broker killed", "are stale by now", "recovered:", "arrived"]
+    places = [text.index(part) for part in order]
+    assert places == sorted(places)
+    most = int(re.search(r"(\d+) signals are stale by now", text)[1])  # type: ignore[index]
+    assert most > 200
+    assert re.search(r"testbed\w* online", text)
+    assert left_behind(re.escape(str(tmp_path))) == []
+    assert list(tmp_path.iterdir()) == []
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.slow
+def test_a_demo_that_is_told_to_stop_leaves_nothing_behind(tmp_path: Path) -> None:
+    process = subprocess.Popen(
+        [*STAGETWIN, "demo", "--no-failure", "--rate", "1"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        env={**os.environ, "TMPDIR": str(tmp_path), "PYTHONUNBUFFERED": "1"},
+    )
+    assert process.stdout is not None
+    text = ""
+    for line in process.stdout:
+        text += line
+        if "are live" in line:
+            break
+    folder = Path(demo_folder(text))
+    assert folder.stat().st_mode & 0o777 == 0o700
+    assert (folder / "credentials.toml").stat().st_mode & 0o777 == 0o600
+    assert left_behind(re.escape(str(folder))) != []
+    time.sleep(0.5)
+    process.send_signal(signal.SIGTERM)
+    process.communicate(timeout=30)
+    assert process.returncode == 143
+    assert left_behind(re.escape(str(tmp_path))) == []
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_demo_refuses_a_broker_that_is_none() -> None:
+    done = run("demo", "--broker", "rabbit")
+    assert done.returncode == 2
+    assert "expected mosquitto or nats" in done.stderr
