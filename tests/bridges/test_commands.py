@@ -114,7 +114,7 @@ def test_a_plant_is_never_played_to(tmp_path: Path, recording: Path) -> None:
 
 
 def test_an_unknown_connection_is_named_with_those_there_are(stage: Path, recording: Path) -> None:
-    with pytest.raises(ConnectionConfigError, match="no connection 'x'.*bench"):
+    with pytest.raises(ConnectionConfigError, match=r"no connection 'x'.*bench"):
         run_replay(ReplayRequest(recording=recording, stage=stage, connection="x"))
 
 
