@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from stagetwin.bindings import TelemetryBinding
-from stagetwin.values import ValueKind
+from stagetwin.ports import ValueKind
 from stagetwin_sim._loads import Loads, decay, wander
 from stagetwin_sim._roles import Behaviour, Role, role_of
 

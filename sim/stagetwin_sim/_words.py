@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from stagetwin.bindings import TelemetryBinding
-from stagetwin.values import ValueKind
+from stagetwin.ports import ValueKind
 from stagetwin_sim._loads import Loads
 from stagetwin_sim._roles import Habit, habit_of
 

@@ -16,7 +16,7 @@ import numpy as np
 from pxr import Usd
 
 from stagetwin.bindings import TelemetryBinding
-from stagetwin.values import ValueKind
+from stagetwin.ports import ValueKind
 from stagetwin_sim._hints import Body, Hints, place_of
 from stagetwin_sim._loads import Loads
 from stagetwin_sim._loops import Loops, as_value

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import pathlib
 
-from pxr import Plug, Usd
+from pxr import Plug
 
 __all__ = ["is_registered", "register", "schema_folder"]
 
@@ -46,6 +46,9 @@ def is_registered() -> bool:
 
     Asking makes USD build its schema registry if it has not yet: ask after `register`.
     """
+    # Loaded here, because a bridge's process registers the schema too and needs no more of USD.
+    from pxr import Usd
+
     registry = Usd.SchemaRegistry()
     return all(
         registry.FindAppliedAPIPrimDefinition(name) or registry.FindConcretePrimDefinition(name)

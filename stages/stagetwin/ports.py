@@ -18,7 +18,6 @@ from pydantic import BaseModel, ConfigDict, SecretStr
 
 from stagetwin._errors import ProtocolNotFoundError
 from stagetwin.signals import Samples
-from stagetwin.values import ValueKind
 
 __all__ = [
     "AddressDefaults",
@@ -39,6 +38,21 @@ __all__ = [
 ]
 
 Realm = Literal["plant", "simulation", "replay"]
+
+
+class ValueKind(enum.StrEnum):
+    """What a channel's wire value must be, whatever the exact type on the stage."""
+
+    NUMBER = "number"
+    INTEGER = "integer"
+    BOOLEAN = "boolean"
+    TEXT = "text"
+    COMPOSITE = "composite"
+
+    @property
+    def numeric(self) -> bool:
+        """Whether values travel in the float64 column of `Samples`."""
+        return self in (ValueKind.NUMBER, ValueKind.INTEGER, ValueKind.BOOLEAN)
 
 
 class ConnectionState(enum.StrEnum):

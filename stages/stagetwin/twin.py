@@ -20,8 +20,7 @@ from stagetwin.live import LAYER_NAMES, FileWatcher, LayerWatcher, LiveLayer, Ow
 from stagetwin.live._health import Health
 from stagetwin.live._state import StateLayer
 from stagetwin.opening import open_stage
-from stagetwin.ports import ConnectionState
-from stagetwin.values import ValueKind
+from stagetwin.ports import ConnectionState, ValueKind
 
 __all__ = ["Twin", "open_stage"]
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import enum
 import math
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -14,10 +13,10 @@ import numpy as np
 from pxr import Gf, Sdf, Tf, Vt
 
 from stagetwin._errors import WireRangeError, WireTypeError
+from stagetwin.ports import ValueKind
 
 __all__ = [
     "Bound",
-    "ValueKind",
     "ValueType",
     "as_bound",
     "bound_text",
@@ -101,21 +100,6 @@ _MATRICES = {
     "matrix3d": (Gf.Matrix3d, 3),
     "matrix4d": (Gf.Matrix4d, 4),
 }
-
-
-class ValueKind(enum.StrEnum):
-    """What a channel's wire value must be, whatever the exact type on the stage."""
-
-    NUMBER = "number"
-    INTEGER = "integer"
-    BOOLEAN = "boolean"
-    TEXT = "text"
-    COMPOSITE = "composite"
-
-    @property
-    def numeric(self) -> bool:
-        """Whether values travel in the float64 column of `Samples`."""
-        return self in (ValueKind.NUMBER, ValueKind.INTEGER, ValueKind.BOOLEAN)
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,8 +18,7 @@ from pxr import Usd
 
 from stagetwin.bindings import Limits, TelemetryBinding, read_bindings
 from stagetwin.opening import open_stage
-from stagetwin.ports import find_model
-from stagetwin.values import ValueKind
+from stagetwin.ports import ValueKind, find_model
 from stagetwin_sim.synthetic import Hints, SyntheticModel
 from stagetwin_sim.testbed import COLUMNS, make_rows
 from tests.stages.plants import asset, plant, prim, telemetry

@@ -12,8 +12,8 @@ import pytest
 from pxr import Gf, Sdf, Usd, UsdGeom
 
 from stagetwin.bindings import ChannelIndex, Limits, read_bindings
+from stagetwin.ports import ValueKind
 from stagetwin.twin import open_stage
-from stagetwin.values import ValueKind
 from tests.stages.conftest import MakePlant
 from tests.stages.plants import (
     HEADER,

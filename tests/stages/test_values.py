@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from pxr import Gf, Sdf, Vt
 
 from stagetwin._errors import WireError, WireRangeError, WireTypeError
-from stagetwin.values import ValueKind, value_type
+from stagetwin.ports import ValueKind
+from stagetwin.values import value_type
 
 INF = math.inf
 ALL_NAMES = sorted(

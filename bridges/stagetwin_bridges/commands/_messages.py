@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from stagetwin.bindings import TelemetryBinding
-from stagetwin.values import ValueKind
+from stagetwin.ports import ValueKind
 from stagetwin_bridges.fields import FieldPath, StructFormat, is_struct
 
 __all__ = ["Message", "MessagePlan", "RawText"]

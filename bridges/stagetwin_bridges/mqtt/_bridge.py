@@ -24,6 +24,8 @@ _PERIOD = 0.005
 _ROWS = 50_000
 """Samples that are handed over without waiting for the period."""
 _NAMED = 3
+_PREPARED = 20_000
+"""Topics whose decoders are compiled before their first message."""
 _REMEMBERED = 200_000
 """Topics whose clock and counter are kept through a rebinding, whether still met or not."""
 
@@ -63,8 +65,9 @@ class MqttBridge:
         self._output = Output(capacity)
         self._reading = Reading(options.time, options.time_unit, options.sequence)
         self._lock = threading.RLock()
+        self._rebinding = threading.Lock()
         self._states: dict[bytes, Clockwork] = {}
-        self._living: dict[str, Sequence[int]] = {}
+        self._living: set[str] = set()
         self._denied: dict[str, str] = {}
         self._dropped = 0
         self._handed_over = 0.0
@@ -72,7 +75,7 @@ class MqttBridge:
         self._subscribed = False
         self._lost_at: float | None = None
         self._cause = ""
-        self._routes, self._filters = self._route(channels)
+        self._use(self._route(channels))
         self._client = make_client(settings, self)
 
     # -- Bridge ----------------------------------------------------------------------------------
@@ -87,19 +90,9 @@ class MqttBridge:
         A channel that is new on a topic already subscribed has no initial value before the next
         message: to ask for the retained one again would disturb the channels that stay.
         """
-        with self._lock:
-            self._hand_over()
-            before = set(self._filters)
-            if len(self._states) > _REMEMBERED:
-                known = self._routes.decoders
-                self._states = {t: state for t, state in self._states.items() if t in known}
-            self._routes, self._filters = self._route(channels)
-            self._living.clear()
-            wanted = set(self._filters)
-            self._denied = {f: cause for f, cause in self._denied.items() if f in wanted}
-            if self._online:
-                self._client.subscribe(sorted(wanted - before))
-                self._client.unsubscribe(sorted(before - wanted))
+        with self._rebinding:
+            routes = self._route(channels)  # takes long; messages go on meanwhile
+            self._swap(routes)
 
     def stop(self) -> None:
         """See Bridge."""
@@ -191,13 +184,13 @@ class MqttBridge:
         else:
             self._tell(ConnectionState.CONNECTING, "waiting for the answer to the subscriptions")
         with self._lock:
-            living = [index for indices in self._living.values() for index in indices]
+            living = [index for topic in self._living for index in self._routes.behind(topic)]
         if living:
             self._vouch(living, True)
 
     # -- parts -----------------------------------------------------------------------------------
 
-    def _route(self, channels: Sequence[ChannelSpec]) -> tuple[Routes, list[str]]:
+    def _route(self, channels: Sequence[ChannelSpec]) -> Routes:
         sound: list[ChannelSpec] = []
         for channel in channels:
             problems = channel_problems(channel)
@@ -206,14 +199,35 @@ class MqttBridge:
             else:
                 sound.append(channel)
         routes = Routes(sound, self._reading, self._output, self._states, self._on_device)
+        routes.prepare(_PREPARED)
+        return routes
+
+    def _use(self, routes: Routes) -> None:
+        self._routes = routes
         self._outside = routes.outside(self._options.subscribe)
-        return routes, routes.filters(self._options.subscribe)
+        self._filters = routes.filters(self._options.subscribe)
+
+    def _swap(self, routes: Routes) -> None:
+        with self._lock:
+            self._hand_over()
+            before = set(self._filters)
+            if len(self._states) > _REMEMBERED:
+                known = self._routes.decoders
+                for topic in [topic for topic in self._states if topic not in known]:
+                    del self._states[topic]
+            self._use(routes)
+            self._living = {topic for topic in self._living if routes.behind(topic)}
+            wanted = set(self._filters)
+            self._denied = {f: cause for f, cause in self._denied.items() if f in wanted}
+            if self._online:
+                self._client.subscribe(sorted(wanted - before))
+                self._client.unsubscribe(sorted(before - wanted))
 
     def _on_device(self, topic: str, indices: Sequence[int], lives: bool) -> None:
         if lives:
-            self._living[topic] = indices
+            self._living.add(topic)
         else:
-            self._living.pop(topic, None)
+            self._living.discard(topic)
         # What it sent before it went comes first.
         self._hand_over()
         self._vouch(indices, lives)

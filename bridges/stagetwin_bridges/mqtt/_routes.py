@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import itertools
+from collections.abc import Callable, Iterable, Sequence
 
 import msgspec
 
@@ -80,6 +81,15 @@ class Routes:
             tree.add(topic_filter(topic), True)
         return [a for a in sorted(self._filters) if declared and not tree.match(topic_filter(a))]
 
+    def prepare(self, count: int) -> None:
+        """Compile the decoders of exact topics, `count` at most; the others when they are met."""
+        for topic in itertools.islice(self._signals.topics(), count):
+            self.find(topic.encode())
+
+    def behind(self, topic: str) -> list[int]:
+        """Return the channels of the device whose state is published on a topic."""
+        return [channel.index for channel in self._devices.match(topic)]
+
     def find(self, topic: bytes) -> Decoder:
         """Return the decoder of a topic that was not met yet."""
         try:
@@ -90,8 +100,8 @@ class Routes:
         if channels := self._signals.match(name):
             state = self._states.setdefault(topic, Clockwork())
             decoders.append(compile_topic(name, channels, self._reading, self._output, state))
-        if devices := self._devices.match(name):
-            decoders.append(self._device(name, [channel.index for channel in devices]))
+        if indices := self.behind(name):
+            decoders.append(self._device(name, indices))
         decoder = _all_of(decoders) if decoders else self._unbound(name)
         if not self._signals.named(name) and not self._devices.named(name):
             self._passing[topic] = None
@@ -143,6 +153,9 @@ class _Table:
             self._wild = True
         else:
             self._exact.setdefault(topic, []).append(channel)
+
+    def topics(self) -> Iterable[str]:
+        return self._exact
 
     def named(self, topic: str) -> bool:
         return topic in self._exact

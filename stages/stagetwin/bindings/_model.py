@@ -7,8 +7,8 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
-from stagetwin.ports import ChannelSpec, ConnectionSpec
-from stagetwin.values import Bound, ValueKind, ValueType, bound_text, value_type
+from stagetwin.ports import ChannelSpec, ConnectionSpec, ValueKind
+from stagetwin.values import Bound, ValueType, bound_text, value_type
 
 __all__ = [
     "Asset",

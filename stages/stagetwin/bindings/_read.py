@@ -30,8 +30,8 @@ from stagetwin.bindings._model import (
 )
 from stagetwin.bindings._scope import Scope, Skip, instance_root
 from stagetwin.bindings._templates import Variables, placeholders, resolve
-from stagetwin.ports import Protocol
-from stagetwin.values import ValueKind, value_type
+from stagetwin.ports import Protocol, ValueKind
+from stagetwin.values import value_type
 
 __all__ = ["read_bindings"]
 

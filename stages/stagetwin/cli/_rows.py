@@ -68,7 +68,8 @@ def heading(columns: Columns) -> Text:
     """Return the names of the columns, each where its column is."""
     text = Text(" " + _fit("signal", columns.name))
     if columns.bar:
-        text.append("  " + _fit("within its limits", columns.bar))
+        title = "within its limits" if columns.bar >= 17 else "limits"
+        text.append("  " + _fit(title, columns.bar))
     text.append("  " + "value".rjust(_WHOLE) + " " * (_FRACTION + 1) + _fit("unit", _UNIT))
     if columns.spark:
         text.append("  " + f"last {columns.spark * HISTORY_STEP:g} s".rjust(columns.spark))

@@ -19,10 +19,10 @@ from stagetwin.cli._app import (
     parse_endpoints,
     socket_of,
 )
+from stagetwin.host import configure_logging
 from stagetwin.service import (
     Service,
     ServiceConfig,
-    configure_logging,
     default_state_dir,
     load_credentials,
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import PurePath
@@ -266,13 +267,26 @@ def _figures(model: WatchModel) -> Text:
         (_shown(p99, 1), "bold #f0b94b" if p99 > 250 else "bold"),
         " ms",
     )
-    rejected = [r for r in model.status.get("rejections") or [] if isinstance(r, dict)]
-    if rejected:
-        worst = sorted(rejected, key=lambda r: -_count(r))[:2]
-        names = ", ".join(f"{_count(r):,} {plain_text(r.get('reason', ''))}" for r in worst)
+    if unused := _unused(model):
         text.append("  │  ", "dim")
-        text.append(f"not used: {names}", "#f0b94b")
+        text.append(unused, "#f0b94b")
     return text
+
+
+def _unused(model: WatchModel) -> str:
+    """Return what was not used, the commonest reasons first; a gap may be of unknown size."""
+    counts: Counter[str] = Counter()
+    gaps = 0
+    for row in model.status.get("rejections") or []:
+        row = _mapping(row)
+        reason, count = plain_text(row.get("reason", "")), row.get("count")
+        if isinstance(count, int):
+            counts[reason] += count
+            gaps += reason == "lost" and not count
+    names = [f"{count:,} {reason}" for reason, count in counts.most_common(2) if count]
+    if gaps:
+        names.append("gaps of unknown size")
+    return f"not used: {', '.join(names)}" if names else ""
 
 
 def _qualities(model: WatchModel) -> list[tuple[str, str]]:
@@ -332,11 +346,6 @@ def _footer(view: View, first: int, last: int, count: int) -> Text:
 
 def _mapping(value: Any) -> dict[str, Any]:
     return value if isinstance(value, dict) else {}
-
-
-def _count(row: dict[str, Any]) -> int:
-    count = row.get("count")
-    return count if isinstance(count, int) else 0
 
 
 def _shown(value: float, digits: int) -> str:

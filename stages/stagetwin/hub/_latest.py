@@ -10,8 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 from stagetwin.bindings import TelemetryBinding
+from stagetwin.ports import ValueKind
 from stagetwin.signals import Quality, Status
-from stagetwin.values import ValueKind
 
 __all__ = ["ChannelParameters", "Latest"]
 

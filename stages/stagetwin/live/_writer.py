@@ -17,8 +17,8 @@ from stagetwin.bindings._attributes import declared_value, declaring_spec
 from stagetwin.hub import Changes, Latest
 from stagetwin.live._arrays import ArraySlot
 from stagetwin.live._layers import Owner
+from stagetwin.ports import ValueKind
 from stagetwin.signals import Quality
-from stagetwin.values import ValueKind
 
 __all__ = ["BLOCK_SIZE", "LiveLayer", "write_specs"]
 

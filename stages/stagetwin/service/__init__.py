@@ -7,7 +7,6 @@ from stagetwin.service._config import (
     load_credentials,
 )
 from stagetwin.service._control import ControlClient
-from stagetwin.service._logging import configure_logging
 from stagetwin.service._service import Service
 from stagetwin.service._snapshot import write_snapshot
 
@@ -15,7 +14,6 @@ __all__ = [
     "ControlClient",
     "Service",
     "ServiceConfig",
-    "configure_logging",
     "default_socket",
     "default_state_dir",
     "load_credentials",

@@ -12,6 +12,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from stagetwin.host import wire
 from stagetwin.hub import Hub
 from stagetwin.ports import (
     Bridge,
@@ -22,7 +23,6 @@ from stagetwin.ports import (
     Reject,
     find_protocol,
 )
-from stagetwin.service import _wire as wire
 from stagetwin.signals import Samples
 
 __all__ = ["BridgeProcess", "ConnectionSink", "InProcessBridge"]
@@ -162,7 +162,7 @@ class BridgeProcess:
         self._process = process = await asyncio.create_subprocess_exec(
             sys.executable,
             "-m",
-            "stagetwin.service.bridge_host",
+            "stagetwin.host",
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             limit=2**22,

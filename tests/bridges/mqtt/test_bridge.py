@@ -319,7 +319,7 @@ def test_a_last_will_tells_that_a_device_has_gone(
     pump = Device(shared_broker, will=(f"{root}/lwt", b"offline"))
     pump.send(f"{root}/lwt", "online", retain=True)
     pump.settle()
-    make_bridge(
+    bridge = make_bridge(
         shared_broker,
         channel(0, f"{root}/a", availability=f"{root}/lwt"),
         channel(1, f"{root}/b", availability=f"{root}/lwt"),
@@ -330,6 +330,9 @@ def test_a_last_will_tells_that_a_device_has_gone(
     pump.settle()
     # An unchanged device is vouched for as long as the connection stands.
     eventually(lambda: len(sink.vouched) > 1)
+    bridge.rebind([channel(n, f"{root}/a", availability=f"{root}/lwt") for n in (0, 5)])
+    eventually(lambda: sink.vouched[-1] == ((0, 5), True))
+    bridge.rebind([channel(n, f"{root}/a", availability=f"{root}/lwt") for n in (0, 1)])
     pump.vanish()
     eventually(lambda: sink.vouched[-1] == ((0, 1), False))
     assert sink.of(0) == [5.0]

@@ -1,4 +1,4 @@
-"""One bridge in a process of its own: `python -m stagetwin.service.bridge_host`.
+"""One bridge in a process of its own: `python -m stagetwin.host`.
 
 The service writes frames to its standard input and reads frames from its standard output; its
 standard error is the service's log. It ends when its input ends, so no bridge outlives its service.
@@ -15,9 +15,9 @@ from collections import deque
 from collections.abc import Sequence
 from typing import BinaryIO
 
+from stagetwin.host import _wire as wire
+from stagetwin.host._logging import configure_logging
 from stagetwin.ports import Bridge, ConnectionState, Credential, Reject, find_protocol
-from stagetwin.service import _wire as wire
-from stagetwin.service._logging import configure_logging
 from stagetwin.signals import Samples
 
 __all__ = ["PipeSink", "main"]
@@ -160,7 +160,3 @@ def main() -> int:
         stopped.set()
         sink.close()
     return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())
