@@ -6,17 +6,15 @@ import asyncio
 import math
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from stagetwin._errors import ServiceError
 from stagetwin.bindings import TelemetryBinding
 from stagetwin.signals import Quality
+from stagetwin.twin import Twin
 from stagetwin.values import Bound
 
-if TYPE_CHECKING:
-    from stagetwin.service._service import Service
-
-__all__ = ["Requests"]
+__all__ = ["Requests", "Running"]
 
 Reply = dict[str, Any]
 
@@ -24,10 +22,27 @@ MAX_RATE = 60.0
 MAX_SIGNALS = 2000
 
 
+class Running(Protocol):
+    """What of a service a request may touch."""
+
+    twin: Twin
+
+    def status(self) -> Reply:
+        """Return the state of everything."""
+        ...
+
+    def snapshot(self, path: Path) -> int:
+        """Write a snapshot and return its size [bytes]."""
+        ...
+
+    def stop(self) -> None:
+        """Ask the service to end."""
+
+
 class Requests:
     """Answers requests about a running service, on its event loop."""
 
-    def __init__(self, service: Service) -> None:
+    def __init__(self, service: Running) -> None:
         self._service = service
         self._once: dict[str, Callable[[Reply], Reply]] = {
             "status": lambda _: service.status(),
