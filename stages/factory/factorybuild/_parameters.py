@@ -193,7 +193,8 @@ def _fields(table: dict[str, Any]) -> dict[str, Any]:
 
 def signal_spec(name: str, table: dict[str, Any], address: str, encoding: str) -> SignalSpec:
     """A signal, with the interface's address and encoding where it names none."""
-    return SignalSpec(name=name, **{"address": address, "encoding": encoding} | _fields(table))
+    defaults: dict[str, Any] = {"address": address, "encoding": encoding}
+    return SignalSpec(name=name, **defaults | _fields(table))
 
 
 def _interface(name: str, table: dict[str, Any]) -> InterfaceSpec:
@@ -202,11 +203,9 @@ def _interface(name: str, table: dict[str, Any]) -> InterfaceSpec:
     signals = [
         signal_spec(key, value, address, encoding) for key, value in table["signals"].items()
     ]
+    defaults: dict[str, Any] = {"address": "factory/{twin:var:area}/{twin:id}/cmd/{signal}"}
     commands = [
-        CommandSpec(
-            name=key,
-            **{"address": "factory/{twin:var:area}/{twin:id}/cmd/{signal}"} | _fields(value),
-        )
+        CommandSpec(name=key, **defaults | _fields(value))
         for key, value in table.get("commands", {}).items()
     ]
     return InterfaceSpec(
