@@ -26,6 +26,7 @@ __all__ = [
     "ConnectionSpec",
     "ConnectionState",
     "Credential",
+    "Payload",
     "Protocol",
     "Publisher",
     "Reject",
@@ -38,6 +39,9 @@ __all__ = [
 ]
 
 Realm = Literal["plant", "simulation", "replay"]
+
+Payload = Mapping[str, Any] | float | str | bytes
+"""What a device sends: an object, one number, text, or a frame of its own making."""
 
 
 class ValueKind(enum.StrEnum):
@@ -78,6 +82,7 @@ class Reject(enum.StrEnum):
     LOST = "lost"
     UNBOUND = "unbound"
     RETIRED = "retired"
+    REALM = "realm"
 
 
 class ConnectionSpec(msgspec.Struct, frozen=True, kw_only=True):
@@ -184,9 +189,7 @@ class Bridge(TypingProtocol):
 class Publisher(TypingProtocol):
     """Sends values the way a device would, for replay and simulation."""
 
-    def publish(
-        self, address: str, payload: Mapping[str, Any] | float | str, *, time: float
-    ) -> None:
+    def publish(self, address: str, payload: Payload, *, time: float) -> None:
         """Send one message taken at `time` [s, Unix]; raises where the realm forbids it."""
 
     def drain(self, timeout: float) -> int:

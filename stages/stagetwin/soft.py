@@ -18,6 +18,7 @@ from stagetwin.ports import (
     ConnectionSpec,
     ConnectionState,
     Credential,
+    Payload,
     Reject,
     Sink,
 )
@@ -112,9 +113,7 @@ class SoftPublisher:
     def __init__(self, name: str) -> None:
         self._name = name
 
-    def publish(
-        self, address: str, payload: Mapping[str, Any] | float | str, *, time: float
-    ) -> None:
+    def publish(self, address: str, payload: Payload, *, time: float) -> None:
         """Send one message."""
         soft_bridge(self._name).send(address, payload, source_time=time)
 

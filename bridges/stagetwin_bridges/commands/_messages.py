@@ -4,35 +4,15 @@ from __future__ import annotations
 
 import json
 import struct
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from stagetwin.bindings import TelemetryBinding
-from stagetwin.ports import ValueKind
+from stagetwin.ports import Payload, ValueKind
 from stagetwin_bridges.fields import FieldPath, StructFormat, is_struct
 
-__all__ = ["Message", "MessagePlan", "RawText"]
-
-
-class RawText(str):
-    """Bytes where a publisher takes text: what `encode` returns is the payload as it is.
-
-    The publisher's port knows objects, numbers and text; a binary frame of a device is none.
-    """
-
-    def __new__(cls, payload: bytes) -> RawText:
-        """Wrap a payload."""
-        text = super().__new__(cls, payload.hex())
-        text._payload = payload
-        return text
-
-    _payload: bytes
-
-    def encode(self, encoding: str = "utf-8", errors: str = "strict") -> bytes:
-        """Return the payload."""
-        del encoding, errors
-        return self._payload
+__all__ = ["Message", "MessagePlan"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +27,7 @@ class Message:
 
     connection: str
     address: str
-    payload: Mapping[str, Any] | float | str
+    payload: Payload
     values: int
 
 
@@ -98,14 +78,14 @@ class MessagePlan:
                     group.connection, group.address, self._payload(group, values), len(group.rows)
                 )
 
-    def _payload(self, group: _Group, values: Sequence[Any]) -> Mapping[str, Any] | float | str:
+    def _payload(self, group: _Group, values: Sequence[Any]) -> Payload:
         if group.frame:
             frame = bytearray(max(form.end for _, form in group.frame))
             for i, form in group.frame:
                 wire = _wire(self._bindings[i], values[i])
                 items = wire if isinstance(wire, list) else [wire]
                 struct.pack_into(form.format, frame, form.offset, *items)
-            return RawText(bytes(frame))
+            return bytes(frame)
         if group.paths:
             document: dict[str, Any] = {}
             for i, path in group.paths:

@@ -235,7 +235,7 @@ class MqttBridge:
     def _refuse_realm(self, topic: bytes, realm: str) -> None:
         name = topic.decode(errors="replace")
         self._output.count(
-            Reject.UNBOUND, 1, f"{name}: a message of realm {realm!r} on a plant's connection"
+            Reject.REALM, 1, f"{name}: a message of realm {realm!r} on a plant's connection"
         )
 
     def _shortfall(self) -> str:

@@ -5,11 +5,10 @@ from __future__ import annotations
 import datetime
 import threading
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import msgspec
 
-from stagetwin.ports import ConnectionSpec
+from stagetwin.ports import ConnectionSpec, Payload
 from stagetwin_bridges._errors import NotConnectedError, RealmError
 from stagetwin_bridges.mqtt._bridge import MakeClient
 from stagetwin_bridges.mqtt._client import ClientSettings
@@ -66,9 +65,7 @@ class MqttPublisher:
 
     # -- Publisher -------------------------------------------------------------------------------
 
-    def publish(
-        self, address: str, payload: Mapping[str, Any] | float | str, *, time: float
-    ) -> None:
+    def publish(self, address: str, payload: Payload, *, time: float) -> None:
         """See Publisher. Waits while 1000 messages are unacknowledged.
 
         Raises:
@@ -86,7 +83,9 @@ class MqttPublisher:
         """See Publisher."""
         self._client.close()
 
-    def _encode(self, address: str, payload: Mapping[str, Any] | float | str, time: float) -> bytes:
+    def _encode(self, address: str, payload: Payload, time: float) -> bytes:
+        if isinstance(payload, bytes):
+            return payload
         if isinstance(payload, str):
             return payload.encode()
         if not isinstance(payload, Mapping):

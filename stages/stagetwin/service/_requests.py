@@ -172,4 +172,7 @@ def _plain(value: Any) -> Any:
         return [*(float(x) for x in value.GetImaginary()), float(value.GetReal())]
     if hasattr(value, "path") and not hasattr(value, "__len__"):
         return str(value.path)
-    return [_plain(item) for item in value] if hasattr(value, "__iter__") else str(value)
+    # Gf vectors and matrices have a length and no iterator.
+    return (
+        [_plain(value[i]) for i in range(len(value))] if hasattr(value, "__len__") else str(value)
+    )
