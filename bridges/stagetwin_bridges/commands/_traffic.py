@@ -76,9 +76,7 @@ class CountedPublisher:
     def __init__(self, inner: Publisher, values_of: Mapping[str, int], books: Books) -> None:
         self._inner, self._values_of, self._books = inner, values_of, books
 
-    def publish(
-        self, address: str, payload: Mapping[str, Any] | float | str, *, time: float
-    ) -> None:
+    def publish(self, address: str, payload: Payload, *, time: float) -> None:
         """See Publisher."""
         self._books.wait()
         values = self._values_of.get(address, 0)

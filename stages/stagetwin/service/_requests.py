@@ -173,6 +173,6 @@ def _plain(value: Any) -> Any:
     if hasattr(value, "path") and not hasattr(value, "__len__"):
         return str(value.path)
     # Gf vectors and matrices have a length and no iterator.
-    return (
-        [_plain(value[i]) for i in range(len(value))] if hasattr(value, "__len__") else str(value)
-    )
+    if not hasattr(value, "__len__"):
+        return str(value)
+    return [_plain(value[i]) for i in range(len(value))]

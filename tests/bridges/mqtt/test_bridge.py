@@ -364,7 +364,7 @@ def test_a_replayed_message_does_not_reach_a_plant(
     device.send(f"{root}/a", "4", more=300)
     eventually(lambda: sink.rows == 2)
     assert sink.of(0) == [3.0, 4.0]
-    assert sink.counts == {Reject.UNBOUND: 2}
+    assert sink.counts == {Reject.REALM: 2}
     assert "realm 'replay' on a plant's connection" in sink.examples[0]
 
 
