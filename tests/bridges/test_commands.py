@@ -182,7 +182,7 @@ def test_binary_frames_and_arrays_are_sent_as_devices_send_them() -> None:
         )
     )
     sent = messages_of(text, {"power": 2.0, "energy": 7.5, "force": [1.0, 2.0, 3.0]})
-    frame = sent["frame"].encode()
+    frame = sent["frame"]
     assert struct.unpack_from("<f", frame, 4) == (2000.0,)
     assert struct.unpack_from("<d", frame, 8) == (7.5,)
     assert json.loads(sent["force"]) == [1.0, 2.0, 3.0]

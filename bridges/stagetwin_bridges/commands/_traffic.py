@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from stagetwin.bindings import TelemetryBinding
-from stagetwin.ports import Publisher
+from stagetwin.ports import Payload, Publisher
 from stagetwin_bridges._errors import BridgeError
 from stagetwin_bridges.commands._messages import MessagePlan
 from stagetwin_bridges.recording import Recording, play
