@@ -96,8 +96,7 @@ def nats_config(
         # Acknowledgements of QoS 1 travel as messages of the server's own.
         "subscriber": {"publish": {"deny": [">"]}, "subscribe": {"allow": [">"]}},
     }
-    # A session may wait for 65,535 acknowledgements in all: fewer each, and many subscriptions fit.
-    listener: dict[str, Any] = {"listen": f"127.0.0.1:{port}", "max_ack_pending": 32}
+    listener: dict[str, Any] = {"listen": f"127.0.0.1:{port}"}
     if tls is not None:
         listener["tls"] = {"cert_file": tls.cert_file, "key_file": tls.key_file}
         if tls.client_ca_file:
