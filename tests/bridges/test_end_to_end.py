@@ -20,7 +20,8 @@ import paho.mqtt.client as paho
 import pytest
 
 from stagetwin import factory_folder
-from stagetwin_bridges.broker import LocalBroker
+from stagetwin_bridges.broker import BrokerFiles, LocalBroker
+from tests.bridges.conftest import Authority
 from tests.bridges.plant_service import PlantService, toml, wait_for
 
 SHOWN = "/World/M{n}.twin:telemetry:{signal}:value"
@@ -71,16 +72,16 @@ def stage_text(credential: str = "reader") -> str:
 class Field:
     """The machines: publishes random changes and remembers what every attribute must hold."""
 
-    def __init__(self, broker: LocalBroker, version: int = paho.MQTTv5) -> None:
+    def __init__(self, broker: LocalBroker) -> None:
         self.expected: dict[str, Any] = {}
         self._random = random.Random(20261121)
         self._documents: dict[int, dict[str, Any]] = {}
-        self._client = paho.Client(paho.CallbackAPIVersion.VERSION2, protocol=version)
+        self._client = paho.Client(paho.CallbackAPIVersion.VERSION2, protocol=paho.MQTTv5)
         credential = broker.credential("publisher")
         self._client.username_pw_set(credential.username, credential.password.get_secret_value())
         if credential.ca_file:
             self._client.tls_set(ca_certs=credential.ca_file)
-        self._client.connect("localhost" if credential.ca_file else "127.0.0.1", broker.port)
+        self._client.connect("127.0.0.1", broker.port)
         self._client.loop_start()
         wait_for(self._client.is_connected)
 
@@ -230,21 +231,28 @@ def assert_all_as_published(service: PlantService, field: Field, folder: Path) -
     assert fates["received"] == sum(fates[name] for name in used)
 
 
-@pytest.mark.parametrize("version", ["5", "3.1.1"])
+@pytest.mark.parametrize(
+    ("version", "encrypted"), [("5", False), ("3.1.1", False), ("5", True), ("3.1.1", True)]
+)
 def test_after_ten_thousand_changes_every_attribute_is_what_was_published_last(
-    plain_broker: LocalBroker, stage: Path, tmp_path: Path, version: str
+    stage: Path, tmp_path: Path, authority: Authority, version: str, encrypted: bool
 ) -> None:
-    with PlantService(
-        stage, tmp_path, plain_broker, {"field": "reader"}, f"version={version}"
-    ) as s:
-        field = Field(plain_broker)
+    tls = None
+    if encrypted:
+        cert_file, key_file = authority.issue("127.0.0.1")
+        tls = BrokerFiles(authority.ca_file, cert_file, key_file)
+    with (
+        LocalBroker("mosquitto", tls=tls) as broker,
+        PlantService(stage, tmp_path, broker, {"field": "reader"}, f"version={version}") as service,
+    ):
+        field = Field(broker)
         for _ in range(10_000):
             field.change()
         field.settle()
         time.sleep(2)
         assert len(field.expected) == MACHINES * len(SIGNALS)
-        assert_all_as_published(s, field, tmp_path)
-        assert not s.rejected()
+        assert_all_as_published(service, field, tmp_path)
+        assert not service.rejected()
         field.close()
 
 
