@@ -44,7 +44,9 @@ def run(
             show_default=False,
         ),
     ] = None,
-    tick: Annotated[float, typer.Option(help="Live-layer ticks per second [Hz].")] = 60.0,
+    tick: Annotated[
+        float, typer.Option(help="Live-layer ticks per second [Hz].", min=1, max=1000)
+    ] = 60.0,
     in_process: Annotated[
         bool, typer.Option("--in-process", help="Run bridges in this process.")
     ] = False,
@@ -53,7 +55,7 @@ def run(
         Path | None, typer.Option(help="Where approvals are kept.", show_default=False)
     ] = None,
     metrics_port: Annotated[
-        int, typer.Option(help="Loopback port for Prometheus; 0 for none.")
+        int, typer.Option(help="Loopback port for Prometheus; 0 for none.", min=0, max=65535)
     ] = 0,
     log_format: Annotated[str, typer.Option(help="text or json.")] = "text",
     log_level: Annotated[str, typer.Option(help="debug, info, warning or error.")] = "info",
