@@ -160,7 +160,7 @@ def test_an_offline_snapshot_needs_no_service(plant: Path) -> None:
         (("--endpoint", "elsewhere=soft://x"), "connections on the stage: field"),
         (("--credentials", "missing.toml"), "cannot read credentials"),
         (("--log-format", "xml"), "must be text or json"),
-        (("--tick", "0"), "0.0 is not in the range"),
+        (("--tick", "0"), "greater than or equal to 1"),
     ],
 )
 def test_wrong_options_of_run_are_refused_clearly(
