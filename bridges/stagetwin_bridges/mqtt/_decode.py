@@ -26,7 +26,7 @@ from stagetwin_bridges.mqtt._times import NAN, TIME_UNITS, source_time
 from stagetwin_bridges.mqtt._typed import typed_reader
 from stagetwin_bridges.mqtt._values import ACCEPT, EXACT, RefusedError, shown
 
-__all__ = ["Decoder", "compile_topic"]
+__all__ = ["Decoder", "all_of", "compile_topic"]
 
 logger = logging.getLogger(__name__)
 
@@ -267,6 +267,11 @@ def compile_topic(
         decoders.append(parts.plain_decoder())
     if parts.structs:
         decoders.append(parts.struct_decoder())
+    return all_of(decoders)
+
+
+def all_of(decoders: Sequence[Decoder]) -> Decoder:
+    """Return one decoder that runs several in turn."""
     if len(decoders) == 1:
         return decoders[0]
 

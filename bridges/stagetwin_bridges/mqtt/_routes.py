@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 import msgspec
 
 from stagetwin.ports import ChannelSpec, Reject
-from stagetwin_bridges.mqtt._decode import Decoder, compile_topic
+from stagetwin_bridges.mqtt._decode import Decoder, all_of, compile_topic
 from stagetwin_bridges.mqtt._output import Clockwork, Output, Reading
 from stagetwin_bridges.mqtt._payload import UNREADABLE
 from stagetwin_bridges.mqtt._topics import FilterTree, covering, is_wildcard, topic_filter
@@ -102,7 +102,7 @@ class Routes:
             decoders.append(compile_topic(name, channels, self._reading, self._output, state))
         if indices := self.behind(name):
             decoders.append(self._device(name, indices))
-        decoder = _all_of(decoders) if decoders else self._unbound(name)
+        decoder = all_of(decoders) if decoders else self._unbound(name)
         if not self._signals.named(name) and not self._devices.named(name):
             self._passing[topic] = None
             if len(self._passing) > _REMEMBERED:
@@ -163,14 +163,3 @@ class _Table:
     def match(self, topic: str) -> list[ChannelSpec]:
         found = self._exact.get(topic, [])
         return [*found, *self._tree.match(topic)] if self._wild else found
-
-
-def _all_of(decoders: list[Decoder]) -> Decoder:
-    if len(decoders) == 1:
-        return decoders[0]
-
-    def decode(payload: bytes, flags: int, now: float) -> None:
-        for each in decoders:
-            each(payload, flags, now)
-
-    return decode
