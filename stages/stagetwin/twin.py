@@ -27,6 +27,17 @@ __all__ = ["Twin", "open_stage"]
 _log = logging.getLogger(__name__)
 
 
+_MOST_WARNINGS = 10
+"""A plant of a thousand machines must not bury its log under one cause."""
+
+
+def _warn_of(texts: list[str], more: str) -> None:
+    for text in texts[:_MOST_WARNINGS]:
+        _log.warning("%s", text)
+    if len(texts) > _MOST_WARNINGS:
+        _log.warning("and %d more like that, see `%s`", len(texts) - _MOST_WARNINGS, more)
+
+
 class Twin:
     """A live stage. Everything but the hub's `submit` and `vouch` belongs to one thread.
 
@@ -110,9 +121,8 @@ class Twin:
                 removed,
                 len(self.table.telemetry),
             )
-        for problem in self.table.problems:
-            if problem not in before.problems:
-                _log.warning("%s", problem)
+        known = set(before.problems)
+        _warn_of([str(p) for p in self.table.problems if p not in known], "stagetwin check")
         for callback in self.on_rebind:
             callback()
         return True
@@ -134,8 +144,8 @@ class Twin:
                 )
             }
         )
-        for prim in sorted(demoted.keys() - self.demoted.keys()):
-            _log.warning("%s runs as shadow: %s", prim, demoted[prim])
+        new = sorted(demoted.keys() - self.demoted.keys())
+        _warn_of([f"{prim} runs as shadow: {demoted[prim]}" for prim in new], "stagetwin status")
         self.demoted = demoted
 
     def guards_approved(self) -> None:
