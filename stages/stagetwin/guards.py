@@ -9,19 +9,17 @@ redirect an address. Per asset they are hashed; an asset whose hash is not the a
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import tempfile
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
+import msgspec
 from pxr import Sdf, Usd
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from stagetwin._errors import StageError
-from stagetwin.bindings import BindingTable, read_bindings
+from stagetwin.bindings import BindingReading, BindingTable, CommandBinding, read_bindings
 
 __all__ = ["Approval", "GuardBook", "GuardStage", "guard_hashes", "write_atomically"]
 
@@ -57,6 +55,10 @@ class GuardStage:
         if not self._stage:
             raise StageError(f"cannot open {root.identifier} for its guards")
 
+    def reading(self) -> BindingReading:
+        """Begin to read the guards; `guard_hashes` of its table, once it is complete."""
+        return BindingReading(self._stage)
+
     def hashes(self) -> dict[str, str]:
         """Return the guard hash of each asset that claims to be a twin, by prim path."""
         return guard_hashes(read_bindings(self._stage))
@@ -69,29 +71,21 @@ def guard_hashes(table: BindingTable) -> dict[str, str]:
     their permissives and read-backs, and where the connections of all of these lead.
     """
     by_target = {binding.target: binding for binding in table.telemetry.values()}
+    by_asset: dict[str, list[CommandBinding]] = {}
+    for command in table.commands:
+        by_asset.setdefault(command.asset, []).append(command)
     hashes: dict[str, str] = {}
     for asset in table.assets.values():
         if asset.level != "twin":
             continue
-        commands = [c for c in table.commands if c.asset == asset.prim]
-        inputs = {
-            path: by_target[path]
-            for c in commands
-            for path in (*c.permissives, c.readback)
-            if path in by_target
-        }
-        names = {c.connection for c in commands} | {t.connection for t in inputs.values()}
+        commands = sorted(by_asset.get(asset.prim, ()), key=lambda c: c.signal)
+        paths = sorted({path for c in commands for path in (*c.permissives, c.readback)})
+        inputs = [(path, by_target[path]) for path in paths if path in by_target]
+        names = {c.connection for c in commands} | {t.connection for _, t in inputs}
         connections = [table.connections[name] for name in sorted(names)]
-        guards: dict[str, Any] = {
-            "asset": asdict(asset),
-            "commands": [asdict(c) for c in sorted(commands, key=lambda c: c.signal)],
-            "inputs": {path: asdict(inputs[path]) for path in sorted(inputs)},
-            "connections": [
-                [c.name, c.endpoint, c.realm, c.security_profile, c.credential] for c in connections
-            ],
-        }
-        text = json.dumps(guards, sort_keys=True, default=str)
-        hashes[asset.prim] = hashlib.sha256(text.encode()).hexdigest()
+        # msgpack keeps types apart and floats exact, infinity included.
+        guards = msgspec.msgpack.encode([asset, commands, inputs, connections])
+        hashes[asset.prim] = hashlib.sha256(guards).hexdigest()
     return hashes
 
 

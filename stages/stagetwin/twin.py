@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Mapping
 
 from pxr import Sdf, Usd
 
-from stagetwin.bindings import BindingTable, ChannelIndex, read_bindings
+from stagetwin.bindings import BindingReading, BindingTable, ChannelIndex
 from stagetwin.clock import Clock, WallClock
-from stagetwin.guards import GuardBook, GuardStage
+from stagetwin.guards import GuardBook, GuardStage, guard_hashes
 from stagetwin.hub import Hub
 from stagetwin.live import LAYER_NAMES, FileWatcher, LayerWatcher, LiveLayer, Owner, SessionLayers
 from stagetwin.live._health import Health
@@ -73,7 +74,8 @@ class Twin:
         self._own = tuple(getattr(layers, name) for name in LAYER_NAMES)
         self._watcher = LayerWatcher(stage, self._own)
         self._files = FileWatcher(stage)
-        self._connections: dict[str, tuple[ConnectionState, str, float]] = {}
+        self._hashes: Mapping[str, str] = {}
+        self._readings: list[BindingReading] | None = None
         self.sync_structure()
 
     # -- every tick
@@ -94,43 +96,63 @@ class Twin:
 
     # -- once a second
 
-    def sync_structure(self) -> bool:
+    @property
+    def reading(self) -> bool:
+        """Whether a structural edit is being read, and `sync_structure` should be called soon."""
+        return self._readings is not None
+
+    def sync_structure(self, budget: float = math.inf) -> bool:
         """Pick up structural edits: layers edited here, or files changed on disk.
+
+        Args:
+            budget: about how long to read now [s]; later calls go on from there, with ticks in
+                between. What was bound before stays in force until the reading is complete.
 
         Returns:
             Whether the bindings were read again.
         """
         self._owner.check()
-        self._files.poll()
-        if not self._watcher.dirty:
+        if self._readings is None:
+            self._files.poll()
+        if self._watcher.dirty:
+            # Also in the middle of a reading, which then is of a stage that is no more.
+            self._watcher.refresh()
+            guards = self._guard_stage.reading() if self._guard_stage is not None else None
+            own = BindingReading(self.stage, self._index, self._own)
+            self._readings = [own] if guards is None else [own, guards]
+        if self._readings is None:
             return False
-        before = self.table
-        self.table = read_bindings(self.stage, self._index, self._own)
-        size = len(self._index)
-        # Values of the channels that stay are in the layer; what the tick still holds goes first.
-        self._live.bind(self.table.telemetry, size)
-        self.hub.bind(self.table.telemetry, size)
-        self._watcher.refresh()
-        self._apply_guards()
-        if before.telemetry.keys() != self.table.telemetry.keys():
-            added = len(self.table.telemetry.keys() - before.telemetry.keys())
-            removed = len(before.telemetry.keys() - self.table.telemetry.keys())
-            _log.info(
-                "bindings read: %d new, %d gone, %d in all",
-                added,
-                removed,
-                len(self.table.telemetry),
-            )
-        known = set(before.problems)
-        _warn_of([str(p) for p in self.table.problems if p not in known], "stagetwin check")
+        stop = time.perf_counter() + budget
+        if not all(r.advance(stop - time.perf_counter()) for r in self._readings):
+            return False
+        own, *guarded = self._readings
+        self._readings = None
+        self._rebind(own.table)
+        if guarded:
+            self._apply_guards(guard_hashes(guarded[0].table))
         for callback in self.on_rebind:
             callback()
         return True
 
-    def _apply_guards(self) -> None:
-        if self._guard_stage is None or self._guards is None:
+    def _rebind(self, table: BindingTable) -> None:
+        before, self.table = self.table, table
+        size = len(self._index)
+        # Values of the channels that stay are in the layer; what the tick still holds goes first.
+        self._live.bind(self.table.telemetry, size)
+        self.hub.bind(self.table.telemetry, size)
+        added = len(self.table.telemetry.keys() - before.telemetry.keys())
+        removed = len(before.telemetry.keys() - self.table.telemetry.keys())
+        if added or removed:
+            count = len(self.table.telemetry)
+            _log.info("bindings read: %d new, %d gone, %d in all", added, removed, count)
+        known = set(before.problems)
+        _warn_of([str(p) for p in self.table.problems if p not in known], "stagetwin check")
+
+    def _apply_guards(self, hashes: Mapping[str, str]) -> None:
+        if self._guards is None:
             return
-        demoted = self._guards.demotions(self._guard_stage.hashes())
+        demoted = self._guards.demotions(hashes)
+        self._hashes = hashes
         for prim in self.demoted.keys() - demoted.keys():
             for name in ("twin:level", "twin:cause"):
                 self._state.withdraw(Sdf.Path(f"{prim}.{name}"))
@@ -152,7 +174,7 @@ class Twin:
         """Take note that the guard book may have changed."""
         if self._guards is not None:
             self._guards.reload()
-            self._apply_guards()
+            self._apply_guards(self._hashes)
 
     def connection(self, name: str, state: ConnectionState, cause: str, seen: float) -> None:
         """Put a connection's state on its prim.

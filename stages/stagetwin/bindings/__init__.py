@@ -10,11 +10,12 @@ from stagetwin.bindings._model import (
     Severity,
     TelemetryBinding,
 )
-from stagetwin.bindings._read import read_bindings
+from stagetwin.bindings._read import BindingReading, read_bindings
 from stagetwin.bindings._templates import placeholders, resolve
 
 __all__ = [
     "Asset",
+    "BindingReading",
     "BindingTable",
     "ChannelIndex",
     "CommandBinding",

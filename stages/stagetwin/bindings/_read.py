@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Container, Iterable
+import time
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -33,7 +34,10 @@ from stagetwin.bindings._templates import Variables, placeholders, resolve
 from stagetwin.ports import Protocol, ValueKind
 from stagetwin.values import value_type
 
-__all__ = ["read_bindings"]
+__all__ = ["BindingReading", "read_bindings"]
+
+_STEP = 16
+"""Prims or bindings between two looks at the time."""
 
 
 def read_bindings(
@@ -49,19 +53,50 @@ def read_bindings(
     Returns:
         The good bindings, and a problem for each bad one.
     """
-    layers = frozenset(layer.identifier for layer in ignored)
-    return _Reader(stage, index if index is not None else ChannelIndex(), layers).read()
+    reading = BindingReading(stage, index, ignored)
+    reading.advance()
+    return reading.table
 
 
-class _Reader:
-    def __init__(self, stage: Usd.Stage, index: ChannelIndex, ignored: Container[str]) -> None:
-        self._scope = Scope(stage, ignored)
-        self._index = index
+class BindingReading:
+    """A reading of a stage that may be done in steps, with ticks in between.
+
+    Values may be written between steps. If the stage's structure changes, the reading is worthless
+    and must be begun again.
+
+    Args:
+        stage: composed stage; only read.
+        index: where channels get their indices; a new one if None.
+        ignored: layers that a twin writes; what only they say is no part of the plant.
+    """
+
+    def __init__(
+        self, stage: Usd.Stage, index: ChannelIndex | None = None, ignored: Iterable[Sdf.Layer] = ()
+    ) -> None:
+        self._scope = Scope(stage, frozenset(layer.identifier for layer in ignored))
+        self._index = index if index is not None else ChannelIndex()
         self._driven: dict[tuple[str, int], TelemetryBinding] = {}
+        self._steps = self._read()
 
-    def read(self) -> BindingTable:
+    @property
+    def table(self) -> BindingTable:
+        """What was read; complete once `advance` returned True."""
+        return self._scope.table
+
+    def advance(self, budget: float = math.inf) -> bool:
+        """Read on for about `budget` [s]; return whether all is read."""
+        stop = time.perf_counter() + budget
+        for count, _ in enumerate(self._steps):
+            if count % _STEP == _STEP - 1 and time.perf_counter() > stop:
+                return False
+        return True
+
+    def _read(self) -> Iterator[None]:
         prims: list[tuple[Usd.Prim, str, str]] = []
-        for prim in Usd.PrimRange.Stage(self._scope.stage, Usd.TraverseInstanceProxies()):
+        # Listed at once: a range that is held while values are written would be at USD's mercy.
+        everything = list(Usd.PrimRange.Stage(self._scope.stage, Usd.TraverseInstanceProxies()))
+        for prim in everything:
+            yield
             if prim.GetTypeName() == "TwinConnection":
                 self._scope.read_connection(prim)
             for applied in prim.GetPrimTypeInfo().GetAppliedAPISchemas():
@@ -76,6 +111,7 @@ class _Reader:
                     self._scope.report(prim, "", "no-instance-name", message)
         # Connections may come after the assets that use them: bindings are resolved last.
         for prim, api, name in prims:
+            yield
             try:
                 if api == TELEMETRY.api:
                     self._read_telemetry(prim, name)
@@ -84,7 +120,6 @@ class _Reader:
             except Skip:
                 continue
         self._scope.table.problems.sort()
-        return self._scope.table
 
     # -- what telemetry and commands share
 

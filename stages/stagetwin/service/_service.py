@@ -31,6 +31,10 @@ __all__ = ["Service"]
 _log = logging.getLogger(__name__)
 
 
+READ_BUDGET = 0.01
+"""Longest time that a tick gives to reading a structural edit [s]."""
+
+
 @dataclasses.dataclass(slots=True)
 class _Link:
     """One connection at work."""
@@ -114,22 +118,27 @@ class Service:
         due = loop.time()
         while True:
             self.twin.tick()
+            if self.twin.reading:
+                self._sync()
             # A tick that overran does not make the next ones hurry.
             due = max(due + period, loop.time())
             await asyncio.sleep(due - loop.time())
 
     async def _housekeeping(self) -> None:
         while True:
-            try:
-                self.twin.sync_structure()
-            except (StagetwinError, Tf.ErrorException) as error:
-                # An edit that cannot be followed must not take down what ran before it.
-                _log.error("the stage's edit cannot be followed, what ran runs on: %s", error)
+            self._sync()
             for name, link in self._links.items():
                 self.twin.connection(name, *link.sink.read())
             self._publish_metrics(self.twin.refresh_health())
             self._notifier.send("WATCHDOG=1")
             await asyncio.sleep(1.0)
+
+    def _sync(self) -> None:
+        try:
+            self.twin.sync_structure(READ_BUDGET)
+        except (StagetwinError, Tf.ErrorException) as error:
+            # An edit that cannot be followed must not take down what ran before it.
+            _log.error("the stage's edit cannot be followed, what ran runs on: %s", error)
 
     def _publish_metrics(self, health: Mapping[str, float]) -> None:
         self._metrics = MetricsSnapshot(
