@@ -122,11 +122,13 @@ class Twin:
             self._readings = [own] if guards is None else [own, guards]
         if self._readings is None:
             return False
+        readings, self._readings = self._readings, None
         stop = time.perf_counter() + budget
-        if not all(r.advance(stop - time.perf_counter()) for r in self._readings):
+        # A reading that fails is dropped: it must not pass for a complete one.
+        if not all(reading.advance(stop - time.perf_counter()) for reading in readings):
+            self._readings = readings
             return False
-        own, *guarded = self._readings
-        self._readings = None
+        own, *guarded = readings
         self._rebind(own.table)
         if guarded:
             self._apply_guards(guard_hashes(guarded[0].table))

@@ -70,6 +70,15 @@ _CASTS: dict[ValueKind, Callable[[float], Any]] = {
 }
 
 
+_SIGNAL_TYPES = (Sdf.ValueTypeNames.Double, Sdf.ValueTypeNames.Token, Sdf.ValueTypeNames.UInt)
+
+
+def _signal_paths(binding: TelemetryBinding) -> tuple[str, str, str]:
+    """Return the paths of a signal's time, quality and status."""
+    prefix = f"{binding.prim}.twin:telemetry:{binding.signal}:"
+    return prefix + "time", prefix + "quality", prefix + "status"
+
+
 class LiveLayer:
     """Writes telemetry to one layer of one stage, from the thread that made it.
 
@@ -82,6 +91,7 @@ class LiveLayer:
         self._stage = stage
         self._layer = layer
         self._ignored = frozenset([layer.identifier])
+        self._bindings: dict[int, TelemetryBinding] = {}
         self._kind = np.empty(0, np.uint8)
         self._value: list[Sdf.AttributeSpec | None] = []
         self._time: list[Sdf.AttributeSpec | None] = []
@@ -105,8 +115,13 @@ class LiveLayer:
             StageError: a spec cannot be created.
         """
         self._owner.check()
-        wanted = self._specs_of(bindings)
-        self._drop_others(wanted)
+        before = self._bindings
+        fresh = {i: b for i, b in bindings.items() if before.get(i) != b}
+        gone = {i: b for i, b in before.items() if bindings.get(i) != b}
+        wanted = self._specs_of(fresh)
+        self._bindings = dict(bindings)
+        if gone:
+            self._drop(gone, wanted)
         with Sdf.ChangeBlock():
             for path, (type_name, variability, custom) in wanted.items():
                 if not self._layer.GetAttributeAtPath(
@@ -115,10 +130,10 @@ class LiveLayer:
                     self._layer, path, type_name, variability, custom
                 ):
                     raise StageError(f"cannot create {path} in the live layer")
-        self._forget_former_drivers(bindings)
-        self._index(bindings, size)
-        fresh = [spec for spec in self._quality if spec is not None and not spec.HasDefaultValue()]
-        write_specs(fresh, [Quality.STALE.token] * len(fresh))
+        self._forget_former_drivers(fresh)
+        self._index(fresh, gone, size)
+        new = [s for i in fresh if (s := self._quality[i]) is not None and not s.HasDefaultValue()]
+        write_specs(new, [Quality.STALE.token] * len(new))
 
     def _specs_of(self, bindings: Mapping[int, TelemetryBinding]) -> _Wanted:
         wanted: _Wanted = {}
@@ -130,25 +145,26 @@ class LiveLayer:
                 raise StageError(f"{b.target} is no attribute of the plant")
             # The plant's type, or the live spec would change the attribute's type.
             wanted[Sdf.Path(b.target)] = (spec.typeName, spec.variability, spec.custom)
-            prefix = f"{b.prim}.twin:telemetry:{b.signal}:"
-            wanted[Sdf.Path(prefix + "time")] = (Sdf.ValueTypeNames.Double, varying, False)
-            wanted[Sdf.Path(prefix + "quality")] = (Sdf.ValueTypeNames.Token, varying, False)
-            wanted[Sdf.Path(prefix + "status")] = (Sdf.ValueTypeNames.UInt, varying, False)
+            for path, type_name in zip(_signal_paths(b), _SIGNAL_TYPES, strict=True):
+                wanted[Sdf.Path(path)] = (type_name, varying, False)
         return wanted
 
-    def _drop_others(self, wanted: _Wanted) -> None:
-        found: list[Sdf.Path] = []
-        self._layer.Traverse(
-            Sdf.Path.absoluteRootPath,
-            lambda path: found.append(Sdf.Path(path)),
-        )
+    def _drop(self, gone: Mapping[int, TelemetryBinding], wanted: _Wanted) -> None:
+        """Remove the specs of bindings that are no more, unless another binding has them."""
+        targets = {b.target for b in self._bindings.values()}
+        signals = {(b.prim, b.signal) for b in self._bindings.values()}
         with Sdf.ChangeBlock():
-            for path in found:
-                if not path.IsPropertyPath():
-                    continue
-                spec = self._layer.GetAttributeAtPath(path)
-                if path not in wanted or (spec.typeName, spec.variability) != wanted[path][:2]:
-                    self._layer.GetPrimAtPath(path.GetPrimPath()).RemoveProperty(spec)
+            for b in gone.values():
+                for path, kept in (
+                    (b.target, b.target in targets),
+                    *((path, (b.prim, b.signal) in signals) for path in _signal_paths(b)),
+                ):
+                    spec = self._layer.GetAttributeAtPath(path)
+                    if spec is None:
+                        continue
+                    other = wanted.get(spec.path)
+                    if not kept or (other and (spec.typeName, spec.variability) != other[:2]):
+                        self._layer.GetPrimAtPath(spec.path.GetPrimPath()).RemoveProperty(spec)
         self._layer.RemoveInertSceneDescription()
 
     def _forget_former_drivers(self, bindings: Mapping[int, TelemetryBinding]) -> None:
@@ -161,30 +177,35 @@ class LiveLayer:
                 for path in (b.target, f"{b.prim}.twin:telemetry:{b.signal}:time"):
                     self._layer.GetAttributeAtPath(path).ClearDefaultValue()
 
-    def _index(self, bindings: Mapping[int, TelemetryBinding], size: int) -> None:
-        def at(path: str) -> Sdf.AttributeSpec:
-            return self._layer.GetAttributeAtPath(path)
-
-        kept = self._time_written
-        self._time_written = np.full(size, -math.inf)
-        self._time_written[: len(kept)] = kept
-        self._time_due = np.zeros(size, np.bool_)
-        self._kind = np.zeros(size, np.uint8)
-        self._value, self._time = [None] * size, [None] * size
-        self._quality, self._status = [None] * size, [None] * size
-        self._element.clear()
-        counts: dict[str, int] = {}
-        for i, b in bindings.items():
-            prefix = f"{b.prim}.twin:telemetry:{b.signal}:"
-            self._value[i] = at(b.target)
-            self._time[i] = at(prefix + "time")
-            self._quality[i] = at(prefix + "quality")
-            self._status[i] = at(prefix + "status")
+    def _index(
+        self,
+        fresh: Mapping[int, TelemetryBinding],
+        gone: Mapping[int, TelemetryBinding],
+        size: int,
+    ) -> None:
+        more = size - len(self._kind)
+        self._time_written = np.append(self._time_written, np.full(more, -math.inf))
+        self._time_due = np.append(self._time_due, np.zeros(more, np.bool_))
+        self._kind = np.append(self._kind, np.zeros(more, np.uint8))
+        columns = (self._value, self._time, self._quality, self._status)
+        for column in columns:
+            column.extend([None] * more)
+        for i in gone:
+            self._element.pop(i, None)
+            self._time_due[i] = False
+            for column in columns:
+                column[i] = None
+        for i, b in fresh.items():
+            for column, path in zip(columns, (b.target, *_signal_paths(b)), strict=True):
+                column[i] = self._layer.GetAttributeAtPath(path)
             self._kind[i] = _KINDS[b.value_type.kind]
             if b.element >= 0:
                 self._kind[i] = _Kind.ELEMENT
                 self._element[i] = (b.target, b.element, _CASTS.get(b.value_type.kind, float))
-                counts[b.target] = max(counts.get(b.target, 0), b.element + 1)
+        # Few, and their length may change without any binding changing.
+        counts: dict[str, int] = {}
+        for target, element, _ in self._element.values():
+            counts[target] = max(counts.get(target, 0), element + 1)
         self._arrays = {path: self._slot(path, count) for path, count in counts.items()}
 
     def _slot(self, path: str, count: int) -> tuple[ArraySlot, Sdf.AttributeSpec]:
@@ -299,4 +320,5 @@ class LiveLayer:
         """Remove everything this writer ever wrote."""
         self._owner.check()
         self._layer.Clear()
-        self._index({}, 0)
+        gone, self._bindings = self._bindings, {}
+        self._index({}, gone, len(self._kind))
