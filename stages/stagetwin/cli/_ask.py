@@ -49,6 +49,7 @@ def status(
             f"{health['rate']:.0f} samples/s, lag p50 {health['lagP50'] * 1e3:.1f} ms, "
             f"p99 {health['lagP99'] * 1e3:.1f} ms"
         )
+    _print_demoted(reply["demoted"])
     for row in reply["rejections"]:
         where = f" on {row['connection']}" if row["connection"] else ""
         console.print(f"[yellow]{row['count']} {row['reason']}[/]{where}", highlight=False)
@@ -71,6 +72,16 @@ def _print_connections(reply: dict[str, Any]) -> None:
             link["cause"],
         )
     console.print(table)
+
+
+def _print_demoted(demoted: dict[str, str]) -> None:
+    by_cause: dict[str, list[str]] = {}
+    for prim, cause in sorted(demoted.items()):
+        by_cause.setdefault(cause, []).append(prim)
+    for cause, prims in by_cause.items():
+        some = ", ".join(prims[:3]) + (", ..." if len(prims) > 3 else "")
+        console.print(Text.assemble((f"{len(prims)} run as shadow", "yellow"), f": {cause}"))
+        console.print(Text(f"  {some}", style="dim"), soft_wrap=True)
 
 
 @app.command()
