@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from pxr import Gf, Sdf, Tf, Usd, UsdGeom
 
+from stagetwin import StageError
 from stagetwin.ports import ConnectionState
 from tests.stages.conftest import MakePlant
 from tests.stages.plants import (
@@ -390,3 +391,62 @@ def test_samples_may_come_from_another_thread(two: Plant) -> None:
     thread.join()
     two.tick()
     assert two.get("/Plant/P1.flow") == 42.0
+
+
+def finish(twin: Plant) -> int:
+    """Go on with a reading in the smallest steps, ticking in between; return their number."""
+    steps = 1
+    while not twin.twin.sync_structure(0):
+        twin.tick()
+        steps += 1
+        assert steps < 1000
+    return steps
+
+
+def test_an_edit_is_read_in_steps_while_what_was_bound_stays_live(
+    on_disk: tuple[Plant, Path],
+) -> None:
+    twin, path = on_disk
+    rewrite(path, plant(*(pump(f"P{i}") for i in range(1, 60))))
+    assert twin.twin.sync_structure(0) is False
+    assert twin.twin.reading
+    twin.tell("P1/flow", 11.0)
+    assert twin.get("/Plant/P1.flow") == 11.0
+    assert finish(twin) > 2
+    assert not twin.twin.reading
+    twin.tell("P59/flow", 59.0)
+    assert twin.get("/Plant/P59.flow") == 59.0
+    assert twin.get("/Plant/P1.flow") == 11.0
+
+
+def test_an_edit_in_the_middle_of_a_reading_begins_it_anew(on_disk: tuple[Plant, Path]) -> None:
+    twin, path = on_disk
+    rewrite(path, plant(*(pump(f"P{i}") for i in range(1, 60))))
+    assert twin.twin.sync_structure(0) is False
+    prim = twin.stage.GetPrimAtPath("/Plant/P2")
+    prim.GetAttribute("twin:telemetry:flow:address").Set("elsewhere")
+    finish(twin)
+    twin.tell("elsewhere", 7.0)
+    assert twin.get("/Plant/P2.flow") == 7.0
+    assert len(twin.twin.table.telemetry) == 59
+
+
+def test_a_reading_that_fails_never_passes_for_a_complete_one(
+    on_disk: tuple[Plant, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    twin, path = on_disk
+    rewrite(path, plant(*(pump(f"P{i}") for i in range(1, 60))))
+    assert twin.twin.sync_structure(0) is False
+    with monkeypatch.context() as patch:
+        patch.setattr(
+            "stagetwin.bindings._read.BindingReading._read_telemetry",
+            lambda *_: (_ for _ in ()).throw(StageError("the stage is gone")),
+        )
+        with pytest.raises(StageError):
+            twin.twin.sync_structure()
+    assert twin.twin.sync_structure() is False
+    assert len(twin.twin.table.telemetry) == 2
+    untouched(twin)
+    rewrite(path, plant(pump("P1"), pump("P2"), pump("P3")))
+    assert twin.twin.sync_structure() is True
+    assert len(twin.twin.table.telemetry) == 3
