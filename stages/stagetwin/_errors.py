@@ -17,6 +17,8 @@
 
 from __future__ import annotations
 
+import re
+
 __all__ = [
     "BindingError",
     "ConnectionConfigError",
@@ -31,6 +33,7 @@ __all__ = [
     "WireError",
     "WireRangeError",
     "WireTypeError",
+    "usd_message",
 ]
 
 
@@ -84,3 +87,13 @@ class WireTypeError(WireError):
 
 class WireRangeError(WireError):
     """A wire value is outside what the attribute's type or limits can hold."""
+
+
+_USD_PREFIX = re.compile(r"^\s*Error in '.*?' at line \d+ in file \S+ : '(.*)'\s*$", re.MULTILINE)
+
+
+def usd_message(error: BaseException | str) -> str:
+    """Return what USD says of a failure, without where in its own source it says so."""
+    text = str(error)
+    said = _USD_PREFIX.findall(text)
+    return "; ".join(said) if said else " ".join(text.split())

@@ -8,8 +8,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from pxr import Usd
+from pxr import Usd, UsdGeom
 
+from stagetwin._misspelt import misspelt
 from stagetwin._schema import is_registered
 from stagetwin.bindings import BindingTable, Problem, Severity, read_bindings
 from stagetwin.opening import open_stage
@@ -66,7 +67,7 @@ def check_stage(
         stage=str(path),
         signals=len(table.telemetry),
         commands=len(table.commands),
-        connections=len(table.connections),
+        connections=len({binding.connection for binding in table.telemetry.values()}),
         assets=len(table.assets),
         problems=tuple(problems),
     )
@@ -81,6 +82,9 @@ def lint(stage: Usd.Stage, table: BindingTable) -> list[Problem]:
         *_unbacked_twins(table),
         *_loose_readbacks(table),
         *_hidden_values(stage, table),
+        *_doubtful_units(stage, table),
+        *misspelt(stage),
+        *_nothing_live(table),
     ]
 
 
@@ -175,3 +179,39 @@ def _hidden_values(stage: Usd.Stage, table: BindingTable) -> list[Problem]:
                 )
             )
     return problems
+
+
+_LENGTHS = {"m": 1.0, "cm": 0.01, "mm": 0.001, "km": 1000.0}
+_SAME_LETTER = {"C": "coulomb; a temperature is Cel", "F": "farad; a temperature is [degF]"}
+
+
+def _doubtful_units(stage: Usd.Stage, table: BindingTable) -> list[Problem]:
+    """Transforms take degrees and the stage's length unit, and convert nothing."""
+    metres = UsdGeom.GetStageMetersPerUnit(stage)
+    problems: list[Problem] = []
+    for b in table.telemetry.values():
+        op = b.target.rpartition(".")[2]
+        length = _LENGTHS.get(b.unit)
+        doubt = ""
+        if op.startswith("xformOp:rotate") and b.unit != "deg":
+            doubt = (
+                f"{op} turns in degrees and the unit is {b.unit!r}: author unit deg, "
+                "and scale = 57.29578 if the device sends radians"
+            )
+        elif op.startswith("xformOp:translate") and length and length != metres:
+            doubt = (
+                f"{op} moves in the stage's unit of {metres:g} m and the unit is {b.unit!r}: "
+                f"author scale = {length / metres:g} and the stage's unit"
+            )
+        elif b.unit in _SAME_LETTER:
+            doubt = f"unit {b.unit!r} is the {_SAME_LETTER[b.unit]}"
+        if doubt:
+            problems.append(Problem(b.prim, b.signal, "doubtful-unit", doubt, Severity.WARNING))
+    return problems
+
+
+def _nothing_live(table: BindingTable) -> list[Problem]:
+    if table.telemetry:
+        return []
+    message = "no signal is bound: apply TwinTelemetryAPI:<signal> to a prim, or add a sidecar"
+    return [Problem("/", "", "nothing-live", message, Severity.WARNING)]

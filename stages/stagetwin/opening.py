@@ -7,7 +7,7 @@ from pathlib import Path
 
 from pxr import Sdf, Tf, Usd
 
-from stagetwin._errors import ConnectionConfigError, StageError
+from stagetwin._errors import ConnectionConfigError, StageError, usd_message
 
 __all__ = ["open_stage"]
 
@@ -56,7 +56,7 @@ def _layer(path: str | Path) -> Sdf.Layer:
     try:
         layer = Sdf.Layer.FindOrOpen(str(path))
     except Tf.ErrorException as error:
-        raise StageError(f"cannot open {path}: {str(error).strip()}") from None
+        raise StageError(f"cannot open {path}: {usd_message(error)}") from None
     if layer is None:
         raise StageError(f"cannot open {path}: no such layer")
     return layer
@@ -66,7 +66,7 @@ def _stage(root: Sdf.Layer) -> Usd.Stage:
     try:
         return Usd.Stage.Open(root)
     except Tf.ErrorException as error:
-        raise StageError(f"cannot open stage {root.identifier}: {str(error).strip()}") from None
+        raise StageError(f"cannot open stage {root.identifier}: {usd_message(error)}") from None
 
 
 def _override(stage: Usd.Stage, top: Sdf.Layer, endpoints: Mapping[str, str]) -> None:

@@ -97,6 +97,11 @@ class Twin:
     # -- once a second
 
     @property
+    def unreadable(self) -> dict[str, str]:
+        """Files whose newest content cannot be read, and why; their last good state runs."""
+        return dict(self._files.unreadable)
+
+    @property
     def reading(self) -> bool:
         """Whether a structural edit is being read, and `sync_structure` should be called soon."""
         return self._readings is not None
@@ -176,7 +181,11 @@ class Twin:
         """Take note that the guard book may have changed."""
         if self._guards is not None:
             self._guards.reload()
+            before = len(self.demoted)
             self._apply_guards(self._hashes)
+            _log.info(
+                "guards approved: %d twins run as shadow, %d before", len(self.demoted), before
+            )
 
     def connection(self, name: str, state: ConnectionState, cause: str, seen: float) -> None:
         """Put a connection's state on its prim.

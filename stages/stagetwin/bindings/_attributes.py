@@ -177,14 +177,26 @@ def attribute_limits(attr: Usd.Attribute, report: Report) -> Limits:
     return found
 
 
+_COMMON_UNITS = {
+    "°C": "Cel", "degC": "Cel", "celsius": "Cel", "°F": "[degF]", "degF": "[degF]", "°": "deg",
+    "rpm": "1/min", "rev/min": "1/min", "psi": "[psi]", "kWh": "kW.h", "Wh": "W.h", "Nm": "N.m",
+    "ppm": "[ppm]", "pH": "[pH]", "g-force": "[g]", "Ω": "Ohm", "ohm": "Ohm", "µm": "um", "μm": "um",
+    "m³": "m3", "m^3": "m3", "m³/h": "m3/h", "m^3/h": "m3/h", "m3/hr": "m3/h", "m^3/hr": "m3/h",
+    "m²": "m2", "m^2": "m2", "m/s²": "m/s2", "m/s^2": "m/s2", "l/m": "L/min", "lpm": "L/min",
+    "hr": "h", "sec": "s", "percent": "%", "": "1", "none": "1",
+}  # fmt: skip
+"""What people write, and how UCUM writes it."""
+
+
 @cache
 def unit_error(unit: str) -> str:
     """Return why a unit is no UCUM unit, or empty."""
     try:
         _ucum_parser().parse(unit)
-    except Exception as error:  # the parser's errors share no base but Exception
-        first = str(error).strip().splitlines()
-        return f"{unit!r} is no UCUM unit ({first[0] if first else type(error).__name__})"
+    except Exception:  # the parser's errors share no base but Exception
+        meant = _COMMON_UNITS.get(unit) or _COMMON_UNITS.get(unit.strip())
+        hint = f"; did you mean {meant!r}?" if meant else "; see https://ucum.org for its units"
+        return f"{unit!r} is no UCUM unit{hint}"
     return ""
 
 

@@ -32,6 +32,7 @@ class Scope:
         self.table = BindingTable()
         self.defaults: dict[str, AddressDefaults] = {}
         self._protocols: dict[str, Protocol | None] = {}
+        self._unusable: dict[str, str] = {}
         # What prims inherit, asked once per ancestor and not once per signal.
         self._assets: dict[Sdf.Path, Usd.Prim | None] = {}
         self._inherited: dict[Sdf.Path, str] = {}
@@ -57,6 +58,8 @@ class Scope:
         if realm not in _REALMS:
             allowed = ", ".join(_REALMS)
             self.report(prim, "", "token", f"twin:realm must be one of {allowed}, got {realm!r}")
+            self._protocols[name] = None
+            self._unusable[name] = str(prim.GetPath())
             return
         spec = ConnectionSpec(
             name=name,
@@ -136,14 +139,14 @@ class Scope:
                 "no connection: author twin:connection here or on an ancestor; "
                 f"connections on the stage: {known}",
             )
-        if name not in self.table.connections:
+        if name not in self._protocols:
             raise self.fail(
                 prim,
                 signal,
                 "connection-unknown",
                 f"connection {name!r} is not on the stage; connections: {known}",
             )
-        where = self.table.connections[name].prim
+        where = self._unusable.get(name) or self.table.connections[name].prim
         raise self.fail(
             prim, signal, "connection-unusable", f"connection {name!r} is not usable, see {where}"
         )

@@ -49,6 +49,23 @@ def status(
             f"{health['rate']:.0f} samples/s, lag p50 {health['lagP50'] * 1e3:.1f} ms, "
             f"p99 {health['lagP99'] * 1e3:.1f} ms"
         )
+    fates = reply["fates"]
+    console.print(
+        f"{fates['received']} samples received: {fates['applied']} applied, "
+        f"{fates['unchanged']} unchanged, {fates['deadband']} within the deadband, "
+        f"{fates['superseded']} superseded within a tick, {fates['status_only']} marked bad by "
+        f"their source, {fates['rejected']} rejected",
+        highlight=False,
+    )
+    for path, why in reply["unreadable"].items():
+        text = Text.assemble(
+            (path, "bold red"), f" cannot be read, its last good state runs: {why}"
+        )
+        console.print(text, soft_wrap=True)
+    if reply["error_count"]:
+        console.print(f"[bold red]{reply['error_count']} bindings cannot run[/], the first:")
+        for line in reply["errors"][:3]:
+            console.print(Text(f"  {line}", style="dim"), soft_wrap=True)
     _print_demoted(reply["demoted"])
     for row in reply["rejections"]:
         where = f" on {row['connection']}" if row["connection"] else ""
@@ -104,7 +121,7 @@ def snapshot(
     else:
         with ControlClient(socket_of(stage, socket), timeout=300) as service:
             size = service.ask(op="snapshot", path=str(path))["bytes"]
-    console.print(f"{output}: {size / 1e6:.2f} MB", highlight=False)
+    console.print(f"{output}: {size / 1e3:,.0f} kB", highlight=False)
 
 
 @app.command()

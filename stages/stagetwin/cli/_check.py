@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 from rich.text import Text
 
-from stagetwin._errors import ServiceError
+from stagetwin._errors import ServiceError, StageError
 from stagetwin.bindings import Problem, Severity
 from stagetwin.check import Report, check_stage
 from stagetwin.cli._app import (
@@ -86,6 +86,22 @@ def _line(problem: Problem) -> Text:
     )
 
 
+def _state_dir(stage: Path, given: Path | None, socket: Path | None) -> Path:
+    """Return the folder whose approvals count: that of the running service, if one runs.
+
+    Raises:
+        ServiceError: another folder was asked for, whose approvals the service would never see.
+    """
+    try:
+        with ControlClient(socket_of(stage, socket)) as service:
+            used = Path(service.ask(op="status")["state_dir"])
+    except ServiceError:
+        return given if given is not None else default_state_dir(stage, os.environ)
+    if given is not None and given.resolve() != used:
+        raise ServiceError(f"the running service keeps its approvals in {used}, not in {given}")
+    return used
+
+
 @app.command()
 @errors_as_exit
 def approve(
@@ -104,9 +120,12 @@ def approve(
     An asset whose guards are not the approved ones runs as shadow and refuses every command.
     """
     opened = open_stage(stage, sidecar, parse_endpoints(endpoint))
-    folder = state_dir if state_dir is not None else default_state_dir(stage, os.environ)
+    folder = _state_dir(stage, state_dir, socket)
     book = GuardBook(folder / "guards.json")
     hashes = GuardStage(opened.GetRootLayer()).hashes()
+    if unknown := sorted(set(prim or ()) - hashes.keys()):
+        some = ", ".join(sorted(hashes)[:5]) or "none"
+        raise StageError(f"{', '.join(unknown)}: no twin on the stage; twins are {some}")
     open_ones = book.demotions(hashes)
     wanted = {p: c for p, c in open_ones.items() if not prim or p in prim}
     for path, cause in wanted.items():

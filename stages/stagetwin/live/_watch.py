@@ -8,6 +8,8 @@ from collections.abc import Iterable
 
 from pxr import Sdf, Tf, Usd
 
+from stagetwin._errors import usd_message
+
 __all__ = ["FileWatcher", "LayerWatcher"]
 
 _log = logging.getLogger(__name__)
@@ -69,13 +71,13 @@ class FileWatcher:
     """Reloads layers whose files changed on disk.
 
     Attributes:
-        failures: reloads that failed, such as of a half-written file; the next change is tried.
+        unreadable: by path, why its newest content cannot be read; the next change is tried.
     """
 
     def __init__(self, stage: Usd.Stage) -> None:
         self._stage = stage
         self._stamps: dict[str, tuple[int, int, int]] = {}
-        self.failures = 0
+        self.unreadable: dict[str, str] = {}
         self.poll()
 
     def poll(self) -> list[str]:
@@ -100,10 +102,13 @@ class FileWatcher:
             try:
                 layer.Reload(force=True)
                 reloaded.append(path)
+                self.unreadable.pop(path, None)
             except Tf.ErrorException as error:
                 # The layer keeps its content; the writer's next save is another stamp.
-                self.failures += 1
-                _log.warning("%s cannot be read, its last good state stays: %s", path, error)
+                self.unreadable[path] = usd_message(error)
+                _log.warning(
+                    "%s cannot be read, its last good state stays: %s", path, usd_message(error)
+                )
         return reloaded
 
 

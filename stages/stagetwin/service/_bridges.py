@@ -55,6 +55,7 @@ class ConnectionSink:
         self._hub = hub
         self._lock = threading.Lock()
         self._link = _Link()
+        self._said: tuple[ConnectionState, str] | None = None
 
     def samples(self, batch: Samples) -> None:
         """Pass samples on to the hub."""
@@ -65,12 +66,18 @@ class ConnectionSink:
     def state(self, state: ConnectionState, cause: str = "") -> None:
         """Take the connection's state."""
         with self._lock:
-            before = self._link.state, self._link.cause
             self._link.state, self._link.cause = state, cause
             if state is ConnectionState.ONLINE:
                 self._link.seen = time.time()
-        if before != (state, cause):
-            _log.info("connection %s is %s%s", self.name, state, f": {cause}" if cause else "")
+            news = (state, cause) != self._said and state is not ConnectionState.CONNECTING
+            if news:
+                self._said = (state, cause)
+        if news:
+            # Attempts to connect are no news, nor is the same failure again.
+            wanted = state is ConnectionState.ONLINE or cause == "stopped"
+            level = logging.INFO if wanted else logging.WARNING
+            text = f": {cause}" if cause else ""
+            _log.log(level, "connection %s is %s%s", self.name, state, text)
 
     def rejected(self, reason: Reject, count: int, example: str = "") -> None:
         """Count what was not used."""

@@ -11,6 +11,8 @@ from prometheus_client import CollectorRegistry, start_http_server
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from stagetwin._errors import ServiceError
+
 __all__ = ["MetricsListener", "MetricsSnapshot"]
 
 
@@ -22,11 +24,15 @@ class MetricsSnapshot:
         health: by attribute name of the health prim.
         rejections: count by (connection, reason).
         connections: by name, state and restarts.
+        binding_errors: bindings that cannot run.
+        unreadable_files: files of the stage whose newest content cannot be read.
     """
 
     health: Mapping[str, float] = field(default_factory=dict)
     rejections: Mapping[tuple[str, str], int] = field(default_factory=dict)
     connections: Mapping[str, tuple[str, int]] = field(default_factory=dict)
+    binding_errors: int = 0
+    unreadable_files: int = 0
 
 
 _COUNTERS = {
@@ -59,6 +65,14 @@ class _Collector(Collector):
             yield GaugeMetricFamily(
                 f"stagetwin_{metric}", text, value=snapshot.health.get(name, 0.0)
             )
+        yield GaugeMetricFamily(
+            "stagetwin_binding_errors", "Bindings that cannot run", value=snapshot.binding_errors
+        )
+        yield GaugeMetricFamily(
+            "stagetwin_unreadable_files",
+            "Files of the stage whose newest content cannot be read; the last good one runs",
+            value=snapshot.unreadable_files,
+        )
         rejected = CounterMetricFamily(
             "stagetwin_rejected",
             "Messages and samples not used, by reason",
@@ -90,7 +104,14 @@ class MetricsListener:
         registry.register(_Collector(read))
         self._server: WSGIServer
         self._thread: threading.Thread
-        self._server, self._thread = start_http_server(port, addr="127.0.0.1", registry=registry)
+        try:
+            self._server, self._thread = start_http_server(
+                port, addr="127.0.0.1", registry=registry
+            )
+        except OSError as error:
+            raise ServiceError(
+                f"metrics cannot listen at 127.0.0.1:{port}: {error.strerror}"
+            ) from None
 
     @property
     def port(self) -> int:

@@ -14,7 +14,6 @@ from typing import Any
 from pxr import Tf
 
 from stagetwin._errors import StagetwinError
-from stagetwin.bindings import Severity
 from stagetwin.guards import GuardBook
 from stagetwin.ports import ConnectionSpec, ConnectionState
 from stagetwin.service._bridges import BridgeProcess, ConnectionSink, InProcessBridge
@@ -30,6 +29,9 @@ __all__ = ["Service"]
 
 _log = logging.getLogger(__name__)
 
+
+MAX_ERRORS = 20
+"""Bad bindings that a status names; `stagetwin check` names all."""
 
 READ_BUDGET = 0.01
 """Longest time that a tick gives to reading a structural edit [s]."""
@@ -91,6 +93,12 @@ class Service:
                     group.create_task(self._keep_links(group), name="links"),
                 ]
                 self._notifier.send("READY=1")
+                _log.info(
+                    "%s is live: %d signals, control socket %s",
+                    self._config.stage,
+                    len(self.twin.table.telemetry),
+                    self._config.socket,
+                )
                 self.ready.set()
                 await self._stop.wait()
                 self._notifier.send("STOPPING=1")
@@ -148,6 +156,8 @@ class Service:
                 name: (str(link.sink.read()[0]), link.bridge.restarts)
                 for name, link in self._links.items()
             },
+            len(self.twin.table.errors()),
+            len(self.twin.unreadable),
         )
 
     async def _keep_links(self, group: asyncio.TaskGroup) -> None:
@@ -218,8 +228,10 @@ class Service:
                 for (c, r), n in sorted(self.twin.hub.rejections.counts().items())
             ],
             "fates": dataclasses.asdict(self.twin.hub.fates),
-            "problems": len(self.twin.table.problems),
-            "errors": sum(p.severity is Severity.ERROR for p in self.twin.table.problems),
+            "state_dir": str(self._config.state_dir.resolve()),
+            "errors": [str(p) for p in self.twin.table.errors()[:MAX_ERRORS]],
+            "error_count": len(self.twin.table.errors()),
+            "unreadable": self.twin.unreadable,
             "demoted": self.twin.demoted,
         }
 

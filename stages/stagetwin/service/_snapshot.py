@@ -8,7 +8,7 @@ from pathlib import Path
 
 from pxr import Tf, Usd
 
-from stagetwin._errors import StageError
+from stagetwin._errors import StageError, usd_message
 
 __all__ = ["write_snapshot"]
 
@@ -47,7 +47,7 @@ def write_snapshot(stage: Usd.Stage, path: Path) -> int:
         os.replace(temporary, path)
     except Tf.ErrorException as error:
         Path(temporary).unlink(missing_ok=True)
-        raise StageError(f"cannot write {path}: {str(error).strip()}") from None
+        raise StageError(f"cannot write {path}: {usd_message(error)}") from None
     except BaseException:
         Path(temporary).unlink(missing_ok=True)
         raise
