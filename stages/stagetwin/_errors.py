@@ -33,7 +33,6 @@ __all__ = [
     "WireError",
     "WireRangeError",
     "WireTypeError",
-    "usd_message",
 ]
 
 

@@ -8,18 +8,28 @@ redirect an address. Per asset they are hashed; an asset whose hash is not the a
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
+import itertools
 import os
+import stat
 import tempfile
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Literal
 
 import msgspec
 from pxr import Sdf, Usd
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from stagetwin._errors import StageError
-from stagetwin.bindings import BindingReading, BindingTable, CommandBinding, read_bindings
+from stagetwin.bindings import (
+    BindingReading,
+    BindingTable,
+    CommandBinding,
+    TelemetryBinding,
+    read_bindings,
+)
 
 __all__ = ["Approval", "GuardBook", "GuardStage", "guard_hashes", "write_atomically"]
 
@@ -43,7 +53,7 @@ class Approval(BaseModel):
 class _BookFile(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    version: int = 1
+    version: Literal[1] = 1
     assets: dict[str, Approval] = {}
 
 
@@ -51,17 +61,17 @@ class GuardStage:
     """The plant as its root layers say, whatever a session says on top."""
 
     def __init__(self, root: Sdf.Layer) -> None:
-        self._stage = Usd.Stage.Open(root, Sdf.Layer.CreateAnonymous("guards.usda"))
-        if not self._stage:
+        self.stage = Usd.Stage.Open(root, Sdf.Layer.CreateAnonymous("guards.usda"))
+        if not self.stage:
             raise StageError(f"cannot open {root.identifier} for its guards")
 
     def reading(self) -> BindingReading:
         """Begin to read the guards; `guard_hashes` of its table, once it is complete."""
-        return BindingReading(self._stage)
+        return BindingReading(self.stage)
 
     def hashes(self) -> dict[str, str]:
         """Return the guard hash of each asset that claims to be a twin, by prim path."""
-        return guard_hashes(read_bindings(self._stage))
+        return guard_hashes(read_bindings(self.stage))
 
 
 def guard_hashes(table: BindingTable) -> dict[str, str]:
@@ -70,7 +80,10 @@ def guard_hashes(table: BindingTable) -> dict[str, str]:
     A hash covers the asset's level and roles, every field of its commands, the telemetry behind
     their permissives and read-backs, and where the connections of all of these lead.
     """
-    by_target = {binding.target: binding for binding in table.telemetry.values()}
+    by_target: dict[str, list[TelemetryBinding]] = {}
+    for binding in table.telemetry.values():
+        # Redundant signals, and the elements of an array, share a target.
+        by_target.setdefault(binding.target, []).append(binding)
     by_asset: dict[str, list[CommandBinding]] = {}
     for command in table.commands:
         by_asset.setdefault(command.asset, []).append(command)
@@ -80,11 +93,13 @@ def guard_hashes(table: BindingTable) -> dict[str, str]:
             continue
         commands = sorted(by_asset.get(asset.prim, ()), key=lambda c: c.signal)
         paths = sorted({path for c in commands for path in (*c.permissives, c.readback)})
-        inputs = [(path, by_target[path]) for path in paths if path in by_target]
-        names = {c.connection for c in commands} | {t.connection for _, t in inputs}
+        inputs = [
+            sorted(by_target.get(path, ()), key=lambda t: (t.path, t.element)) for path in paths
+        ]
+        names = {each.connection for each in (*commands, *itertools.chain(*inputs))}
         connections = [table.connections[name] for name in sorted(names)]
         # msgpack keeps types apart and floats exact, infinity included.
-        guards = msgspec.msgpack.encode([asset, commands, inputs, connections])
+        guards = msgspec.msgpack.encode([asset, commands, paths, inputs, connections])
         hashes[asset.prim] = hashlib.sha256(guards).hexdigest()
     return hashes
 
@@ -104,10 +119,19 @@ class GuardBook:
             StageError: it is damaged. Nothing is guessed from a damaged book.
         """
         try:
+            mode = self._path.stat().st_mode
             text = self._path.read_text(encoding="utf-8")
         except FileNotFoundError:
             self._approvals = {}
             return
+        except (OSError, UnicodeDecodeError) as error:
+            raise StageError(
+                f"{self._path} cannot be read, nothing counts as approved: {error}"
+            ) from None
+        if mode & (stat.S_IWGRP | stat.S_IWOTH):
+            raise StageError(
+                f"{self._path} can be written by others, nothing in it counts (chmod 600)"
+            )
         try:
             self._approvals = dict(_BookFile.model_validate_json(text).assets)
         except ValidationError as error:
@@ -116,11 +140,18 @@ class GuardBook:
             ) from None
 
     def approve(self, hashes: Mapping[str, str], author: str, time: float) -> None:
-        """Record guards as approved, and write the file."""
-        for prim, digest in hashes.items():
-            self._approvals[prim] = Approval(hash=digest, author=author, time=time)
-        book = _BookFile(assets=self._approvals)
-        write_atomically(self._path, book.model_dump_json(indent=1).encode())
+        """Record guards as approved, and write the file.
+
+        Two who approve at once are both heard: the file is read again under a lock.
+        """
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        with open(self._path.with_suffix(".lock"), "w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            self.reload()
+            for prim, digest in hashes.items():
+                self._approvals[prim] = Approval(hash=digest, author=author, time=time)
+            book = _BookFile(assets=self._approvals)
+            write_atomically(self._path, book.model_dump_json(indent=1).encode())
 
     def demotions(self, hashes: Mapping[str, str]) -> dict[str, str]:
         """Return why assets run as shadow although they claim to be twins, by prim path."""

@@ -11,7 +11,7 @@ from stagetwin._errors import ConnectionConfigError, StageError, usd_message
 
 __all__ = ["open_stage"]
 
-_STAGE_METADATA = ("upAxis", "metersPerUnit", "kilogramsPerUnit", "defaultPrim")
+_COMPOSED = ("subLayers", "subLayerOffsets")
 
 
 def open_stage(
@@ -42,8 +42,8 @@ def open_stage(
     for sidecar in (*sidecars, path):
         top.subLayerPaths.append(_layer(sidecar).identifier)
     # Stage metadata counts on the root layer alone and is not inherited from sublayers.
-    for key in _STAGE_METADATA:
-        if root.pseudoRoot.HasInfo(key):
+    for key in root.pseudoRoot.ListInfoKeys():
+        if key not in _COMPOSED:
             top.pseudoRoot.SetInfo(key, root.pseudoRoot.GetInfo(key))
     top.timeCodesPerSecond = root.timeCodesPerSecond
     stage = _stage(top)

@@ -258,15 +258,17 @@ def find_protocol(endpoint: str) -> Protocol:
         if entry.name == scheme:
             try:
                 protocol: Protocol = entry.load()()
-            except (ImportError, AttributeError) as error:
+            except Exception as error:
+                # A third party's package: whatever it raises concerns its connections alone.
                 raise ProtocolNotFoundError(
-                    f"the bridge for {scheme!r} is installed and cannot be loaded: {error}"
+                    f"the bridge for {scheme!r} is installed and cannot be loaded: "
+                    f"{type(error).__name__}: {error}"
                 ) from error
             return protocol
-    raise ProtocolNotFoundError(
-        f"no installed bridge speaks {scheme or 'no scheme'!r} (endpoint {endpoint!r}); "
-        f"installed: {', '.join(installed_protocols()) or 'none'}"
-    )
+    # The endpoint itself is not repeated: a password may have been put into it.
+    what = f"the scheme {scheme!r}" if scheme else "an endpoint without a scheme"
+    installed = ", ".join(installed_protocols()) or "none"
+    raise ProtocolNotFoundError(f"no installed bridge speaks {what}; installed: {installed}")
 
 
 def find_model(kind: str) -> Any:

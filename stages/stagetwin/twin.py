@@ -72,8 +72,9 @@ class Twin:
         self._guard_stage = GuardStage(stage.GetRootLayer()) if guards is not None else None
         layers = self.layers
         self._own = tuple(getattr(layers, name) for name in LAYER_NAMES)
-        self._watcher = LayerWatcher(stage, self._own)
-        self._files = FileWatcher(stage)
+        guarded = self._guard_stage.stage if self._guard_stage is not None else None
+        self._watcher = LayerWatcher(stage, self._own, guarded)
+        self._files = FileWatcher(stage, guarded)
         self._hashes: Mapping[str, str] = {}
         self._readings: list[BindingReading] | None = None
         self.sync_structure()
@@ -160,6 +161,7 @@ class Twin:
             return
         demoted = self._guards.demotions(hashes)
         self._hashes = hashes
+        self._refuse_session_claims()
         for prim in self.demoted.keys() - demoted.keys():
             for name in ("twin:level", "twin:cause"):
                 self._state.withdraw(Sdf.Path(f"{prim}.{name}"))
@@ -176,6 +178,16 @@ class Twin:
         new = sorted(demoted.keys() - self.demoted.keys())
         _warn_of([f"{prim} runs as shadow: {demoted[prim]}" for prim in new], "stagetwin status")
         self.demoted = demoted
+
+    def _refuse_session_claims(self) -> None:
+        """Remove what the session layer itself says of levels: it would hide the service's word."""
+        session = self.stage.GetSessionLayer()
+        for prim in self.table.assets:
+            for name in ("twin:level", "twin:cause"):
+                spec = session.GetAttributeAtPath(f"{prim}.{name}")
+                if spec is not None:
+                    session.GetPrimAtPath(prim).RemoveProperty(spec)
+                    _log.warning("%s: an edit of %s in the session was removed", prim, name)
 
     def guards_approved(self) -> None:
         """Take note that the guard book may have changed."""

@@ -22,7 +22,8 @@ from stagetwin.bindings import read_bindings
 from stagetwin_bridges import ConnectionConfigError
 from stagetwin_bridges.broker import LocalBroker, find_broker
 from stagetwin_bridges.commands._messages import MessagePlan
-from stagetwin_bridges.commands._replay import ReplayRequest, run_replay, topic_of
+from stagetwin_bridges.commands._replay import ReplayRequest, mismatch, run_replay, topic_of
+from stagetwin_bridges.recording import Recording
 from tests.bridges.plant_service import PlantService, toml, wait_for
 from tests.stages.plants import (
     HEADER,
@@ -100,6 +101,46 @@ def test_a_recording_goes_through_the_broker_onto_the_stage(
         assert seen["/Pump.flow"]["time"] == 1_767_254_409.0
         assert service.status()["fates"]["received"] == 19
         assert service.rejected() == {"missing_field": 1}
+
+
+def opened(folder: Path, columns: str) -> Recording:
+    path = folder / "some.csv"
+    path.write_text(f"datetime;{columns}\n2026-01-01 08:00:00{';1' * len(columns.split(';'))}\n")
+    return Recording.open(path)
+
+
+def test_columns_and_signals_that_do_not_meet_are_named(tmp_path: Path) -> None:
+    bindings = list(table_of(BENCH + PUMP).telemetry.values())
+    fitting = opened(tmp_path, "Volume Flow;Current")
+    assert mismatch(fitting, bindings, "bench/p1") == ([], [])
+    assert mismatch(fitting, bindings, "bench/p2") == (["Volume Flow", "Current"], [])
+    other = opened(tmp_path, "volume flow;Current;Pressure")
+    assert mismatch(other, bindings, "bench/p1") == (["volume flow", "Pressure"], ["/Pump.flow"])
+    by_column = BENCH + prim(
+        "Pump",
+        asset("p1", connection="bench"),
+        telemetry("flow", "double", "some/flow"),
+        telemetry("level", "double", "some/level"),
+    )
+    bindings = list(table_of(by_column).telemetry.values())
+    columns = opened(tmp_path, "flow;speed")
+    assert mismatch(columns, bindings, "{stem}/{column}") == (["speed"], ["/Pump.level"])
+
+
+def test_a_replay_that_feeds_nothing_says_so(
+    broker: LocalBroker, stage: Path, tmp_path: Path
+) -> None:
+    credentials = tmp_path / "publisher.toml"
+    credentials.write_text(toml("bench-reader", broker.credential("publisher")))
+    credentials.chmod(0o600)
+    done = run(
+        *("replay", str(opened(tmp_path, "Flow;Current").path), "--stage", str(stage)),
+        *("--connection", "bench", "--credentials", str(credentials)),
+        *("--endpoint", f"bench={broker.endpoint('time=ts')}"),
+    )
+    assert done.returncode == 0, done.stderr
+    assert "no signal on bench/p1 reads 1 column: Flow\n" in done.stderr
+    assert "no column feeds 1 signal on bench/p1: /Pump.flow\n" in done.stderr
 
 
 def test_a_plant_is_never_played_to(tmp_path: Path, recording: Path) -> None:
@@ -201,7 +242,7 @@ def left_behind(pattern: str) -> list[str]:
 
 
 def demo_folder(output: str) -> str:
-    match = re.search(r"--socket (\S+)/control.sock", output)
+    match = re.search(r"--socket (\S+)/s.sock", output)
     assert match, output
     return match[1]
 
@@ -259,6 +300,26 @@ def test_a_demo_that_is_told_to_stop_leaves_nothing_behind(tmp_path: Path) -> No
     assert process.returncode == 143
     assert left_behind(re.escape(str(tmp_path))) == []
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.slow
+def test_the_demo_brings_another_stage_to_life(tmp_path: Path) -> None:
+    path = tmp_path / "own.usda"
+    tank = prim("Tank", asset("t1", connection="line"), telemetry("level", "double", "t/level"))
+    path.write_text(BENCH + connection("line", "opcua://10.0.0.1:4840?namespace=2") + PUMP + tank)
+    done = run("demo", "--stage", str(path), "--no-failure", "--seconds", "6")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "own.usda: 3 signals" in done.stdout
+    assert "3 signals of 2 connections are live on the stage" in done.stdout
+    assert "plays into" not in done.stdout
+
+
+def test_the_demo_refuses_a_stage_without_signals(tmp_path: Path) -> None:
+    path = tmp_path / "bare.usda"
+    path.write_text(HEADER)
+    done = run("demo", "--stage", str(path))
+    assert done.returncode == 2
+    assert "no signal is bound" in done.stderr
 
 
 def test_the_demo_refuses_a_broker_that_is_none() -> None:

@@ -90,6 +90,18 @@ BROKEN: list[Broken] = [
     Broken("limits", limited(WORD_LIMIT), "hot.*number"),
     Broken("limits", limited(PAIR_LIMIT), "number"),
     Broken("target", tele(f"rel {T}:target = [<X.a>, <X.b>]"), "exactly one property, got 2"),
+    Broken("limits", limited("(\nlimits = {\ndouble hard = 5\n}\n)"), "no dictionary"),
+    Broken(
+        "target-forbidden",
+        tele(f"double twin:command:c:desired\nrel {T}:target = <.twin:command:c:desired>"),
+        "only a signal's value may be a target",
+    ),
+    Broken(
+        "target-forbidden",
+        tele(f"rel {T}:target = <.twin:level>"),
+        "twin:level belongs to the twin",
+    ),
+    Broken("unreadable", raw("TwinAssetAPI", "int twin:roles = 3"), "cannot be read", ""),
     Broken("target-missing", tele(f"rel {T}:target = <X.gone>"), "X.gone is no attribute"),
     Broken("target-missing", tele(f"rel {T}:target = <X>"), "is no attribute"),
     Broken("target-outside", tele(f"rel {T}:target = </Other.a>"), "/Other.a is outside the asset"),

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from stagetwin._errors import StageError
+from stagetwin.bindings._attributes import unit_error
 from stagetwin.check import Report, check_stage
 from tests.stages.plants import Part, asset, command, plant, prim, telemetry
 
@@ -84,7 +85,8 @@ def test_a_missing_reference_is_reported_and_the_rest_is_checked(tmp_path: Path)
 def test_a_report_is_json(tmp_path: Path) -> None:
     data = json.loads(json.dumps(check(tmp_path, pump("P1", telemetry("rpm"))).as_json()))
     assert data["errors"] == 1
-    assert data["warnings"] == 1
+    assert data["warnings"] == 2
+    assert {p["code"] for p in data["problems"]} >= {"no-address", "nothing-live"}
     first = data["problems"][0]
     assert first.keys() == {"prim", "signal", "code", "message", "severity"}
     assert {p["severity"] for p in data["problems"]} == {"error", "warning"}
@@ -93,3 +95,74 @@ def test_a_report_is_json(tmp_path: Path) -> None:
 def test_a_stage_that_cannot_be_opened_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(StageError, match=r"nothing\.usda"):
         check_stage(tmp_path / "nothing.usda")
+
+
+@pytest.mark.parametrize(
+    ("body", "code", "says"),
+    [
+        (
+            'def Xform "P" ( prepend apiSchemas = ["TwinTelemetryApi:flow"] ) {\n}\n',
+            "unknown-schema",
+            "'TwinTelemetryApi'; did you mean 'TwinTelemetryAPI'",
+        ),
+        (
+            'def Xform "P" {\ndouble twin:telemetry:flow:value\n}\n',
+            "not-applied",
+            "add TwinTelemetryAPI:flow",
+        ),
+        ('def TwinConection "c" {\n}\n', "unknown-type", "did you mean 'TwinConnection'"),
+        (
+            'def Xform "P" {\ntoken twin:conection = "c"\n}\n',
+            "unknown-attribute",
+            "did you mean 'twin:connection'",
+        ),
+        (
+            'def Xform "Hall" {\n}\nover "Hal" {\ntoken twin:connection = "c"\n}\n',
+            "over-nothing",
+            "did you mean 'Hall'",
+        ),
+    ],
+)
+def test_what_was_misspelt_is_named(tmp_path: Path, body: str, code: str, says: str) -> None:
+    path = tmp_path / "plant.usda"
+    path.write_text("#usda 1.0\n" + body)
+    found = {p.code: p.message for p in check_stage(path).problems}
+    assert says in found[code]
+
+
+@pytest.mark.parametrize(
+    ("op", "unit", "says"),
+    [
+        ("float xformOp:rotateZ", "rad", "scale = 57.29578"),
+        ("double xformOp:translateX", "mm", "scale = 0.001"),
+        ("double plain", "C", "coulomb"),
+        ("float xformOp:rotateZ", "deg", ""),
+        ("double xformOp:translateX", "m", ""),
+    ],
+)
+def test_units_that_a_transform_does_not_take_are_doubted(
+    tmp_path: Path, op: str, unit: str, says: str
+) -> None:
+    path = tmp_path / "plant.usda"
+    name = op.split()[1]
+    path.write_text(f"""#usda 1.0
+( metersPerUnit = 1 )
+def TwinConnection "c" {{
+    uniform string twin:endpoint = "soft://x"
+}}
+def Xform "J" ( prepend apiSchemas = ["TwinTelemetryAPI:a"] ) {{
+    uniform token twin:connection = "c"
+    {op} = 0
+    uniform string twin:telemetry:a:address = "a"
+    uniform string twin:telemetry:a:unit = "{unit}"
+    rel twin:telemetry:a:target = </J.{name}>
+}}
+""")
+    doubts = [p.message for p in check_stage(path).problems if p.code == "doubtful-unit"]
+    assert len(doubts) == bool(says)
+    assert all(says in doubt for doubt in doubts)
+
+
+@pytest.mark.parametrize(("written", "meant"), [("°C", "Cel"), ("rpm", "1/min"), ("kWh", "kW.h")])
+def test_common_spellings_of_units_are_understood_in_the_error(written: str, meant: str) -> None:
+    assert f"did you mean {meant!r}" in unit_error(written)

@@ -6,8 +6,12 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
+from rich.console import Console
+
+from stagetwin.cli import _ask
 
 GOOD = """#usda 1.0
 def Xform "World"
@@ -187,3 +191,86 @@ def test_credentials_that_others_can_read_are_refused_and_never_shown(plant: Pat
     done = stagetwin("run", plant.name, "--credentials", secrets.name, folder=plant.parent)
     assert "is no TOML file" in done.stderr
     assert "hunter2" not in done.stderr + done.stdout
+
+
+NASTY = "[/y]\x1b[31m"
+
+
+def test_an_error_may_repeat_brackets_and_control_characters(plant: Path) -> None:
+    done = stagetwin("check", f"/tmp/nope{NASTY}.usda", folder=plant.parent)
+    assert done.returncode == 2
+    assert "error: " in done.stderr
+    assert "nope[/y]�[31m.usda" in done.stderr
+    assert "\x1b" not in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_report_may_repeat_brackets_and_control_characters(plant: Path) -> None:
+    # A tab is all that USD's text form lets through; what else a layer holds is treated alike.
+    plant.write_text(GOOD.replace("{twin:id}/flow", "{twin:var:line}[/y]\\t/flow"))
+    done = stagetwin("check", plant.name, folder=plant.parent)
+    assert done.returncode == 1, done.stderr
+    assert "{twin:var:line}[/y]" in done.stdout
+    assert "\t" not in done.stdout
+
+
+def test_a_snapshot_may_be_called_anything(plant: Path) -> None:
+    done = stagetwin("snapshot", plant.name, "-o", "[y].usda", "--offline", folder=plant.parent)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("[y].usda: ")
+
+
+class _Told:
+    """Stands in for the service: answers `status` and `rejections` with what a test says."""
+
+    def __init__(self, status: dict[str, Any]) -> None:
+        self._replies = {
+            "status": status,
+            "rejections": {
+                "examples": [
+                    {"connection": NASTY, "reason": "malformed", "examples": [f"got {NASTY}"]}
+                ]
+            },
+        }
+
+    def __enter__(self) -> _Told:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+    def ask(self, op: str) -> dict[str, Any]:
+        return self._replies[op]
+
+
+def test_a_status_is_shown_as_it_is_and_null_as_a_dash(
+    plant: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    fates = ("received", "applied", "unchanged", "deadband", "superseded", "status_only")
+    told = {
+        "connections": {
+            NASTY: {
+                "state": "online",
+                "realm": NASTY,
+                "endpoint": f"mqtt://h?client_id={NASTY}",
+                "restarts": 0,
+                "cause": NASTY,
+            }
+        },
+        "health": {"signals": 2.0, "stale": 1.0, "rate": None, "lagP50": None, "lagP99": 0.5},
+        "fates": dict.fromkeys((*fates, "rejected"), 0),
+        "unreadable": {NASTY: NASTY},
+        "error_count": 1,
+        "errors": [NASTY],
+        "demoted": {f"/World/{NASTY}": NASTY},
+        "rejections": [{"connection": NASTY, "reason": "malformed", "count": 3}],
+    }
+    monkeypatch.setattr(_ask, "ControlClient", lambda _path: _Told(told))
+    monkeypatch.setattr(_ask, "console", Console(width=200))
+    _ask.status(plant, plant.with_suffix(".sock"))
+    shown = capsys.readouterr().out
+    assert "client_id=[/y]�[31m" in shown
+    assert "3 malformed on [/y]�[31m" in shown
+    assert "got [/y]�[31m" in shown
+    assert "- samples/s, lag p50 - ms, p99 500.0 ms" in shown
+    assert "\x1b" not in shown

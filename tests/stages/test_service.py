@@ -6,6 +6,7 @@ import asyncio
 import json
 import os
 import signal
+import socket
 import stat
 import subprocess
 import sys
@@ -19,7 +20,7 @@ import pytest
 from pxr import Usd
 
 from stagetwin import ServiceError, StageError
-from stagetwin.service import ControlClient, Service, ServiceConfig, write_snapshot
+from stagetwin.service import ControlClient, Service, ServiceConfig, default_socket, write_snapshot
 from stagetwin.soft import soft_bridge
 
 PLANT = """#usda 1.0
@@ -229,7 +230,11 @@ def test_a_watcher_gets_frames_and_new_signals_after_an_edit(config: ServiceConf
         ({"op": "dance"}, "no operation 'dance'"),
         ({"op": "values", "prim": "/Nowhere"}, "no signal is bound at or below /Nowhere"),
         ({"op": "watch", "rate": 1e9}, "rate must be in"),
+        ({"op": "watch", "rate": "fast"}, "could not convert string to float"),
+        ({"op": "watch", "rate": 10**400}, "too large"),
         ({"op": "snapshot", "path": "relative.usdc"}, "must be absolute"),
+        ({"op": "snapshot", "path": "/tmp/a\0b/c.usdc"}, "null"),
+        ({"op": "snapshot", "path": "/proc/none/c.usdc"}, "cannot write a snapshot"),
     ],
 )
 def test_a_wrong_request_is_refused_with_the_reason(
@@ -242,6 +247,67 @@ def test_a_wrong_request_is_refused_with_the_reason(
         assert await asyncio.to_thread(_ask, config.socket, op="status")
 
     serve(config, scenario)
+
+
+def test_a_snapshot_onto_a_folder_is_refused(config: ServiceConfig, tmp_path: Path) -> None:
+    folder = tmp_path / "still.usdc"
+    folder.mkdir()
+
+    async def scenario(service: Service) -> None:
+        del service
+        with pytest.raises(ServiceError, match=r"still\.usdc"):
+            await asyncio.to_thread(_ask, config.socket, op="snapshot", path=str(folder))
+
+    serve(config, scenario)
+    assert not list(tmp_path.glob(".still*"))
+
+
+def test_replies_are_json_where_a_signal_never_came(config: ServiceConfig) -> None:
+    async def scenario(service: Service) -> None:
+        service.twin.refresh_health()
+        reader, writer = await asyncio.open_unix_connection(str(config.socket))
+        writer.write(b'{"op": "status"}\n')
+        line = await asyncio.wait_for(reader.readline(), 10)
+        writer.close()
+
+        def no_json(word: str) -> None:
+            raise AssertionError(word)
+
+        assert json.loads(line, parse_constant=no_json)["health"]["oldestAge"] is None
+
+    serve(config, scenario)
+
+
+@pytest.mark.parametrize("sent", [b"", b'{"ok": tr'])
+def test_a_service_that_ends_before_it_answers_is_an_error(tmp_path: Path, sent: bytes) -> None:
+    path = tmp_path / "s.sock"
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listener:
+        listener.bind(str(path))
+        listener.listen()
+        with ControlClient(path) as client:
+            other, _ = listener.accept()
+            with other:
+                other.sendall(sent)
+                other.shutdown(socket.SHUT_WR)
+                with pytest.raises(ServiceError, match="the service ended the connection"):
+                    client.ask(op="status")
+
+
+@pytest.mark.parametrize("stem", ["p" * 110, "水" * 60, "plant"])
+def test_a_long_name_of_a_stage_still_makes_a_socket(tmp_path: Path, stem: str) -> None:
+    run = {"XDG_RUNTIME_DIR": "/run/user/1000"}
+    one, two = (default_socket(tmp_path / f"{stem}{n}.usda", run) for n in "12")
+    assert len(os.fsencode(one)) <= 107
+    assert one != two
+    assert one.name.startswith(stem[:10])
+
+
+def test_a_socket_path_that_is_too_long_is_refused(config: ServiceConfig) -> None:
+    path = Path("/tmp") / ("s" * 103)
+    with pytest.raises(ServiceError, match="at most 107 bytes"):
+        ControlClient(path)
+    with pytest.raises(ServiceError, match="at most 107 bytes"):
+        asyncio.run(Service(config.model_copy(update={"socket": path})).run())
 
 
 def test_garbage_on_the_socket_hurts_nobody_else(config: ServiceConfig) -> None:
@@ -274,6 +340,27 @@ def test_a_socket_folder_that_others_may_write_is_refused(config: ServiceConfig)
     config.socket.parent.chmod(0o777)
     with pytest.raises(ServiceError, match="can be written by others"):
         asyncio.run(Service(config).run())
+
+
+def test_a_socket_folder_that_is_a_link_is_refused(config: ServiceConfig, tmp_path: Path) -> None:
+    (tmp_path / "other").mkdir(mode=0o700)
+    config.socket.parent.symlink_to(tmp_path / "other")
+    with pytest.raises(ServiceError, match="is a link"):
+        asyncio.run(Service(config).run())
+    (tmp_path / "other").rmdir()
+    with pytest.raises(ServiceError, match="no folder for a socket"):
+        asyncio.run(Service(config).run())
+
+
+def test_a_socket_folder_that_others_may_read_will_do(config: ServiceConfig) -> None:
+    config.socket.parent.mkdir()
+    config.socket.parent.chmod(0o755)
+
+    async def scenario(service: Service) -> None:
+        del service
+        assert stat.S_IMODE(config.socket.stat().st_mode) == 0o600
+
+    serve(config, scenario)
 
 
 def test_a_second_service_on_the_socket_is_refused(config: ServiceConfig) -> None:

@@ -439,7 +439,7 @@ def test_a_reading_that_fails_never_passes_for_a_complete_one(
     assert twin.twin.sync_structure(0) is False
     with monkeypatch.context() as patch:
         patch.setattr(
-            "stagetwin.bindings._read.BindingReading._read_telemetry",
+            "stagetwin.bindings._read.BindingReading._guarded",
             lambda *_: (_ for _ in ()).throw(StageError("the stage is gone")),
         )
         with pytest.raises(StageError):

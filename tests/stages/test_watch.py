@@ -25,10 +25,12 @@ from hypothesis import strategies as st
 from rich.console import Console, Group
 from rich.text import Text
 
+from stagetwin import ServiceError
 from stagetwin.cli._cells import age_text, bar, profile, sparkline, split_number, unit_text
 from stagetwin.cli._keys import decode_keys
 from stagetwin.cli._model import WatchModel
 from stagetwin.cli._view import View, body_height, render, rows_of
+from stagetwin.cli._watch import _paths, _pick
 
 SIGNALS: list[dict[str, Any]] = [
     {
@@ -161,6 +163,39 @@ def test_a_bar_grows_with_its_value_and_marks_what_lies_beyond() -> None:
     assert [filled(v) for v in (0, 25, 50, 100)] == [1, 5, 10, 20]
     assert any(s.style == "#f0b94b" for s in bar(90, (0, 100), (20, 80), 20).spans)
     assert not any(s.style == "#f0b94b" for s in bar(50, (0, 100), (20, 80), 20).spans)
+
+
+def test_a_bar_tells_value_and_soft_limits_without_colour() -> None:
+    assert bar(6, (0, 60), (0, 60), 20).plain == "━━" + "─" * 18
+    assert bar(60, (0, 60), (0, 60), 20).plain == "━" * 20
+    assert bar(50, (0, 100), (20, 80), 20).plain == "╍╍╍╍━━━━━━──────····"
+    assert bar(90, (0, 100), (20, 80), 20).plain == "╍╍╍╍━━━━━━━━━━━━╍╍··"
+    assert bar(12.5, (0, 100), (0, 80), 20).plain == "━━╸─────────────····"
+
+
+@pytest.mark.parametrize("width", [80, 140])
+def test_no_connection_is_hidden_unsaid(width: int) -> None:
+    cause = "connection lost: the other side has closed it, and it does not answer any more; " * 2
+    model = model_of(*USUAL)
+    names = ("energy", "fleet", "plant", "testbed")
+    model.status = {"connections": {n: {"state": "offline", "cause": cause} for n in names}}
+    text = shown(model, width=width)
+    assert all(f" {name}  offline " in text for name in names)
+    assert "connection lost" in text
+    many = {f"connection{i:02d}": {"state": "online"} for i in range(40)}
+    model.status = {"connections": many}
+    lines = shown(model, width=width).splitlines()
+    seen = sum(line.count("  online ") for line in lines)
+    assert lines[4].rstrip().endswith(f"+{40 - seen} more")
+
+
+def test_gaps_are_counted_where_there_is_room() -> None:
+    model = model_of(*USUAL)
+    lost = {"reason": "lost", "count": 0}
+    model.status = {"rejections": [{**lost, "connection": c} for c in ("plant", "tanks")]}
+    assert "gaps on 2 connections" in shown(model, width=120).splitlines()[1]
+    assert "not used" not in shown(model, width=120)
+    assert "gap" not in shown(model, width=60).splitlines()[1]
 
 
 def test_a_bar_around_zero_grows_both_ways() -> None:
@@ -314,6 +349,7 @@ class FakeService:
         self._listener = socket.socket(socket.AF_UNIX)
         self._listener.bind(str(path))
         self._listener.listen()
+        self.asked: list[str] = []
         self._ending = threading.Event()
         self._thread = threading.Thread(target=self._serve)
         self._thread.start()
@@ -330,6 +366,7 @@ class FakeService:
                 self._answer(json.loads(file.readline()), file)
 
     def _answer(self, request: dict[str, Any], file: Any) -> None:
+        self.asked.append(request["prim"])
         frame = {"ok": True, "frame": list(USUAL), "status": STATUS}
         if request["op"] == "values":
             self._say(file, {**frame, "signals": SIGNALS})
@@ -372,6 +409,40 @@ def test_without_a_terminal_one_plain_snapshot_is_printed(
     assert lines[0] == ["/World/Line1/P101.flow", "43.21", "m3/h", "good", "0.2", "s"]
     assert [line[0].rpartition(".")[2] for line in lines] == ["flow", "running", "state", "level"]
     assert "\x1b" not in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("written", "meant"),
+    [
+        ("TK101", "/World/Line1/TK101"),
+        ("Line1/P101", "/World/Line1/P101"),
+        ("line1/", "/World/Line1"),
+        ("P101.flow", "/World/Line1/P101.flow"),
+    ],
+)
+def test_the_end_of_a_path_is_enough(
+    service: FakeService, tmp_path: Path, written: str, meant: str
+) -> None:
+    command = watch_command(tmp_path, written)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=30)
+    assert done.returncode == 0, done.stderr
+    assert service.asked == ["/", meant]
+
+
+def test_what_ends_no_path_is_answered_with_those_that_are_near(
+    service: FakeService, tmp_path: Path
+) -> None:
+    command = watch_command(tmp_path, "TK10")
+    done = subprocess.run(command, capture_output=True, text=True, timeout=30)
+    assert done.returncode == 2
+    assert "ends in 'TK10'; there are /World/Line1/TK101, /World/Line1/TK101.level" in done.stderr
+
+
+def test_an_ambiguous_end_is_answered_with_five_of_them() -> None:
+    signals = [{"prim": f"/World/L{i}/P101", "signal": "flow[2]"} for i in range(7)]
+    assert "/World/L3/P101.flow" in _paths(signals)
+    with pytest.raises(ServiceError, match=r"7 paths: /World/L0/P101, .*/L4/P101 and 2 more"):
+        _pick("P101", _paths(signals))
 
 
 def test_without_a_service_there_is_one_clear_line(tmp_path: Path) -> None:

@@ -121,16 +121,32 @@ def demo(
         str,
         typer.Option(help="mosquitto or nats; by default what is installed.", show_default=False),
     ] = "",
+    stage: Annotated[
+        Path | None,
+        typer.Option(
+            "--stage",
+            help="Root layer of another plant, such as out/factory-5/factory.usda; all its signals "
+            "are simulated, unless the recording has a column for each signal of its one replay "
+            "topic.",
+            show_default=False,
+        ),
+    ] = None,
 ) -> None:
-    """Bring the example plant to life on this machine, and show how it survives a failure.
+    """Bring a plant to life on this machine, and show how it survives a failure.
 
-    Starts a broker of its own with generated passwords, the real service, simulated signals and a
-    recording. Nothing is left behind.
+    Starts a broker of its own with generated passwords, the real service, simulated signals and,
+    for the example plant, a recording. All connections lead to that broker, whatever the stage
+    says, so that no real device is reached. Nothing is left behind.
     """
     from stagetwin_bridges.commands._demo import DemoRequest, run_demo
 
     run_demo(
         DemoRequest(
-            seconds=seconds, failure=not no_failure, recording=recording, rate=rate, broker=broker
+            seconds=seconds,
+            failure=not no_failure,
+            recording=recording,
+            rate=rate,
+            broker=broker,
+            stage=stage,
         )
     )

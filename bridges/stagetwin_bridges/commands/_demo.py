@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import shlex
 import signal
 import sys
 import time
@@ -23,13 +24,14 @@ from stagetwin.ports import Publisher, find_model, find_protocol
 from stagetwin_bridges._errors import BrokerError
 from stagetwin_bridges.broker import BrokerKind, LocalBroker
 from stagetwin_bridges.commands._plant import DemoPlant
+from stagetwin_bridges.commands._replay import mismatch
 from stagetwin_bridges.commands._story import Event, Story, Timing, connect
 from stagetwin_bridges.commands._traffic import Books, Player, Traffic
 from stagetwin_bridges.recording import Recording
 
 __all__ = ["DemoRequest", "run_demo"]
 
-_PANEL_LINES = 9
+_PANEL_LINES = 10
 _RECORDING_SPEED = 5.0
 
 
@@ -42,6 +44,7 @@ class DemoRequest:
     recording: Path | None = None
     rate: float = 5.0
     broker: str = ""
+    stage: Path | None = None
 
 
 def run_demo(request: DemoRequest) -> None:
@@ -60,7 +63,7 @@ def run_demo(request: DemoRequest) -> None:
         stack.enter_context(_signals_unwind())
         console.print("starting a broker, the service and the plant's devices ...", style="dim")
         broker = stack.enter_context(LocalBroker(kind))
-        plant = DemoPlant(broker)
+        plant = DemoPlant(broker, request.stage)
         stack.callback(plant.close)
         plant.start()
         story = _start_plant(stack, plant, broker, request, None if attended else console)
@@ -85,7 +88,14 @@ def _start_plant(
 ) -> Story:
     books = Books()
     publishers = _publishers(stack, plant, broker, books)
-    bench = plant.bench_topic
+    bench, path, recording = plant.bench_topic, Path(), None
+    if bench:
+        path = request.recording or factory_folder() / "recordings" / "testbed_synthetic.csv"
+        recording = Recording.open(path)
+        on_bench = [b for b in plant.table.telemetry.values() if b.address == bench]
+        if request.recording is None and mismatch(recording, on_bench, bench)[1]:
+            # A stage of one's own replays something else: made-up signals are what it gets.
+            bench, recording = "", None
     bindings = [b for b in plant.table.telemetry.values() if b.address != bench]
     model: Any = find_model("synthetic").of_stage(plant.stage, bindings, seed=1)
     traffic = Traffic(model, bindings, publishers, books, request.rate)
@@ -99,18 +109,18 @@ def _start_plant(
     story.say("info", f"{broker.kind} listens on 127.0.0.1:{broker.port}, passwords made up")
     recorded = f", {len(plant.table.commands)} commands" if plant.table.commands else ""
     story.say("info", f"{plant.stage_path.name}: {len(plant.table.telemetry)} signals{recorded}")
-    if bench:
-        path = request.recording or factory_folder() / "recordings" / "testbed_synthetic.csv"
-        recording = Recording.open(path)
+    if recording is not None:
         connection = next(
             b.connection for b in plant.table.telemetry.values() if b.address == bench
         )
         player = Player(recording, publishers[connection], bench, _RECORDING_SPEED)
         stack.callback(player.close)
         player.start()
-        story.say("info", f"{path.name} plays into the pump test bed, {_RECORDING_SPEED:g} x")
-    for line in _hints(plant):
-        story.say("note", line)
+        story.say("info", f"{path.name} plays into {connection}, {_RECORDING_SPEED:g} x")
+    if console is not None:
+        story.say("note", "try in another terminal:")
+        for words in ("watch", "status", "snapshot"):
+            story.say("note", "  " + " ".join(_hint(plant, words)))
     stack.callback(traffic.close)
     stack.callback(story.close)
     story.start()
@@ -130,17 +140,24 @@ def _publishers(
     return publishers
 
 
-def _hints(plant: DemoPlant) -> list[str]:
-    stage, socket = plant.stage_path, plant.socket
+def _hint(plant: DemoPlant, command: str) -> list[str]:
+    """Return a command line that asks the demo's service, as words for a shell."""
+    stage = plant.stage_path.resolve()
     with contextlib.suppress(ValueError):
         stage = stage.relative_to(Path.cwd())
-    return [
-        "try in another terminal:",
-        *(
-            f"  stagetwin {command} {stage} --socket {socket}"
-            for command in ("watch", "status", "snapshot")
-        ),
-    ]
+    words = ["stagetwin", command, str(stage), "--socket", str(plant.socket)]
+    return [shlex.quote(word) for word in words]
+
+
+def _hint_lines(plant: DemoPlant, width: int) -> list[Text]:
+    """Return what to try in another terminal; what is too wide goes on as a shell reads it."""
+    words = _hint(plant, "status")
+    whole = " " + " ".join(words)
+    lines = [whole]
+    if len(whole) > width:
+        lines = [" " + " ".join(words[:-2]) + " \\", "   " + " ".join(words[-2:])]
+    title = " in another terminal (or snapshot, or watch):"
+    return [Text(title, "dim"), *(Text(line, "#7fd1e0") for line in lines)]
 
 
 # -- attended: the live view
@@ -152,9 +169,14 @@ def _attend(console: Console, plant: DemoPlant, story: Story, request: DemoReque
 
     def panel() -> Sequence[Text]:
         title = Text(" what happens ", "bold #8fc7ff on #1d2a33").append(" " * 500, "on #1d2a33")
+        width, height = console.size
         # Where the next terminal can look stays in sight beside the newest.
-        lines = [event.line() for event in story.events]
-        return [title, *lines[-_PANEL_LINES:]]
+        hints = _hint_lines(plant, width)
+        room = min(_PANEL_LINES, height // 3) - 1 - len(hints)
+        if room < 1:
+            hints, room = [], room + len(hints)
+        lines = [line for event in story.events for line in event.lines(width)]
+        return [title, *hints, *lines[-max(room, 1) :]]
 
     def done() -> bool:
         return bool(story.failed) or (ends is not None and time.monotonic() > ends)

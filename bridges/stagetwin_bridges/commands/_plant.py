@@ -32,12 +32,13 @@ _BENCH = Sdf.Path("/World/TestBed")
 _BENCH_CONNECTION = Sdf.Path("/World/Connections/testbed")
 _BENCH_PLACE = (16.0, -24.0, 0.0)
 """Where the test bed stands in the factory [m]: beside the AMR area."""
+_CREDENTIAL = "demo"
 _STALE_AFTER = 2.5
 """Signals of the demo are stale after this long [s], so that one need not wait to see it."""
 
 
 class DemoPlant:
-    """The example plant with the recorded test bed beside it, on a broker of its own.
+    """The example plant with the recorded test bed beside it, or another, on a private broker.
 
     Attributes:
         stage: the composed stage, as the service opens it.
@@ -47,19 +48,30 @@ class DemoPlant:
         bench_topic: address that the recording goes to; empty if there is no test bed.
     """
 
-    def __init__(self, broker: LocalBroker) -> None:
-        """Write everything that the service needs; raises StageError without the plant's files."""
-        self._folder = Path(tempfile.mkdtemp(prefix="stagetwin-demo-"))
+    def __init__(self, broker: LocalBroker, stage: Path | None = None) -> None:
+        """Write everything that the service needs.
+
+        Args:
+            broker: where all connections lead, whatever their endpoints say.
+            stage: root layer of another plant than the example.
+
+        Raises:
+            StageError: the plant's files are missing or cannot be opened.
+            BridgeError: no signal is bound on it.
+        """
+        # Short, since people copy it from a terminal.
+        self._folder = Path(tempfile.mkdtemp(prefix="stw-"))
         self._process: subprocess.Popen[bytes] | None = None
         try:
-            self._prepare(broker)
+            self._prepare(broker, stage)
         except BaseException:
             self.close()
             raise
 
-    def _prepare(self, broker: LocalBroker) -> None:
-        self.stage_path = factory_folder() / "factory.usda"
-        self.socket = self._folder / "control.sock"
+    def _prepare(self, broker: LocalBroker, stage: Path | None) -> None:
+        self._is_example = stage is None
+        self.stage_path = stage or factory_folder() / "factory.usda"
+        self.socket = self._folder / "s.sock"
         self._state = self._folder / "state"
         self._credentials = self._folder / "credentials.toml"
         self._sidecars = [self._write_sidecar()]
@@ -67,6 +79,8 @@ class DemoPlant:
         self.stage = open_stage(self.stage_path, self._sidecars, endpoints)
         self._endpoint_pairs = [f"{name}={uri}" for name, uri in endpoints.items()]
         self.table = read_bindings(self.stage)
+        if not self.table.telemetry:
+            raise BridgeError(f"{self.stage_path}: no signal is bound, so there is nothing to show")
         self.bench_topic = self._bench_topic(self.table)
         self._write_credentials(broker)
         self._approve()
@@ -74,13 +88,39 @@ class DemoPlant:
     # -- what it writes
 
     def _write_sidecar(self) -> Path:
-        """Write the layer that puts the test bed into the factory and makes signals impatient."""
+        """Write the layer that makes signals impatient, and puts the test bed into the example."""
         path = self._folder / "demo.usda"
         layer = Sdf.Layer.CreateNew(str(path))
-        layer.comment = "What the demo adds to the example plant. Made anew each time."
+        layer.comment = "What the demo adds to the plant. Made anew each time."
         plant = open_stage(self.stage_path)
+        if self._is_example and not plant.GetPrimAtPath(_BENCH):
+            self._add_bench(layer)
+        layer.Save()
+        table = read_bindings(open_stage(self.stage_path, [path]))
+        for binding in table.telemetry.values():
+            if math.isfinite(binding.stale_after):
+                name = f"twin:telemetry:{binding.signal}:staleAfter"
+                prim = Sdf.CreatePrimInLayer(layer, binding.prim)
+                if name not in prim.attributes:
+                    Sdf.AttributeSpec(
+                        prim, name, Sdf.ValueTypeNames.Double, Sdf.VariabilityUniform
+                    ).default = _STALE_AFTER
+        for spec in table.connections.values():
+            # The broker here lets nobody in without a password.
+            if not spec.credential:
+                Sdf.AttributeSpec(
+                    Sdf.CreatePrimInLayer(layer, spec.prim),
+                    "twin:credential",
+                    Sdf.ValueTypeNames.String,
+                    Sdf.VariabilityUniform,
+                ).default = _CREDENTIAL
+        layer.Save()
+        return path
+
+    @staticmethod
+    def _add_bench(layer: Sdf.Layer) -> None:
         bench = factory_folder() / "pump_station.usda"
-        if not plant.GetPrimAtPath(_BENCH) and bench.is_file():
+        if bench.is_file():
             for place, type_name in ((_BENCH, "Xform"), (_BENCH_CONNECTION, "TwinConnection")):
                 prim = Sdf.CreatePrimInLayer(layer, place)
                 prim.specifier, prim.typeName = Sdf.SpecifierDef, type_name
@@ -93,17 +133,6 @@ class DemoPlant:
                 prim, "xformOpOrder", Sdf.ValueTypeNames.TokenArray, Sdf.VariabilityUniform
             )
             order.default = [op]
-        layer.Save()
-        for binding in read_bindings(open_stage(self.stage_path, [path])).telemetry.values():
-            if math.isfinite(binding.stale_after):
-                name = f"twin:telemetry:{binding.signal}:staleAfter"
-                prim = Sdf.CreatePrimInLayer(layer, binding.prim)
-                if name not in prim.attributes:
-                    Sdf.AttributeSpec(
-                        prim, name, Sdf.ValueTypeNames.Double, Sdf.VariabilityUniform
-                    ).default = _STALE_AFTER
-        layer.Save()
-        return path
 
     @staticmethod
     def _endpoints(stage: Usd.Stage, broker: LocalBroker) -> dict[str, str]:
@@ -111,18 +140,25 @@ class DemoPlant:
         table = read_bindings(stage)
         endpoints: dict[str, str] = {}
         for name, spec in sorted(table.connections.items()):
-            options = [spec.endpoint.partition("?")[2]]
+            # Options of another protocol mean nothing here; an empty query keeps them out.
+            spoken = spec.endpoint.startswith("mqtt")
+            options = [spec.endpoint.partition("?")[2] if spoken else ""]
             if broker.kind == "nats":
                 # It grants 65535 unacknowledged messages a session, 1024 a subscription: 63 of
                 # them. So one for each area of the plant, in place of one a topic.
                 topics = {channel.address for channel in table.channels(name)}
                 options += sorted({f"subscribe={quote(_area(topic))}" for topic in topics})
-            endpoints[name] = broker.endpoint("&".join(filter(None, options)))
+            uri = broker.endpoint("&".join(filter(None, options)))
+            endpoints[name] = uri if "?" in uri else f"{uri}?"
         return endpoints
 
-    @staticmethod
-    def _bench_topic(table: BindingTable) -> str:
-        addresses = {b.address for b in table.telemetry.values() if b.prim.startswith(str(_BENCH))}
+    def _bench_topic(self, table: BindingTable) -> str:
+        replayed = {name for name, spec in table.connections.items() if spec.realm == "replay"}
+        addresses = {
+            b.address
+            for b in table.telemetry.values()
+            if (b.prim.startswith(str(_BENCH)) if self._is_example else b.connection in replayed)
+        }
         return addresses.pop() if len(addresses) == 1 else ""
 
     def _write_credentials(self, broker: LocalBroker) -> None:
@@ -134,7 +170,7 @@ class DemoPlant:
                 file.write(_toml(name, reader))
 
     def _approve(self) -> None:
-        """Approve the guards: the plant is our own, made a moment ago."""
+        """Approve the guards, in a book of the demo's own: commands reach the private broker."""
         self._state.mkdir(mode=0o700)
         hashes = GuardStage(self.stage.GetRootLayer()).hashes()
         GuardBook(self._state / "guards.json").approve(hashes, getpass.getuser(), time.time())

@@ -7,22 +7,27 @@ import datetime
 import os
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
-from stagetwin.bindings import BindingTable, read_bindings
+from stagetwin.bindings import BindingTable, TelemetryBinding, read_bindings
 from stagetwin.opening import open_stage
 from stagetwin.ports import ConnectionSpec, Credential, find_protocol
 from stagetwin.service import load_credentials
 from stagetwin_bridges._errors import ConnectionConfigError, RealmError
+from stagetwin_bridges.fields import FieldPath, is_struct
 from stagetwin_bridges.recording import Played, Recording, play
 
-__all__ = ["ReplayRequest", "run_replay", "topic_of"]
+__all__ = ["ReplayRequest", "mismatch", "run_replay", "topic_of"]
+
+_NAMED = 8
+"""How many columns or signals a warning names."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,6 +62,11 @@ def run_replay(request: ReplayRequest) -> None:
     connection = _connection(table, request.connection)
     topic = request.topic or topic_of(table, connection.name)
     credential = _credential(request, connection)
+    bindings = [b for b in table.telemetry.values() if b.connection == connection.name]
+    for warning in _warnings(recording, bindings, topic):
+        Console(stderr=True).print(
+            f"[yellow]warning:[/] {escape(warning)}", highlight=False, soft_wrap=True
+        )
     publisher = find_protocol(connection.endpoint).publisher(connection, credential)
     try:
         with _interruptible() as interrupt:
@@ -114,6 +124,66 @@ def _summary(console: Console, recording: Recording, played: Played, topic: str)
     )
     if recording.untimed:
         console.print(f"{recording.untimed} rows tell no time and were left out", style="yellow")
+
+
+def mismatch(
+    recording: Recording, bindings: Iterable[TelemetryBinding], topic: str
+) -> tuple[list[str], list[str]]:
+    """Return the columns that feed no signal, and the signals that no column feeds.
+
+    Args:
+        recording: what is to be played.
+        bindings: signals of the connection that it is played into.
+        topic: address, or template of one, as `play` takes it.
+    """
+    # As `play` fills a topic in: no separator, no wildcard.
+    stem = _level(recording.path.stem)
+    head, by_column, tail = topic.replace("{stem}", stem).partition("{column}")
+    if by_column:
+        there = [b for b in bindings if b.address.startswith(head) and b.address.endswith(tail)]
+        addresses = {name: f"{head}{_level(name)}{tail}" for name in recording.columns}
+        read = {b.address for b in there}
+        unread = [name for name, address in addresses.items() if address not in read]
+        sent = set(addresses.values())
+        return unread, [b.path for b in there if b.address not in sent]
+    there = [b for b in bindings if b.address == head]
+    column_of = {b.path: _column(b) for b in there}
+    used = set(column_of.values())
+    return (
+        [name for name in recording.columns if name not in used],
+        [path for path, name in column_of.items() if name not in recording.columns],
+    )
+
+
+def _column(binding: TelemetryBinding) -> str | None:
+    """Return the column that a signal reads in a message that is a row; None if it reads none."""
+    if binding.encoding == "struct" or is_struct(binding.field):
+        return None
+    steps = FieldPath.parse(binding.field).steps if binding.field else ()
+    return steps[0] if steps and isinstance(steps[0], str) else None
+
+
+def _level(name: str) -> str:
+    return name.translate(str.maketrans("+#/\x00", "____"))
+
+
+def _warnings(
+    recording: Recording, bindings: Sequence[TelemetryBinding], topic: str
+) -> Iterator[str]:
+    columns, signals = mismatch(recording, bindings, topic)
+    if columns:
+        yield f"no signal on {topic} reads {_count(columns, 'column')}: {_some(columns)}"
+    if signals:
+        yield f"no column feeds {_count(signals, 'signal')} on {topic}: {_some(signals)}"
+
+
+def _count(names: Sequence[str], what: str) -> str:
+    return f"{len(names)} {what}{'s' if len(names) > 1 else ''}"
+
+
+def _some(names: Sequence[str]) -> str:
+    left = len(names) - _NAMED
+    return ", ".join(names[:_NAMED]) + (f" and {left} more" if left > 0 else "")
 
 
 def _endpoints(pairs: tuple[str, ...]) -> dict[str, str]:

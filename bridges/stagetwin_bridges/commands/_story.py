@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 import threading
 import time
 from collections.abc import Callable
@@ -19,6 +20,7 @@ __all__ = ["Event", "Story", "Timing", "connect"]
 
 _STYLES = {"info": "#8fc7ff", "good": "#4ec98a", "bad": "#ff6b6b", "note": "dim"}
 _MARKS = {"info": "•", "good": "✔", "bad": "✖", "note": " "}
+_INDENT = 12
 _START_TIMEOUT = 40.0
 _RECOVERY_TIMEOUT = 45.0
 _LIVE_SHARE = 0.995
@@ -34,9 +36,18 @@ class Event:
 
     def line(self) -> Text:
         """Return it as a line."""
-        clock = f" {self.at:6.1f} s " if self.kind != "note" else " " * 10
+        return self._text(self.text)
+
+    def lines(self, width: int) -> list[Text]:
+        """Return it as lines of at most so many cells."""
+        parts = textwrap.wrap(self.text, max(width - _INDENT, 20)) or [""]
+        more = [Text(" " * _INDENT + part, _STYLES[self.kind]) for part in parts[1:]]
+        return [self._text(parts[0]), *more]
+
+    def _text(self, words: str) -> Text:
+        clock = f" {self.at:6.1f} s " if self.kind != "note" else " " * (_INDENT - 2)
         style = _STYLES[self.kind]
-        return Text.assemble((clock, "dim"), (f"{_MARKS[self.kind]} ", style), (self.text, style))
+        return Text.assemble((clock, "dim"), (f"{_MARKS[self.kind]} ", style), (words, style))
 
 
 @dataclass(frozen=True, slots=True)

@@ -153,10 +153,14 @@ class MqttBridge:
         with self._lock:
             routes = self._routes
             known = routes.decoders.get
+            most = self._options.max_payload
             for topic, payload, flags, realm in batch:
                 try:
                     if realm and realm != "plant" and self._plant:
                         self._refuse_realm(topic, realm)
+                        continue
+                    if len(payload) > most:
+                        self._refuse_size(topic, len(payload))
                         continue
                     (known(topic) or routes.find(topic))(payload, flags, now)
                 except Exception:
@@ -236,6 +240,14 @@ class MqttBridge:
         name = topic.decode(errors="replace")
         self._output.count(
             Reject.REALM, 1, f"{name}: a message of realm {realm!r} on a plant's connection"
+        )
+
+    def _refuse_size(self, topic: bytes, size: int) -> None:
+        name, most = topic.decode(errors="replace"), self._options.max_payload
+        self._output.count(
+            Reject.MALFORMED,
+            1,
+            f"{name}: expected at most {most} bytes of payload (option max_payload), got {size}",
         )
 
     def _shortfall(self) -> str:

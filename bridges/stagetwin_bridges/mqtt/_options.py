@@ -74,6 +74,7 @@ class MqttOptions(BaseModel):
             ISO 8601 text (iso; UTC where it names no zone), or seconds since the source's own start
             (relative).
         sequence: path of a counter, one per topic, that the source raises by one in each message.
+        max_payload: a message with more is refused before anything of it is read [bytes].
         preset: names a set of defaults: `iot-samples`.
         client: client library that does the talking.
     """
@@ -92,6 +93,7 @@ class MqttOptions(BaseModel):
     time: OptionalPath = None
     time_unit: TimeUnit = "s"
     sequence: OptionalPath = None
+    max_payload: Annotated[int, Field(ge=1, le=268_435_455)] = 1_048_576
     preset: Literal["", "iot-samples"] = ""
     client: Literal["paho"] = "paho"
 

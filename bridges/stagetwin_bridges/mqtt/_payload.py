@@ -10,7 +10,7 @@ import msgspec
 from stagetwin.ports import ChannelSpec, Reject, ValueKind
 from stagetwin_bridges._errors import FieldError
 from stagetwin_bridges.fields import MISSING, FieldPath, StructFormat, is_struct
-from stagetwin_bridges.mqtt._values import ACCEPT, RefusedError
+from stagetwin_bridges.mqtt._values import ACCEPT, MOST_DIGITS, RefusedError
 
 __all__ = [
     "UNREADABLE",
@@ -30,7 +30,7 @@ def parse(payload: bytes) -> Any:
     """Return decoded JSON. NaN, Infinity and numbers beyond a double become such floats.
 
     Raises:
-        RefusedError: it is no JSON text.
+        RefusedError: it is no JSON text, or holds an integer of too many digits.
     """
     try:
         return msgspec.json.decode(payload)
@@ -40,12 +40,21 @@ def parse(payload: bytes) -> Any:
         # The standard library takes what JSON has no words for but many devices write, so that
         # the other fields of the message are not lost with it.
         text = payload.decode("utf-8-sig")
-        document = json.loads(text)
+        document = json.loads(text, parse_int=_integer)
         if "\\ud" in text.lower():
             json.dumps(document, ensure_ascii=False).encode()
     except (ValueError, RecursionError) as error:
         raise RefusedError(Reject.MALFORMED, f"expected JSON: {error}") from None
     return document
+
+
+def _integer(text: str) -> int:
+    if len(text) > MOST_DIGITS:
+        raise RefusedError(
+            Reject.OUT_OF_RANGE,
+            f"expected integers of at most {MOST_DIGITS} digits, got one of {len(text)}",
+        )
+    return int(text)
 
 
 def by_struct(channel: ChannelSpec) -> bool:

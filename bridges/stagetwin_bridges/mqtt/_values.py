@@ -9,12 +9,18 @@ from typing import Any, Final
 
 from stagetwin.ports import Reject, ValueKind
 
-__all__ = ["ACCEPT", "EXACT", "RefusedError", "number_of_text", "shown"]
+__all__ = ["ACCEPT", "EXACT", "MOST_DIGITS", "RefusedError", "number_of_text", "shown"]
 
 EXACT: Final = 2**53
 """Integers up to this size are exact in a float64 column."""
 
-_NUMBER = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?", re.ASCII)
+MOST_DIGITS: Final = 4300
+"""Longest text of a number that is read: beyond it the time grows with the square of the length."""
+
+_DEEPEST: Final = 32
+"""Arrays and objects within each other."""
+
+_NUMBER = re.compile(r"[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?", re.ASCII)
 _NOT_FINITE = {"nan", "inf", "infinity"}
 _LOGIC = {"true": True, "on": True, "1": True, "false": False, "off": False, "0": False}
 _SHOWN = 60
@@ -38,7 +44,10 @@ def shown(value: Any) -> str:
         return "an integer of many digits"
     if value is None or isinstance(value, bool):
         return {None: "null", True: "true", False: "false"}[value]
-    text = repr(value[: 2 * _SHOWN] if isinstance(value, (str, bytes)) else value)
+    try:
+        text = repr(value[: 2 * _SHOWN] if isinstance(value, (str, bytes)) else value)
+    except RecursionError:
+        return "a value nested too deep to show"
     return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
 
 
@@ -49,6 +58,12 @@ def number_of_text(text: str) -> int | float:
         RefusedError: it spells none, or one that is not finite.
     """
     text = text.strip()
+    if len(text) > MOST_DIGITS:
+        numeric = text[:2].lstrip("+-.")[:1].isdigit()
+        raise RefusedError(
+            Reject.OUT_OF_RANGE if numeric else Reject.TYPE_MISMATCH,
+            f"expected a number of at most {MOST_DIGITS} characters, got {len(text)}",
+        )
     if _NUMBER.fullmatch(text):
         try:
             return int(text)
@@ -106,15 +121,23 @@ def _text(value: Any) -> str:
     return value
 
 
-def _finite(value: Any) -> bool:
-    match value:
-        case float():
-            return math.isfinite(value)
-        case list() | tuple():
-            return all(map(_finite, value))
-        case dict():
-            return all(map(_finite, value.values()))
-    return True
+def _flaw(value: list[Any] | dict[str, Any]) -> Reject | None:
+    """Return what is wrong inside an array or object; by levels, so that no depth overflows."""
+    level: list[Any] = [value]
+    for _ in range(_DEEPEST):
+        below: list[Any] = []
+        for container in level:
+            for item in container.values() if type(container) is dict else container:
+                kind = type(item)
+                if kind is float:
+                    if not math.isfinite(item):
+                        return Reject.NOT_FINITE
+                elif kind is list or kind is dict:
+                    below.append(item)
+        if not below:
+            return None
+        level = below
+    return Reject.MALFORMED
 
 
 def _composite(value: Any) -> Any:
@@ -122,8 +145,11 @@ def _composite(value: Any) -> Any:
         raise RefusedError(
             Reject.TYPE_MISMATCH, f"expected an array or an object, got {shown(value)}"
         )
-    if not _finite(value):
-        raise RefusedError(Reject.NOT_FINITE, f"expected finite numbers, got {shown(value)}")
+    flaw = _flaw(value)
+    if flaw is Reject.NOT_FINITE:
+        raise RefusedError(flaw, f"expected finite numbers, got {shown(value)}")
+    if flaw is not None:
+        raise RefusedError(flaw, f"expected at most {_DEEPEST} arrays and objects in each other")
     return value
 
 

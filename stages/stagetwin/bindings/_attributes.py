@@ -159,7 +159,13 @@ def attribute_limits(attr: Usd.Attribute, report: Report) -> Limits:
         if not isinstance(limits, Mapping):
             continue
         for group in ("hard", "soft"):
-            for key, authored in limits.get(group, {}).items():
+            part = limits.get(group, {})
+            if not isinstance(part, Mapping):
+                report(
+                    "limits", f"{attr.GetName()}: {group} limits are {part!r:.60}, no dictionary"
+                )
+                continue
+            for key, authored in part.items():
                 bound = as_bound(authored)
                 if bound is None or key not in ("minimum", "maximum"):
                     report(
@@ -180,7 +186,7 @@ def attribute_limits(attr: Usd.Attribute, report: Report) -> Limits:
 _COMMON_UNITS = {
     "°C": "Cel", "degC": "Cel", "celsius": "Cel", "°F": "[degF]", "degF": "[degF]", "°": "deg",
     "rpm": "1/min", "rev/min": "1/min", "psi": "[psi]", "kWh": "kW.h", "Wh": "W.h", "Nm": "N.m",
-    "ppm": "[ppm]", "pH": "[pH]", "g-force": "[g]", "Ω": "Ohm", "ohm": "Ohm", "µm": "um", "μm": "um",
+    "ppm": "[ppm]", "pH": "[pH]", "g-force": "[g]", "Ω": "Ohm", "ohm": "Ohm", "µm": "um",
     "m³": "m3", "m^3": "m3", "m³/h": "m3/h", "m^3/h": "m3/h", "m3/hr": "m3/h", "m^3/hr": "m3/h",
     "m²": "m2", "m^2": "m2", "m/s²": "m/s2", "m/s^2": "m/s2", "l/m": "L/min", "lpm": "L/min",
     "hr": "h", "sec": "s", "percent": "%", "": "1", "none": "1",

@@ -163,6 +163,7 @@ class CommandBinding(_Binding):
     publish: str
     operation: str
     wire_type: str
+    safe: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 from pxr import Sdf, Usd, UsdGeom
 
-from stagetwin._errors import TemplateError
+from stagetwin._errors import TemplateError, usd_message
 from stagetwin.bindings._attributes import (
     COMMAND,
     TELEMETRY,
@@ -97,29 +97,38 @@ class BindingReading:
         everything = list(Usd.PrimRange.Stage(self._scope.stage, Usd.TraverseInstanceProxies()))
         for prim in everything:
             yield
-            if prim.GetTypeName() == "TwinConnection":
-                self._scope.read_connection(prim)
-            for applied in prim.GetPrimTypeInfo().GetAppliedAPISchemas():
-                api, _, name = applied.partition(":")
-                if api == "TwinAssetAPI":
-                    self._scope.read_asset(prim)
-                elif api in (TELEMETRY.api, COMMAND.api) and name:
-                    prims.append((prim, api, name))
-                elif api in (TELEMETRY.api, COMMAND.api):
-                    word = "signal" if api == TELEMETRY.api else "name"
-                    message = f"apply {api}:<{word}>, not {api} alone"
-                    self._scope.report(prim, "", "no-instance-name", message)
+            self._guarded(prim, "", lambda: self._read_prim(prim, prims))  # noqa: B023 - called at once
         # Connections may come after the assets that use them: bindings are resolved last.
         for prim, api, name in prims:
             yield
-            try:
-                if api == TELEMETRY.api:
-                    self._read_telemetry(prim, name)
-                else:
-                    self._read_command(prim, name)
-            except Skip:
-                continue
+            read = self._read_telemetry if api == TELEMETRY.api else self._read_command
+            self._guarded(prim, name, lambda: read(prim, name))  # noqa: B023 - called at once
         self._scope.table.problems.sort()
+
+    def _guarded(self, prim: Usd.Prim, signal: str, read: Callable[[], None]) -> None:
+        """Run one reading; whatever goes wrong with it is a problem of its own."""
+        try:
+            read()
+        except Skip:
+            pass  # reported where it was found
+        except Exception as error:
+            # A plant's layers and third parties' bridges hold surprises; one must cost one binding.
+            text = f"cannot be read: {type(error).__name__}: {usd_message(error)}"
+            self._scope.report(prim, signal, "unreadable", text)
+
+    def _read_prim(self, prim: Usd.Prim, found: list[tuple[Usd.Prim, str, str]]) -> None:
+        if prim.GetTypeName() == "TwinConnection":
+            self._scope.read_connection(prim)
+        for applied in prim.GetPrimTypeInfo().GetAppliedAPISchemas():
+            api, _, name = applied.partition(":")
+            if api == "TwinAssetAPI":
+                self._scope.read_asset(prim)
+            elif api in (TELEMETRY.api, COMMAND.api) and name:
+                found.append((prim, api, name))
+            elif api in (TELEMETRY.api, COMMAND.api):
+                word = "signal" if api == TELEMETRY.api else "name"
+                message = f"apply {api}:<{word}>, not {api} alone"
+                self._scope.report(prim, "", "no-instance-name", message)
 
     # -- what telemetry and commands share
 
@@ -360,6 +369,7 @@ class BindingReading:
                 publish=values["publish"],
                 operation=values["operation"],
                 wire_type=values["wireType"],
+                safe=repr(prim.GetAttribute(f"{COMMAND.prefix}:{name}:safe").Get()),
             )
         )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Container
 from typing import Any
 
@@ -16,6 +17,10 @@ __all__ = ["Scope", "Skip"]
 
 _WARNINGS = frozenset({"unknown-attribute", "not-seeded"})
 _REALMS = ("plant", "simulation", "replay")
+_OWN_VALUES = {
+    "value": re.compile(r"twin:telemetry:.+:value"),
+    "desired": re.compile(r"twin:command:.+:desired"),
+}
 _LEVELS = ("model", "shadow", "twin")
 
 
@@ -70,18 +75,18 @@ class Scope:
             credential=get("credential", ""),
         )
         self.table.connections[name] = spec
+        self._protocols[name] = None
         try:
             protocol = find_protocol(spec.endpoint)
         except ProtocolNotFoundError as error:
-            self._protocols[name] = None
             self.report(prim, "", "connection-scheme", str(error))
             return
         wrong = protocol.check_connection(spec)
         for message in wrong:
             self.report(prim, "", "connection", message)
-        self._protocols[name] = None if wrong else protocol
         if not wrong:
             self.defaults[name] = protocol.defaults(spec)
+            self._protocols[name] = protocol
 
     def read_asset(self, prim: Usd.Prim) -> None:
         def get(name: str, default: Any) -> Any:
@@ -170,6 +175,16 @@ class Scope:
         if len(targets) != 1:
             raise self.fail(
                 prim, signal, "target", f"target must be exactly one property, got {len(targets)}"
+            )
+        name = targets[0].name
+        if name.startswith("twin:") and not _OWN_VALUES[value_name].fullmatch(name):
+            # Telemetry that wrote a set-point, a level or an address would rewire the plant.
+            raise self.fail(
+                prim,
+                signal,
+                "target-forbidden",
+                f"target {targets[0]} belongs to the twin; of its attributes only a signal's "
+                f"{value_name} may be a target",
             )
         return self.checked_target(prim, signal, targets[0])
 

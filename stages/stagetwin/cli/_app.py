@@ -11,8 +11,10 @@ from typing import Annotated, ParamSpec
 
 import typer
 from rich.console import Console
+from rich.text import Text
 
 from stagetwin._errors import StagetwinError
+from stagetwin.cli._cells import plain_text
 from stagetwin.service import default_socket
 
 __all__ = [
@@ -70,7 +72,9 @@ def errors_as_exit(command: Callable[P, None]) -> Callable[P, None]:
         try:
             command(*args, **kwargs)
         except StagetwinError as error:
-            _stderr.print(f"[bold red]error:[/] {error}", highlight=False, soft_wrap=True)
+            # No markup: a message may repeat a path, an address or a payload, brackets and all.
+            text = Text.assemble(("error:", "bold red"), f" {plain_text(error)}")
+            _stderr.print(text, soft_wrap=True)
             raise typer.Exit(EXIT_FAILED) from None
 
     return run
@@ -101,6 +105,9 @@ def add_installed_commands() -> None:
             command = entry.load()
         except (ImportError, AttributeError) as error:
             # A package that is half installed must not take the other commands down.
-            _stderr.print(f"[yellow]warning:[/] no command {entry.name!r}: {error}")
+            text = Text.assemble(
+                ("warning:", "yellow"), f" no command {entry.name!r}: {plain_text(error)}"
+            )
+            _stderr.print(text)
             continue
         app.command(name=entry.name)(errors_as_exit(command))

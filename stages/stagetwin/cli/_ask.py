@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -19,6 +20,7 @@ from stagetwin.cli._app import (
     errors_as_exit,
     socket_of,
 )
+from stagetwin.cli._cells import plain_text
 from stagetwin.opening import open_stage
 from stagetwin.service import ControlClient, write_snapshot
 
@@ -45,9 +47,10 @@ def status(
     health = reply["health"]
     if health:
         console.print(
-            f"{health['signals']:.0f} signals, {health['stale']:.0f} stale; "
-            f"{health['rate']:.0f} samples/s, lag p50 {health['lagP50'] * 1e3:.1f} ms, "
-            f"p99 {health['lagP99'] * 1e3:.1f} ms"
+            f"{_figure(health, 'signals')} signals, {_figure(health, 'stale')} stale; "
+            f"{_figure(health, 'rate')} samples/s, "
+            f"lag p50 {_figure(health, 'lagP50', 1e3, 1)} ms, "
+            f"p99 {_figure(health, 'lagP99', 1e3, 1)} ms"
         )
     fates = reply["fates"]
     console.print(
@@ -59,20 +62,31 @@ def status(
     )
     for path, why in reply["unreadable"].items():
         text = Text.assemble(
-            (path, "bold red"), f" cannot be read, its last good state runs: {why}"
+            (plain_text(path), "bold red"),
+            f" cannot be read, its last good state runs: {plain_text(why)}",
         )
         console.print(text, soft_wrap=True)
     if reply["error_count"]:
         console.print(f"[bold red]{reply['error_count']} bindings cannot run[/], the first:")
         for line in reply["errors"][:3]:
-            console.print(Text(f"  {line}", style="dim"), soft_wrap=True)
+            console.print(Text(f"  {plain_text(line)}", style="dim"), soft_wrap=True)
     _print_demoted(reply["demoted"])
     for row in reply["rejections"]:
-        where = f" on {row['connection']}" if row["connection"] else ""
-        console.print(f"[yellow]{row['count']} {row['reason']}[/]{where}", highlight=False)
+        where = f" on {plain_text(row['connection'])}" if row["connection"] else ""
+        what = f"{row['count']} {plain_text(row['reason'])}"
+        console.print(Text.assemble((what, "yellow"), where))
         for entry in examples:
             if (entry["connection"], entry["reason"]) == (row["connection"], row["reason"]):
-                console.print(Text(f"  {entry['examples'][-1]}", style="dim"), soft_wrap=True)
+                example = plain_text(entry["examples"][-1])
+                console.print(Text(f"  {example}", style="dim"), soft_wrap=True)
+
+
+def _figure(health: dict[str, Any], name: str, scale: float = 1.0, digits: int = 0) -> str:
+    """Return a figure of the health as text; the service sends null for what is not finite."""
+    value = health.get(name)
+    if not isinstance(value, (int, float)) or not math.isfinite(value):
+        return "-"
+    return f"{value * scale:.{digits}f}"
 
 
 def _print_connections(reply: dict[str, Any]) -> None:
@@ -81,12 +95,12 @@ def _print_connections(reply: dict[str, Any]) -> None:
         table.add_column(column, header_style="dim", overflow="fold")
     for name, link in reply["connections"].items():
         table.add_row(
-            name,
-            Text(link["state"], style=STATE_STYLES[link["state"]]),
-            link["realm"],
-            link["endpoint"],
-            str(link["restarts"]),
-            link["cause"],
+            Text(plain_text(name)),
+            Text(plain_text(link["state"]), style=STATE_STYLES.get(link["state"], "")),
+            Text(plain_text(link["realm"])),
+            Text(plain_text(link["endpoint"])),
+            Text(str(link["restarts"])),
+            Text(plain_text(link["cause"])),
         )
     console.print(table)
 
@@ -96,8 +110,9 @@ def _print_demoted(demoted: dict[str, str]) -> None:
     for prim, cause in sorted(demoted.items()):
         by_cause.setdefault(cause, []).append(prim)
     for cause, prims in by_cause.items():
-        some = ", ".join(prims[:3]) + (", ..." if len(prims) > 3 else "")
-        console.print(Text.assemble((f"{len(prims)} run as shadow", "yellow"), f": {cause}"))
+        some = ", ".join(map(plain_text, prims[:3])) + (", ..." if len(prims) > 3 else "")
+        why = f": {plain_text(cause)}"
+        console.print(Text.assemble((f"{len(prims)} run as shadow", "yellow"), why))
         console.print(Text(f"  {some}", style="dim"), soft_wrap=True)
 
 
@@ -121,7 +136,7 @@ def snapshot(
     else:
         with ControlClient(socket_of(stage, socket), timeout=300) as service:
             size = service.ask(op="snapshot", path=str(path))["bytes"]
-    console.print(f"{output}: {size / 1e3:,.0f} kB", highlight=False)
+    console.print(Text(f"{plain_text(output)}: {size / 1e3:,.0f} kB"), soft_wrap=True)
 
 
 @app.command()

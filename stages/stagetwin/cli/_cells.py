@@ -26,7 +26,9 @@ _LEVELS = "▁▂▃▄▅▆▇"
 _SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 _UNITS = {"1": "", "Cel": "°C", "deg": "°", "[pH]": "pH", "[g]": "g", "Ohm": "Ω", "[degF]": "°F"}
 
-TRACK, TRACK_BEYOND = "#39454d", "#75570f"
+# Without colour the characters alone tell what is filled, and what lies beyond the soft limits.
+_FILLED, _FILLED_BEYOND, _EMPTY, _EMPTY_BEYOND = "━╍─·"
+TRACK, TRACK_BEYOND = "#56656f", "#a87c14"
 FILL, FILL_BEYOND, FILL_IDLE = "#4ec98a", "#f0b94b", "#6b7780"
 
 
@@ -109,7 +111,7 @@ def bar(
     Args:
         value: the value, drawn at the edge if it lies beyond.
         hard: lowest and highest value there may be [unit].
-        soft: lowest and highest healthy value [unit]; what lies beyond has a track of its own.
+        soft: lowest and highest healthy value [unit]; what lies beyond is dashed or dotted.
         width: cells.
         trusted: a value that is not is drawn pale.
     """
@@ -132,11 +134,15 @@ def bar(
     out = Text()
     for cell in range(width):
         left, right = start <= 2 * cell < end, start <= 2 * cell + 1 < end
-        if left or right:
-            out.append("━" if left and right else "╸" if left else "╺", fill)
+        healthy = soft[0] <= low + (cell + 0.5) / width * (high - low) <= soft[1]
+        if left and right:
+            out.append(_FILLED if healthy else _FILLED_BEYOND, fill)
+        elif left or right:
+            out.append("╸" if left else "╺", fill)
+        elif healthy:
+            out.append(_EMPTY, TRACK)
         else:
-            middle = low + (cell + 0.5) / width * (high - low)
-            out.append("━", TRACK if soft[0] <= middle <= soft[1] else TRACK_BEYOND)
+            out.append(_EMPTY_BEYOND, TRACK_BEYOND)
     return out
 
 

@@ -26,6 +26,7 @@ from stagetwin.cli._app import (
     parse_endpoints,
     socket_of,
 )
+from stagetwin.cli._cells import plain_text
 from stagetwin.guards import GuardBook, GuardStage
 from stagetwin.opening import open_stage
 from stagetwin.service import ControlClient, default_state_dir
@@ -62,7 +63,7 @@ def _print(report: Report) -> None:
     for problem in report.problems:
         if problem.prim != prim:
             prim = problem.prim
-            console.print(Text(prim, style="bold"), soft_wrap=True)
+            console.print(Text(plain_text(prim), style="bold"), soft_wrap=True)
         console.print(_line(problem), soft_wrap=True)
     warnings = len(report.problems) - report.errors
     verdict = Text.assemble(
@@ -81,8 +82,8 @@ def _line(problem: Problem) -> Text:
     return Text.assemble(
         "  ",
         (str(problem.severity), _STYLES[problem.severity]),
-        f" {signal}{problem.message} ",
-        (f"[{problem.code}]", "dim"),
+        plain_text(f" {signal}{problem.message} "),
+        (f"[{plain_text(problem.code)}]", "dim"),
     )
 
 
@@ -129,7 +130,8 @@ def approve(
     open_ones = book.demotions(hashes)
     wanted = {p: c for p, c in open_ones.items() if not prim or p in prim}
     for path, cause in wanted.items():
-        console.print(Text.assemble((path, "bold"), f": {cause}"), soft_wrap=True)
+        text = Text.assemble((plain_text(path), "bold"), f": {plain_text(cause)}")
+        console.print(text, soft_wrap=True)
     if not wanted:
         console.print(f"nothing to approve, {len(hashes)} twins are as approved")
         return

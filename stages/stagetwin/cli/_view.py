@@ -24,6 +24,7 @@ _STATES = {
     "offline": "#3a0d0d on #ff8787",
     "failed": "bold white on #c0392b",
 }
+_CHIP_LINES = 3
 _WORST_FIRST = {"bad": 0, "stale": 1, "uncertain": 2, "good": 3}
 _SORTS = ("name", "age", "quality")
 
@@ -241,10 +242,10 @@ def _header(model: WatchModel, view: View, width: int, clock: str) -> list[Text]
     title = Text.assemble(" ", ("stagetwin", "bold #8fc7ff"), "  ", (plant or "…", "bold"))
     right = Text.assemble(state, "  ", (clock, "dim"), " ")
     title.pad_right(max(width - title.cell_len - right.cell_len, 1))
-    return [Text.assemble(title, right), _figures(model), *_chips(model, width)]
+    return [Text.assemble(title, right), _figures(model, width), *_chips(model, width)]
 
 
-def _figures(model: WatchModel) -> Text:
+def _figures(model: WatchModel, width: int) -> Text:
     health = _mapping(model.status.get("health"))
 
     def figure(name: str, scale: float = 1.0) -> float:
@@ -252,29 +253,33 @@ def _figures(model: WatchModel) -> Text:
         return value * scale if isinstance(value, (int, float)) else math.nan
 
     p50, p99 = figure("lagP50", 1e3), figure("lagP99", 1e3)
+    between = ("  │  " if width >= 110 else " │ ", "dim")
     text = Text.assemble(
         " ",
         (f"{len(model.signals)}", "bold"),
         " signals",
         *_qualities(model),
-        ("  │  ", "dim"),
+        between,
         (_shown(figure("rate"), 0), "bold"),
         " samples/s",
-        ("  │  ", "dim"),
+        between,
         "lag p50 ",
         (_shown(p50, 1), "bold"),
         " ms, p99 ",
         (_shown(p99, 1), "bold #f0b94b" if p99 > 250 else "bold"),
         " ms",
     )
-    if unused := _unused(model):
-        text.append("  │  ", "dim")
-        text.append(unused, "#f0b94b")
+    unused, gaps = _unused(model)
+    for part in (unused, gaps):
+        # Half a word about gaps tells nothing, half a list of reasons does.
+        if part and (part is unused or text.cell_len + len(between[0] + part) <= width):
+            text.append(*between).append(part, "#f0b94b")
+    text.truncate(width, overflow="ellipsis")
     return text
 
 
-def _unused(model: WatchModel) -> str:
-    """Return what was not used, the commonest reasons first; a gap may be of unknown size."""
+def _unused(model: WatchModel) -> tuple[str, str]:
+    """Return what was not used, commonest reasons first, and where gaps of unknown size are."""
     counts: Counter[str] = Counter()
     gaps = 0
     for row in model.status.get("rejections") or []:
@@ -284,9 +289,10 @@ def _unused(model: WatchModel) -> str:
             counts[reason] += count
             gaps += reason == "lost" and not count
     names = [f"{count:,} {reason}" for reason, count in counts.most_common(2) if count]
-    if gaps:
-        names.append("gaps of unknown size")
-    return f"not used: {', '.join(names)}" if names else ""
+    return (
+        f"not used: {', '.join(names)}" if names else "",
+        f"gaps on {gaps} connection{'s' if gaps > 1 else ''}" if gaps else "",
+    )
 
 
 def _qualities(model: WatchModel) -> list[tuple[str, str]]:
@@ -298,24 +304,51 @@ def _qualities(model: WatchModel) -> list[tuple[str, str]]:
 
 
 def _chips(model: WatchModel, width: int) -> list[Text]:
-    """Return the connections with their states, on as many lines as they need, at most three."""
+    """Return the connections with their states, on as many lines as they need, at most three.
+
+    Where that is not enough, causes are shortened, then left out; what is still left is counted.
+    """
+    links = _mapping(model.status.get("connections"))
+    lines, left = [Text(" ")], 0
+    for longest in (width - 2, max(width // 2 - 3, 24), max(width // 3 - 3, 24), 0):
+        lines, left = _chip_lines(links, width, longest)
+        if not left:
+            return lines
+    more = f"+{left} more"
+    lines[-1].truncate(max(width - len(more) - 1, 1), overflow="ellipsis")
+    lines[-1].append(more, "bold #f0b94b")
+    return lines
+
+
+def _chip_lines(links: dict[str, Any], width: int, longest: int) -> tuple[list[Text], int]:
+    """Return lines of chips, and how many chips found no room.
+
+    Args:
+        links: connections by name, as the service tells them.
+        width: of a line [cells].
+        longest: cells of a chip; 0 leaves out everything but name and state.
+    """
     lines = [Text(" ")]
-    for name, link in _mapping(model.status.get("connections")).items():
+    for place, (name, link) in enumerate(links.items()):
         link = _mapping(link)
         state = plain_text(link.get("state", "offline"))
         chip = Text.assemble(
             (f" {plain_text(name)} ", "on #2b3b46"),
             (f" {state} ", _STATES.get(state, "reverse")),
         )
-        if cause := plain_text(link.get("cause", "")):
+        if longest and (cause := plain_text(link.get("cause", ""))):
             chip.append(f" {cause}", "#ff8787" if state != "connecting" else "#f0b94b")
-        if restarts := link.get("restarts"):
+        if longest and (restarts := link.get("restarts")):
             chip.append(f" {restarts}× restarted", "dim")
-        chip.truncate(max(width - 2, 1), overflow="ellipsis")
-        if lines[-1].cell_len > 1 and lines[-1].cell_len + chip.cell_len + 1 > width:
+        chip.truncate(max(longest or width - 2, 1), overflow="ellipsis")
+        # The last line keeps room for the number of those that are left.
+        room = width - (10 if len(lines) == _CHIP_LINES and not longest else 1)
+        if lines[-1].cell_len > 1 and lines[-1].cell_len + chip.cell_len > room:
+            if len(lines) == _CHIP_LINES:
+                return lines, len(links) - place
             lines.append(Text(" "))
         lines[-1].append_text(chip).append("  ")
-    return lines[:3]
+    return lines, 0
 
 
 def _footer(view: View, first: int, last: int, count: int) -> Text:
@@ -336,7 +369,7 @@ def _footer(view: View, first: int, last: int, count: int) -> Text:
             ("space", "go on" if view.paused else "pause"),
         )
         for key, what in keys:
-            text.append(key, "bold #8fc7ff").append(f" {what}   ")
+            text.append(key, "bold #8fc7ff").append(f" {what}  ")
         if count:
             text.append(f"{first + 1}–{last} of {count}", "dim")
     text.stylize(_BAND)

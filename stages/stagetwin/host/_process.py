@@ -11,6 +11,7 @@ import logging
 import os
 import sys
 import threading
+import time
 from collections import deque
 from collections.abc import Sequence
 from typing import BinaryIO
@@ -23,6 +24,9 @@ from stagetwin.signals import Samples
 __all__ = ["PipeSink", "main"]
 
 _log = logging.getLogger(__name__)
+
+REQUEST_TIMEOUT = 20.0
+"""A bridge that works on one request for longer is stuck, and says no more that it lives [s]."""
 
 MAX_ROWS = 1_000_000
 """Samples held for a service that does not read; past it the oldest batch goes, counted."""
@@ -116,28 +120,54 @@ def _read_frame(stream: BinaryIO) -> tuple[int, bytes] | None:
     return (kind, body) if len(body) == size else None
 
 
-def _beat(sink: PipeSink, stopped: threading.Event) -> None:
+class _Progress:
+    """Whether the thread that serves requests gets anywhere."""
+
+    def __init__(self) -> None:
+        self._since: float | None = None
+
+    def __enter__(self) -> None:
+        self._since = time.monotonic()
+
+    def __exit__(self, *_: object) -> None:
+        self._since = None
+
+    @property
+    def stuck(self) -> bool:
+        since = self._since
+        return since is not None and time.monotonic() - since > REQUEST_TIMEOUT
+
+
+def _beat(sink: PipeSink, progress: _Progress, stopped: threading.Event) -> None:
     while not stopped.wait(wire.HEARTBEAT):
-        sink.alive()
+        if not progress.stuck:
+            sink.alive()
 
 
-def _serve(stream: BinaryIO, sink: PipeSink) -> None:
+def _serve(stream: BinaryIO, sink: PipeSink, progress: _Progress) -> None:
     bridge: Bridge | None = None
     try:
         while (frame := _read_frame(stream)) is not None:
             kind, body = frame
-            if kind == wire.Kind.OPEN:
-                request: wire.OpenRequest = wire.decode(body, wire.OpenRequest)
-                secret = request.credential
-                credential = Credential.model_validate(secret) if secret is not None else None
-                protocol = find_protocol(request.connection.endpoint)
-                bridge = protocol.bridge(request.connection, request.channels, sink, credential)
-                bridge.start()
-            elif kind == wire.Kind.REBIND and bridge is not None:
-                bridge.rebind(wire.decode(body, wire.RebindRequest).channels)
+            with progress:
+                bridge = _obey(kind, body, bridge, sink)
     finally:
         if bridge is not None:
             bridge.stop()
+
+
+def _obey(kind: int, body: bytes, bridge: Bridge | None, sink: PipeSink) -> Bridge | None:
+    """Do what one frame asks, and return the bridge that runs then."""
+    if kind == wire.Kind.OPEN:
+        request: wire.OpenRequest = wire.decode(body, wire.OpenRequest)
+        secret = request.credential
+        credential = Credential.model_validate(secret) if secret is not None else None
+        protocol = find_protocol(request.connection.endpoint)
+        bridge = protocol.bridge(request.connection, request.channels, sink, credential)
+        bridge.start()
+    elif kind == wire.Kind.REBIND and bridge is not None:
+        bridge.rebind(wire.decode(body, wire.RebindRequest).channels)
+    return bridge
 
 
 def main() -> int:
@@ -149,10 +179,12 @@ def main() -> int:
     out = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
     sink = PipeSink(out)
-    stopped = threading.Event()
-    threading.Thread(target=_beat, args=(sink, stopped), name="heartbeat", daemon=True).start()
+    stopped, progress = threading.Event(), _Progress()
+    threading.Thread(
+        target=_beat, args=(sink, progress, stopped), name="heartbeat", daemon=True
+    ).start()
     try:
-        _serve(sys.stdin.buffer, sink)
+        _serve(sys.stdin.buffer, sink, progress)
     except KeyboardInterrupt:
         # Ctrl-C reaches the whole process group; the service closes the input in its own time.
         pass

@@ -112,23 +112,31 @@ def _portable(value: Any) -> Any:
 
 
 def encode_samples(batch: Samples) -> bytes:
-    """Return a frame of samples."""
+    """Return a frame of samples.
+
+    Raises:
+        ValueError: its columns differ in length.
+    """
+    columns = [
+        np.ascontiguousarray(column, dtype)
+        for column, dtype in (
+            (batch.channel, np.int32),
+            (batch.status, np.uint32),
+            (batch.value, np.float64),
+            (batch.source_time, np.float64),
+            (batch.server_time, np.float64),
+            (batch.receive_time, np.float64),
+        )
+    ]
+    if {column.shape for column in columns} != {(len(batch),)}:
+        raise ValueError(f"columns of samples differ: {[column.shape for column in columns]}")
     objects = list(batch.objects.items())
     try:
         tail = _encoder.encode(objects)
     except (OverflowError, TypeError):
         tail = _encoder.encode([(row, _portable(value)) for row, value in objects])
     body = b"".join(
-        (
-            struct.pack("<I", len(batch)),
-            batch.channel.tobytes(),
-            batch.status.tobytes(),
-            batch.value.tobytes(),
-            batch.source_time.tobytes(),
-            batch.server_time.tobytes(),
-            batch.receive_time.tobytes(),
-            tail,
-        )
+        (struct.pack("<I", len(batch)), *(column.tobytes() for column in columns), tail)
     )
     return HEADER.pack(len(body), Kind.SAMPLES) + body
 

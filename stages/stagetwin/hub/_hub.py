@@ -29,6 +29,9 @@ __all__ = ["Changes", "Fates", "Hub"]
 
 Index = npt.NDArray[np.intp]
 
+FUTURE_TOLERANCE = 60.0
+"""How far a device's clock may be ahead of ours [s]; beyond, its times are not believed."""
+
 MAX_WAITING = 2_000_000
 """Samples that may wait for the next tick, about 100 MB."""
 
@@ -46,6 +49,7 @@ class Fates:
     unchanged: int = 0
     deadband: int = 0
     superseded: int = 0
+    standby: int = 0
     status_only: int = 0
     rejected: int = 0
     late: int = 0
@@ -57,6 +61,7 @@ class Fates:
             + self.unchanged
             + self.deadband
             + self.superseded
+            + self.standby
             + self.status_only
             + self.rejected
         )
@@ -163,6 +168,7 @@ class Hub:
         while self._vouchers:
             self._take_voucher(*self._vouchers.popleft())
         self._judge_quality(tick)
+        sampled = tick.value.copy() if self._groups else tick.value
         if self._fresh.any():
             # A channel that comes back (a variant switched to and fro) has a past to show.
             tick.quality |= self._fresh
@@ -171,6 +177,9 @@ class Hub:
             self._fresh[:] = False
         if self._groups:
             self._groups.select(self.latest, tick.value)
+            standby = int((sampled & ~tick.value).sum())
+            self.fates.applied -= standby
+            self.fates.standby += standby
         return Changes(*(np.flatnonzero(mask) for mask in (tick.value, tick.time, tick.quality)))
 
     def ages(self) -> npt.NDArray[np.float64]:
@@ -185,6 +194,7 @@ class Hub:
         batch = self._bound(batch)
         if not len(batch):
             return
+        self._distrust_the_future(batch)
         late = self._late(batch, steady)
         if late.any():
             # Not into the live values; a history keeps them.
@@ -215,7 +225,7 @@ class Hub:
 
     def _bound(self, batch: Samples) -> Samples:
         """Drop the rows of channels that are bound no more."""
-        known = batch.channel < self.latest.size
+        known = (batch.channel >= 0) & (batch.channel < self.latest.size)
         active = (
             known & self.parameters.active[np.where(known, batch.channel, 0)]
             if len(self.parameters.active)
@@ -227,6 +237,14 @@ class Hub:
         self.fates.rejected += gone
         self.rejections.add("", Reject.RETIRED, gone)
         return _rows(batch, active)
+
+    def _distrust_the_future(self, batch: Samples) -> None:
+        """Take away source times ahead of our clock: one would make all that follow late."""
+        ahead = batch.source_time > self._clock.wall() + FUTURE_TOLERANCE
+        if ahead.any():
+            batch.source_time = np.where(ahead, np.nan, batch.source_time)
+            batch.status = np.where(ahead & (batch.status == 0), Status.UNCERTAIN, batch.status)
+            batch.status = batch.status.astype(np.uint32)
 
     def _late(self, batch: Samples, steady: float) -> Mask:
         newest_time, channel = self.latest.source_time, batch.channel
@@ -327,7 +345,7 @@ class Hub:
         tick.value[changed] = True
 
     def _take_voucher(self, channels: Sequence[int], alive: bool) -> None:
-        known = np.array([i for i in channels if i < self.latest.size], np.intp)
+        known = np.array([i for i in channels if 0 <= i < self.latest.size], np.intp)
         self.latest.vouched[known] = alive
         self.latest.gone[known] = not alive
 

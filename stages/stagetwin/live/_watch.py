@@ -15,6 +15,14 @@ __all__ = ["FileWatcher", "LayerWatcher"]
 _log = logging.getLogger(__name__)
 
 
+def used_layers(stage: Usd.Stage, guards: Usd.Stage | None) -> list[Sdf.Layer]:
+    """Return the layers of a stage and of its guards, which a session may have left aside."""
+    both = {layer.identifier: layer for layer in stage.GetUsedLayers()}
+    if guards is not None:
+        both.update((layer.identifier, layer) for layer in guards.GetUsedLayers())
+    return list(both.values())
+
+
 class LayerWatcher:
     """Sets a flag when a layer of the stage changes, the live ones excepted.
 
@@ -25,8 +33,11 @@ class LayerWatcher:
         dirty: whether a layer changed since `refresh`, or what of the stage is loaded or muted.
     """
 
-    def __init__(self, stage: Usd.Stage, ignored: Iterable[Sdf.Layer]) -> None:
+    def __init__(
+        self, stage: Usd.Stage, ignored: Iterable[Sdf.Layer], guards: Usd.Stage | None = None
+    ) -> None:
         self._stage = stage
+        self._guards = guards
         self._ignored = {layer.identifier for layer in ignored}
         self._listeners: dict[str, Tf.Notice.Listener] = {}
         self._layer_changed = True
@@ -44,7 +55,7 @@ class LayerWatcher:
         """Listen to the layers that the stage uses now, and lower the flag."""
         used = {
             layer.identifier: layer
-            for layer in self._stage.GetUsedLayers()
+            for layer in used_layers(self._stage, self._guards)
             if layer.identifier not in self._ignored
         }
         for identifier in self._listeners.keys() - used.keys():
@@ -74,8 +85,9 @@ class FileWatcher:
         unreadable: by path, why its newest content cannot be read; the next change is tried.
     """
 
-    def __init__(self, stage: Usd.Stage) -> None:
+    def __init__(self, stage: Usd.Stage, guards: Usd.Stage | None = None) -> None:
         self._stage = stage
+        self._guards = guards
         self._stamps: dict[str, tuple[int, int, int]] = {}
         self.unreadable: dict[str, str] = {}
         self.poll()
@@ -87,7 +99,7 @@ class FileWatcher:
             Paths of the reloaded files.
         """
         reloaded: list[str] = []
-        for layer in self._stage.GetUsedLayers():
+        for layer in used_layers(self._stage, self._guards):
             path = layer.realPath
             stamp = _stamp(path) if path else None
             if stamp is None:

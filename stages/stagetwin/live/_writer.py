@@ -167,15 +167,22 @@ class LiveLayer:
                         self._layer.GetPrimAtPath(spec.path.GetPrimPath()).RemoveProperty(spec)
         self._layer.RemoveInertSceneDescription()
 
-    def _forget_former_drivers(self, bindings: Mapping[int, TelemetryBinding]) -> None:
-        """Withdraw what a property holds from a channel that no longer drives it."""
+    def _forget_former_drivers(self, fresh: Mapping[int, TelemetryBinding]) -> None:
+        """Withdraw what a property holds from channels of which none drives it any more."""
+
+        def known(i: int) -> bool:
+            return i < len(self._value) and self._value[i] is not None
+
+        kept = {b.target for i, b in self._bindings.items() if known(i)}
+        signals = {(b.prim, b.signal) for i, b in self._bindings.items() if known(i)}
         with Sdf.ChangeBlock():
-            for i, b in bindings.items():
-                known = i < len(self._value) and self._value[i] is not None
-                if known or b.element >= 0 or b.redundancy_group:
+            for i, b in fresh.items():
+                if known(i):
                     continue
-                for path in (b.target, f"{b.prim}.twin:telemetry:{b.signal}:time"):
-                    self._layer.GetAttributeAtPath(path).ClearDefaultValue()
+                if b.target not in kept:
+                    self._layer.GetAttributeAtPath(b.target).ClearDefaultValue()
+                if (b.prim, b.signal) not in signals:
+                    self._layer.GetAttributeAtPath(_signal_paths(b)[0]).ClearDefaultValue()
 
     def _index(
         self,

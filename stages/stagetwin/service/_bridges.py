@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import os
 import random
@@ -11,6 +12,8 @@ import threading
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+
+import msgspec
 
 from stagetwin.host import wire
 from stagetwin.hub import Hub
@@ -107,13 +110,19 @@ class InProcessBridge:
 
     async def run(self, channels: Sequence[ChannelSpec]) -> None:
         """Run until cancelled."""
-        protocol = find_protocol(self.connection.endpoint)
-        self._bridge = protocol.bridge(self.connection, channels, self._sink, self._credential)
-        self._bridge.start()
+        try:
+            protocol = find_protocol(self.connection.endpoint)
+            self._bridge = protocol.bridge(self.connection, channels, self._sink, self._credential)
+            self._bridge.start()
+        except Exception as error:
+            # In a process of its own it would have fallen alone; here it must not take others down.
+            _log.exception("the bridge of %s does not start", self.connection.name)
+            self._sink.state(ConnectionState.FAILED, f"{type(error).__name__}: {error}")
         try:
             await asyncio.Event().wait()
         finally:
-            self._bridge.stop()
+            if self._bridge is not None:
+                self._bridge.stop()
             self._bridge = None
 
     def rebind(self, channels: Sequence[ChannelSpec]) -> None:
@@ -141,6 +150,7 @@ class BridgeProcess:
         self._sink = sink
         self._credential = credential
         self._process: asyncio.subprocess.Process | None = None
+        self._frame: asyncio.Future[tuple[int, bytes]] | None = None
         self._channels: list[ChannelSpec] = []
         self.restarts = 0
 
@@ -181,18 +191,30 @@ class BridgeProcess:
         request = wire.OpenRequest(self.connection, self._channels, secret)
         try:
             self._send(wire.encode(wire.Kind.OPEN, request))
-            while True:
-                try:
-                    async with asyncio.timeout(HUNG_AFTER):
-                        kind, body = await _read_frame(process)
-                except TimeoutError:
-                    return f"bridge process {process.pid} hung"
-                self._dispatch(kind, body)
-        except (asyncio.IncompleteReadError, ConnectionError):
-            code = await process.wait()
-            return f"bridge process {process.pid} ended with status {code}"
+            cause = await self._listen(process)
+            self._sink.rejected(Reject.LOST, 0, f"{cause}: unknown how many were missed meanwhile")
+            return cause
         finally:
             await self._end(process)
+
+    async def _listen(self, process: asyncio.subprocess.Process) -> str:
+        """Take frames until there is a reason to end, and return it."""
+        while True:
+            self._frame = self._frame or asyncio.ensure_future(_read_frame(process))
+            done, _ = await asyncio.wait({self._frame}, timeout=HUNG_AFTER)
+            if not done:
+                # After a stall of our own the time is up before waiting bytes are looked at.
+                done, _ = await asyncio.wait({self._frame}, timeout=2 * wire.HEARTBEAT)
+            if not done:
+                return f"bridge process {process.pid} hung"
+            frame, self._frame = self._frame, None
+            try:
+                self._dispatch(*frame.result())
+            except (asyncio.IncompleteReadError, ConnectionError):
+                code = await process.wait()
+                return f"bridge process {process.pid} ended with status {code}"
+            except (ValueError, TypeError, msgspec.MsgspecError) as error:
+                return f"bridge process {process.pid} sent what cannot be read: {error}"
 
     def _dispatch(self, kind: int, body: bytes) -> None:
         if kind == wire.Kind.SAMPLES:
@@ -222,21 +244,23 @@ class BridgeProcess:
         if process.stdin is not None:
             process.stdin.close()
         # Shielded: also when the service is being cancelled, no process is left behind.
-        await asyncio.shield(_reap(process))
+        await asyncio.shield(self._reap(process))
         self._process = None
 
-
-async def _reap(process: asyncio.subprocess.Process) -> None:
-    try:
-        async with asyncio.timeout(STOP_TIMEOUT):
-            # Reading on keeps the child from blocking on a full pipe while it says goodbye.
-            if process.stdout is not None:
-                while await process.stdout.read(2**16):
-                    pass
+    async def _reap(self, process: asyncio.subprocess.Process) -> None:
+        """Take what the process still delivers while it says goodbye; kill it if it does not."""
+        try:
+            async with asyncio.timeout(STOP_TIMEOUT):
+                with contextlib.suppress(
+                    asyncio.IncompleteReadError, ConnectionError, ValueError, msgspec.MsgspecError
+                ):
+                    while True:
+                        frame, self._frame = self._frame, None
+                        self._dispatch(*await (frame or _read_frame(process)))
+                await process.wait()
+        except TimeoutError:
+            process.kill()
             await process.wait()
-    except TimeoutError:
-        process.kill()
-        await process.wait()
 
 
 async def _read_frame(process: asyncio.subprocess.Process) -> tuple[int, bytes]:

@@ -17,6 +17,10 @@ from stagetwin.ports import Credential
 __all__ = ["ServiceConfig", "default_socket", "default_state_dir", "load_credentials"]
 
 
+_STEM_BYTES = 40
+"""Of a stage's name this much stands in the names made of it: a socket's path has 107 bytes."""
+
+
 class ServiceConfig(BaseModel):
     """What one service runs.
 
@@ -46,8 +50,11 @@ class ServiceConfig(BaseModel):
 
 
 def _stage_key(stage: Path) -> str:
-    resolved = str(stage.resolve())
-    return f"{stage.stem}-{hashlib.sha256(resolved.encode()).hexdigest()[:8]}"
+    # The hash alone tells stages apart; the name is for people.
+    digest = hashlib.sha256(os.fsencode(stage.resolve())).hexdigest()[:8]
+    stem = os.fsencode(stage.stem)
+    short = stem[:_STEM_BYTES].decode(errors="ignore") if len(stem) > _STEM_BYTES else stage.stem
+    return f"{short}-{digest}"
 
 
 def default_socket(stage: Path, environment: Mapping[str, str]) -> Path:

@@ -1,8 +1,9 @@
 """The control socket: how the command line talks to a running service.
 
-A Unix socket of mode 0600 in a folder of mode 0700: who may open it is decided by the operating
-system. One JSON object a line each way; `watch` answers with a line per frame until the client
-leaves.
+A Unix socket of mode 0600: who may open it is decided by the operating system. Its folder is the
+user's own and nobody else may write there; one that is made here has mode 0700. One JSON object a
+line each way, with null for a number that is not finite; `watch` answers with a line per frame
+until the client leaves.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import math
 import os
 import socket
 import stat
@@ -24,7 +26,20 @@ __all__ = ["ControlClient", "ControlServer"]
 Request = dict[str, Any]
 Handler = Callable[[Request], AsyncIterator[dict[str, Any]]]
 
+_REFUSED = (
+    StagetwinError,
+    LookupError,
+    TypeError,
+    ValueError,
+    ArithmeticError,
+    OSError,
+    RecursionError,
+)
+"""What a request may run into: errors raised on purpose, then wrong keys, numbers, paths, depth."""
+
 MAX_LINE = 2**24
+MAX_PATH = 107
+"""Longest path of a Unix socket [bytes]: `sun_path` has 108, one of them for the end."""
 
 
 class ControlServer:
@@ -40,8 +55,9 @@ class ControlServer:
         """Listen.
 
         Raises:
-            ServiceError: another service listens there, or the folder is not safe.
+            ServiceError: another service listens there, or the folder or the path is not fit.
         """
+        _check_length(self._path)
         _private_folder(self._path.parent)
         if _answers(self._path):
             raise ServiceError(f"another service listens at {self._path}")
@@ -77,11 +93,13 @@ class ControlServer:
             if not isinstance(request, dict):
                 raise ServiceError("a request is a JSON object")
             async for reply in self._handler(request):
-                writer.write(json.dumps({"ok": True, **reply}).encode() + b"\n")
+                writer.write(_encoded({"ok": True, **reply}))
                 await writer.drain()
-        except (StagetwinError, json.JSONDecodeError, KeyError, TypeError) as error:
+        except ConnectionError:
+            raise  # the client left: there is nobody to answer
+        except _REFUSED as error:
             reply = {"ok": False, "error": str(error), "kind": type(error).__name__}
-            writer.write(json.dumps(reply).encode() + b"\n")
+            writer.write(_encoded(reply))
             await writer.drain()
 
     async def close(self) -> None:
@@ -99,6 +117,7 @@ class ControlClient:
     """Talks to a running service; blocking, for the command line."""
 
     def __init__(self, path: Path, timeout: float = 10.0) -> None:
+        _check_length(path)
         self._path = path
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self._socket.settimeout(timeout)
@@ -112,9 +131,16 @@ class ControlClient:
         self._file = self._socket.makefile("rb")
 
     def ask(self, **request: Any) -> dict[str, Any]:
-        """Send a request and return its reply; raises ServiceError if it was refused."""
+        """Send a request and return its reply.
+
+        Raises:
+            ServiceError: it was refused, or the service ended before it answered.
+        """
         self._send(request)
-        return self._receive()
+        try:
+            return self._receive()
+        except EOFError:
+            raise ServiceError("the service ended the connection") from None
 
     def follow(self, **request: Any) -> Iterator[dict[str, Any]]:
         """Send a request and yield its replies until the service ends."""
@@ -138,8 +164,8 @@ class ControlClient:
             raise ServiceError(f"the service at {self._path} does not answer") from None
         except OSError:
             line = b""
-        if not line:
-            raise EOFError
+        if not line.endswith(b"\n"):
+            raise EOFError  # nothing more, or a reply that was cut off
         reply: dict[str, Any] = json.loads(line)
         if not reply.pop("ok"):
             raise ServiceError(reply["error"])
@@ -158,12 +184,49 @@ class ControlClient:
 
 
 def _private_folder(folder: Path) -> None:
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    status = folder.stat()
+    """Make a folder for its user alone, or check the one that is there.
+
+    One that others may read will do, since the socket in it has mode 0600; one that they may write
+    will not: they could put a socket of their own in its place.
+    """
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        status = folder.lstat()
+    except OSError as error:
+        raise ServiceError(
+            f"no folder for a socket at {folder} ({error.strerror or error})"
+        ) from None
+    if not stat.S_ISDIR(status.st_mode):
+        raise ServiceError(f"{folder} is a link, not a folder; name a socket elsewhere")
     if status.st_uid != os.getuid():
         raise ServiceError(f"{folder} belongs to another user; name a socket elsewhere")
     if status.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
         raise ServiceError(f"{folder} can be written by others; name a socket elsewhere")
+
+
+def _check_length(path: Path) -> None:
+    size = len(os.fsencode(path))
+    if size > MAX_PATH:
+        raise ServiceError(
+            f"a socket's path has at most {MAX_PATH} bytes, {path} has {size}; name a shorter one"
+        )
+
+
+def _encoded(reply: dict[str, Any]) -> bytes:
+    try:
+        text = json.dumps(reply, allow_nan=False)
+    except ValueError:
+        text = json.dumps(_json(reply), allow_nan=False)
+    return text.encode() + b"\n"
+
+
+def _json(value: Any) -> Any:
+    """Return a reply with null where a number is not finite: JSON has no word for it."""
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, dict):
+        return {key: _json(item) for key, item in value.items()}
+    return [_json(item) for item in value] if isinstance(value, (list, tuple)) else value
 
 
 def _answers(path: Path) -> bool:

@@ -11,9 +11,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from pxr import Tf
-
-from stagetwin._errors import StagetwinError
 from stagetwin.guards import GuardBook
 from stagetwin.ports import ConnectionSpec, ConnectionState
 from stagetwin.service._bridges import BridgeProcess, ConnectionSink, InProcessBridge
@@ -144,9 +141,9 @@ class Service:
     def _sync(self) -> None:
         try:
             self.twin.sync_structure(READ_BUDGET)
-        except (StagetwinError, Tf.ErrorException) as error:
+        except Exception:
             # An edit that cannot be followed must not take down what ran before it.
-            _log.error("the stage's edit cannot be followed, what ran runs on: %s", error)
+            _log.exception("the stage's edit cannot be followed, what ran runs on")
 
     def _publish_metrics(self, health: Mapping[str, float]) -> None:
         self._metrics = MetricsSnapshot(

@@ -27,10 +27,15 @@ def write_snapshot(stage: Usd.Stage, path: Path) -> int:
         Size of the file [bytes].
 
     Raises:
-        StageError: the ending is another, or the file cannot be written.
+        StageError: the ending is another, the file belongs to the stage, or it cannot be written.
     """
     if path.suffix not in (".usdc", ".usda", ".usd"):
         raise StageError(f"a snapshot ends in .usdc or .usda, got {path.name!r}")
+    real = os.path.realpath(path)
+    if any(real == os.path.realpath(layer.realPath) for layer in stage.GetUsedLayers()):
+        raise StageError(
+            f"{path} is a layer of the plant, which is never written; name another file"
+        )
     try:
         handle, temporary = tempfile.mkstemp(
             dir=path.parent, prefix=f".{path.stem}.", suffix=path.suffix

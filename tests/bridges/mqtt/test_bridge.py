@@ -298,6 +298,7 @@ def test_large_messages_arrive_between_small_ones(
         shared_broker,
         channel(0, f"{root}/big", kind=ValueKind.COMPOSITE),
         channel(1, f"{root}/small"),
+        query="max_payload=4194304",
     )
     sizes = [1, 20_000, 200_000]
     for size in sizes:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 import struct
 from collections.abc import Sequence
 from typing import Any
+from unittest.mock import MagicMock
 
 import msgspec
 import pytest
@@ -16,12 +18,16 @@ from hypothesis import strategies as st
 from stagetwin.ports import ChannelSpec, Reject, ValueKind
 from stagetwin.signals import Status
 from stagetwin_bridges.fields import FieldPath
+from stagetwin_bridges.mqtt._bridge import MqttBridge
+from stagetwin_bridges.mqtt._client import Client, ClientSettings
 from stagetwin_bridges.mqtt._decode import compile_topic
+from stagetwin_bridges.mqtt._options import MqttOptions
 from stagetwin_bridges.mqtt._output import Clockwork, Output, Reading
 from stagetwin_bridges.mqtt._payload import parse
 from stagetwin_bridges.mqtt._times import RelativeClock, SequenceCounter, source_time
 from stagetwin_bridges.mqtt._values import RefusedError
-from tests.bridges.conftest import channel
+from tests.bridges.conftest import channel, connection
+from tests.bridges.recording_sink import RecordingSink
 
 NUMBER, INTEGER, BOOLEAN, TEXT, COMPOSITE = (
     ValueKind.NUMBER,
@@ -121,6 +127,11 @@ def test_a_value_arrives(
         (NUMBER, "auto", "", b"-inf", Reject.NOT_FINITE),
         (NUMBER, "auto", "", b"1e999", Reject.NOT_FINITE),
         (NUMBER, "auto", "", b"1" * 400, Reject.OUT_OF_RANGE),
+        (NUMBER, "auto", "", b"1" * 1_000_000, Reject.OUT_OF_RANGE),
+        (NUMBER, "auto", "", b"1" * 1_000_000 + b"x", Reject.OUT_OF_RANGE),
+        (INTEGER, "number", "", b"-" + b"1" * 1_000_000, Reject.OUT_OF_RANGE),
+        (INTEGER, "auto", "a", b'{"a": ' + b"1" * 4_000_000 + b"}", Reject.OUT_OF_RANGE),
+        (COMPOSITE, "auto", "a", b'{"a": [' + b"1" * 4_000_000 + b"]}", Reject.OUT_OF_RANGE),
         (NUMBER, "auto", "a", b'{"a": 1', Reject.MALFORMED),
         (NUMBER, "auto", "a", b'{"a": 1}x', Reject.MALFORMED),
         (NUMBER, "auto", "a", b"[" * 100_000, Reject.MALFORMED),
@@ -145,6 +156,11 @@ def test_a_value_arrives(
         (COMPOSITE, "auto", "", b"5", Reject.TYPE_MISMATCH),
         (COMPOSITE, "auto", "a", b'{"a": [1, NaN]}', Reject.NOT_FINITE),
         (COMPOSITE, "auto", "a", b'{"a": {"x": [{"y": Infinity}]}}', Reject.NOT_FINITE),
+        (COMPOSITE, "auto", "", b"[" * 33 + b"]" * 33, Reject.MALFORMED),
+        (COMPOSITE, "auto", "", b"[" * 900 + b"]" * 900, Reject.MALFORMED),
+        (COMPOSITE, "auto", "", b'{"a":' * 900 + b"1" + b"}" * 900, Reject.MALFORMED),
+        (COMPOSITE, "auto", "", b"[" * 20_000 + b"]" * 20_000, Reject.MALFORMED),
+        (NUMBER, "json", "", b"[" * 900 + b"]" * 900, Reject.TYPE_MISMATCH),
     ],
 )
 def test_a_value_that_is_none_is_counted(
@@ -159,6 +175,37 @@ def test_a_value_that_is_none_is_counted(
     assert len(example) < 400
     if field:
         assert f"field {field}" in example
+
+
+def test_arrays_within_each_other_arrive_down_to_32() -> None:
+    value = json.loads("[" * 32 + "1.5" + "]" * 32)
+    assert one(COMPOSITE).take(json.dumps(value).encode()) == [(0, value)]
+
+
+def test_a_payload_that_is_too_large_is_refused_unread(
+    sink: RecordingSink, caplog: pytest.LogCaptureFixture
+) -> None:
+    options = MqttOptions.model_validate({"max_payload": "20"})
+    settings = ClientSettings("h", 1883, "5", "", 10, True, 1)
+    channels = [channel(0, "t", "a"), channel(1, "deep", "", COMPOSITE)]
+    bridge = MqttBridge(
+        connection("mqtt://h"), options, settings, channels, sink, lambda *_: MagicMock(spec=Client)
+    )
+    fits, exceeds = b'{"a": 1.5}'.ljust(20), b'{"a": 2.5}'.ljust(21)
+    bridge.messages([(b"t", payload, 0x30, "") for payload in (fits, exceeds)])
+    bridge.messages([(b"deep", b"[" * 10_000, 0x30, "")])
+    bridge.drained()
+    assert [batch.value.tolist() for batch in sink.batches] == [[1.5]]
+    assert sink.counts == {Reject.MALFORMED: 2}
+    assert sink.examples == ["t: expected at most 20 bytes of payload (option max_payload), got 21"]
+    assert not caplog.records
+
+
+@pytest.mark.parametrize(("given", "good"), [("1", True), ("268435455", True), ("0", False)])
+def test_the_largest_payload_has_a_range(given: str, good: bool) -> None:
+    assert MqttOptions().max_payload == 1_048_576
+    with contextlib.nullcontext() if good else pytest.raises(ValueError, match="max_payload"):
+        MqttOptions.model_validate({"max_payload": given})
 
 
 def test_one_bad_field_does_not_cost_the_others() -> None:
