@@ -148,6 +148,10 @@ class Twin:
         # Values of the channels that stay are in the layer; what the tick still holds goes first.
         self._live.bind(self.table.telemetry, size)
         self.hub.bind(self.table.telemetry, size)
+        for name in before.connections.keys() - self.table.connections.keys():
+            # A prim of that name may come back, and is not what it was.
+            for attribute in ("twin:state", "twin:cause", "twin:lastSeen"):
+                self._state.withdraw(Sdf.Path(f"{before.connections[name].prim}.{attribute}"))
         added = len(self.table.telemetry.keys() - before.telemetry.keys())
         removed = len(before.telemetry.keys() - self.table.telemetry.keys())
         if added or removed:

@@ -12,6 +12,8 @@ import pytest
 from rich.console import Console
 
 from stagetwin.cli import _ask
+from stagetwin.cli._model import WatchModel
+from stagetwin.cli._view import View, render
 
 GOOD = """#usda 1.0
 def Xform "World"
@@ -274,3 +276,10 @@ def test_a_status_is_shown_as_it_is_and_null_as_a_dash(
     assert "got [/y]�[31m" in shown
     assert "- samples/s, lag p50 - ms, p99 500.0 ms" in shown
     assert "\x1b" not in shown
+
+
+def test_the_live_view_shows_a_null_of_the_health_as_a_dash() -> None:
+    model = WatchModel()
+    model.apply({"status": {"health": {"rate": None, "lagP50": None, "oldestAge": None}}}, 0.0)
+    lines = [line.plain for line in render(model, View(), 120, 10)]
+    assert any("– samples/s" in line for line in lines)

@@ -450,3 +450,20 @@ def test_a_reading_that_fails_never_passes_for_a_complete_one(
     rewrite(path, plant(pump("P1"), pump("P2"), pump("P3")))
     assert twin.twin.sync_structure() is True
     assert len(twin.twin.table.telemetry) == 3
+
+
+def test_a_connection_that_went_and_came_back_is_not_online_by_memory(two: Plant) -> None:
+    two.twin.connection("line", ConnectionState.ONLINE, "", 5.0)
+    path = two.twin.table.connections["line"].prim
+    layer = two.stage.GetRootLayer()
+    kept = Sdf.Layer.CreateAnonymous()
+    Sdf.CreatePrimInLayer(kept, "/kept")
+    Sdf.CopySpec(layer, path, kept, "/kept/line")
+    edit = Sdf.BatchNamespaceEdit()
+    edit.Add(path, Sdf.Path.emptyPath)
+    assert layer.Apply(edit)
+    two.twin.sync_structure()
+    Sdf.CopySpec(kept, "/kept/line", layer, path)
+    two.twin.sync_structure()
+    state = two.stage.GetPrimAtPath(path).GetAttribute("twin:state").Get()
+    assert state == "offline"
