@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import statistics
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -37,15 +36,16 @@ def cpu_seconds() -> Iterator[Callable[[], float]]:
 
 
 def paired(rounds: int, *runs: Callable[[], float]) -> list[float]:
-    """Run contenders in turn and return the median figure of each.
+    """Run contenders in turn and return the best figure of each, higher being better.
 
-    Turns keep a machine whose speed drifts from favouring whoever runs last.
+    Turns keep a machine whose speed drifts from favouring whoever runs last; and what disturbs a
+    run can only slow it down, so the best one is nearest to what the code costs.
     """
     figures: list[list[float]] = [[] for _ in runs]
     for _ in range(rounds):
         for column, run in zip(figures, runs, strict=True):
             column.append(run())
-    return [statistics.median(column) for column in figures]
+    return [max(column) for column in figures]
 
 
 def report(name: str, unit: str, lower_is_better: bool, cases: list[Case]) -> None:

@@ -20,7 +20,6 @@ import json
 import math
 import multiprocessing
 import socket
-import statistics
 import struct
 import subprocess
 import sys
@@ -377,8 +376,8 @@ def main() -> None:
                         f"lost {result.lost}",
                         flush=True,
                     )
-            medians = {k: statistics.median(o.rate for o in v) for k, v in found.items()}
-            cases.append(Case(case, medians["ours"], {peer: medians[peer] for peer in PEERS}))
+            best = {name: max(o.rate for o in runs) for name, runs in found.items()}
+            cases.append(Case(case, best["ours"], {peer: best[peer] for peer in PEERS}))
     report("mqtt_to_stage", "values per CPU-second", False, cases)
 
 

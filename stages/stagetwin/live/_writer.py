@@ -62,6 +62,14 @@ _KINDS = {
 }
 
 
+Rows = npt.NDArray[np.intp]
+ValuesOf = Callable[[Rows, list[int]], Sequence[Any]]
+"""Takes channels, as array and as list, to their values."""
+
+_PIECE = 20 * BLOCK_SIZE
+"""Channels taken at a time: specs that were just looked up are still in the processor's cache when
+they are written."""
+
 _Wanted = dict[Sdf.Path, tuple[Sdf.ValueTypeName, Sdf.Variability, bool]]
 
 _CASTS: dict[ValueKind, Callable[[float], Any]] = {
@@ -238,42 +246,51 @@ class LiveLayer:
             OwnershipError: called on another thread.
         """
         self._owner.check()
-        specs: list[Any] = []
-        values: list[Any] = []
-        self._collect_values(changes.value, latest, specs, values)
-        self._collect_times(changes, latest, now, specs, values)
-        if len(changes.quality):
-            indices = changes.quality.tolist()
-            specs.extend(self._quality[i] for i in indices)
-            values.extend(_TOKENS[q] for q in latest.quality[changes.quality].tolist())
-            specs.extend(self._status[i] for i in indices)
-            values.extend(latest.status[changes.quality].tolist())
-        write_specs(specs, values)
-        self.writes += len(specs)
-        return len(specs)
+        written = self._write_values(changes.value, latest)
+        written += self._write_times(changes, latest, now)
+        written += self._write_rows(
+            self._quality,
+            changes.quality,
+            lambda rows, _: [_TOKENS[q] for q in latest.quality[rows].tolist()],
+        )
+        written += self._write_rows(
+            self._status, changes.quality, lambda rows, _: latest.status[rows].tolist()
+        )
+        self.writes += written
+        return written
 
-    def _collect_values(
-        self, index: npt.NDArray[np.intp], latest: Latest, specs: list[Any], values: list[Any]
-    ) -> None:
-        if not len(index):
-            return
+    def _write_rows(
+        self, column: list[Sdf.AttributeSpec | None], rows: Rows, values: ValuesOf
+    ) -> int:
+        """Write one attribute of some channels; returns their number."""
+        for start in range(0, len(rows), _PIECE):
+            piece = rows[start : start + _PIECE]
+            listed = piece.tolist()
+            specs: list[Any] = list(map(column.__getitem__, listed))
+            write_specs(specs, values(piece, listed))
+        return len(rows)
+
+    def _write_values(self, index: Rows, latest: Latest) -> int:
         kinds = self._kind[index]
         present = np.bincount(kinds, minlength=5)
+        written = 0
         for kind in np.flatnonzero(present).tolist():
             rows = index if present[kind] == len(index) else index[kinds == kind]
-            listed = rows.tolist()
             if kind == _Kind.ELEMENT:
-                self._collect_elements(listed, latest, specs, values)
-                continue
-            specs.extend(map(self._value.__getitem__, listed))
-            if kind == _Kind.OBJECT:
-                values.extend(map(latest.objects.__getitem__, listed))
-            elif kind == _Kind.FLOAT:
-                values.extend(latest.value[rows].tolist())
-            elif kind == _Kind.BOOLEAN:
-                values.extend((latest.value[rows] != 0).tolist())
+                written += self._write_elements(rows.tolist(), latest)
             else:
-                values.extend(self._integers(rows, listed, latest))
+                written += self._write_rows(self._value, rows, self._values_of(kind, latest))
+        return written
+
+    def _values_of(self, kind: int, latest: Latest) -> ValuesOf:
+        """Return the function that takes a kind's values out of the columns."""
+        if kind == _Kind.OBJECT:
+            return lambda _, listed: list(map(latest.objects.__getitem__, listed))
+        if kind == _Kind.FLOAT:
+            return lambda rows, _: latest.value[rows].tolist()
+        if kind == _Kind.BOOLEAN:
+            return lambda rows, _: (latest.value[rows] != 0).tolist()
+        return lambda rows, listed: self._integers(rows, listed, latest)
 
     @staticmethod
     def _integers(rows: npt.NDArray[np.intp], listed: list[int], latest: Latest) -> Sequence[int]:
@@ -287,9 +304,7 @@ class LiveLayer:
             for i, v in zip(listed, column.tolist(), strict=True)
         ]
 
-    def _collect_elements(
-        self, listed: list[int], latest: Latest, specs: list[Any], values: list[Any]
-    ) -> None:
+    def _write_elements(self, listed: list[int], latest: Latest) -> int:
         by_array: dict[str, list[tuple[int, Any]]] = {}
         for i in listed:
             path, element, cast = self._element[i]
@@ -297,19 +312,18 @@ class LiveLayer:
             by_array.setdefault(path, []).append(
                 (element, value if value is not None else cast(float(latest.value[i])))
             )
-        for path, elements in by_array.items():
-            slot, spec = self._arrays[path]
-            specs.append(spec)
-            values.append(slot.set(elements))
+        arrays = [(*self._arrays[path], elements) for path, elements in by_array.items()]
+        write_specs(
+            [spec for _, spec, _ in arrays], [slot.set(elements) for slot, _, elements in arrays]
+        )
+        return len(arrays)
 
-    def _collect_times(
-        self, changes: Changes, latest: Latest, now: float, specs: list[Any], values: list[Any]
-    ) -> None:
+    def _write_times(self, changes: Changes, latest: Latest, now: float) -> int:
         # A time whose value did not change waits for its second; none is forgotten.
         self._time_due[changes.time] = True
         index = np.flatnonzero(self._time_due)
         if not len(index):
-            return
+            return 0
         due = now - self._time_written[index] >= TIME_REFRESH
         if len(changes.value):
             fresh = np.zeros(len(self._kind), np.bool_)
@@ -318,10 +332,15 @@ class LiveLayer:
         index = index[due]
         self._time_due[index] = False
         self._time_written[index] = now
-        source = latest.source_time[index]
-        times = np.where(np.isnan(source), latest.receive_time[index], source)
-        specs.extend(map(self._time.__getitem__, index.tolist()))
-        values.extend(times.tolist())
+
+        def times(rows: Rows, _listed: list[int]) -> list[float]:
+            source = latest.source_time[rows]
+            known: list[float] = np.where(
+                np.isnan(source), latest.receive_time[rows], source
+            ).tolist()
+            return known
+
+        return self._write_rows(self._time, index, times)
 
     def clear(self) -> None:
         """Remove everything this writer ever wrote."""

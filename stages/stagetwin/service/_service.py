@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import gc
 import logging
 import math
 import signal
@@ -22,7 +23,7 @@ from stagetwin.service._requests import Requests
 from stagetwin.service._snapshot import write_snapshot
 from stagetwin.twin import Twin, open_stage
 
-__all__ = ["Service"]
+__all__ = ["Service", "settle_memory"]
 
 _log = logging.getLogger(__name__)
 
@@ -32,6 +33,17 @@ MAX_ERRORS = 20
 
 READ_BUDGET = 0.01
 """Longest time that a tick gives to reading a structural edit [s]."""
+
+
+def settle_memory() -> None:
+    """Take what was bound out of the garbage collector's sight.
+
+    Specs, bindings and attributes live as long as the bindings do; walking hundreds of thousands of
+    them again and again costs ticks up to a third of their time.
+    """
+    gc.unfreeze()
+    gc.collect()
+    gc.freeze()
 
 
 @dataclasses.dataclass(slots=True)
@@ -83,6 +95,8 @@ class Service:
                 metrics = MetricsListener(self._config.metrics_port, lambda: self._metrics)
                 self.metrics_port = metrics.port
             self.twin.on_rebind.append(self._rebind.set)
+            self.twin.on_rebind.append(settle_memory)
+            settle_memory()
             async with asyncio.TaskGroup() as group:
                 tasks = [
                     group.create_task(self._tick(), name="tick"),
