@@ -20,6 +20,7 @@ __all__ = [
     "Report",
     "SignalSchema",
     "attribute_limits",
+    "check_numbers",
     "declared_value",
     "declaring_spec",
     "property_at",
@@ -145,6 +146,28 @@ COMMAND = SignalSchema(
     relationships=("target", "permissives", "readback"),
     others=("desired", "reported", "safe", "request", "status", "cause"),
 )
+
+
+def check_numbers(values: Mapping[str, Any], report: Report) -> None:
+    """Report the numbers of a signal that are outside what the schema allows."""
+    scale, offset = values["scale"], values["offset"]
+    if not math.isfinite(scale) or scale == 0:
+        report("range", f"scale must be finite and not 0, got {scale}")
+    if not math.isfinite(offset):
+        report("range", f"offset must be finite, got {offset}")
+    for name, low, open_low in (
+        ("deadband", 0, False),
+        ("staleAfter", 0, True),
+        ("rateLimit", 0, True),
+        ("expiry", 0, True),
+        ("settleTime", 0, False),
+        ("tolerance", 0, False),
+        ("targetId", -1, False),
+    ):
+        value = values.get(name, 1)
+        if not (value > low if open_low else value >= low):
+            bound = f"greater than {low}" if open_low else f"at least {low}"
+            report("range", f"{name} must be {bound}, got {value}")
 
 
 def attribute_limits(attr: Usd.Attribute, report: Report) -> Limits:

@@ -8,15 +8,15 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from pxr import Sdf, Usd, UsdGeom
+from pxr import Sdf, Usd
 
 from stagetwin._errors import TemplateError, usd_message
 from stagetwin.bindings._attributes import (
     COMMAND,
     TELEMETRY,
-    Report,
     SignalSchema,
     attribute_limits,
+    check_numbers,
     declared_value,
     declaring_spec,
     unit_error,
@@ -29,7 +29,7 @@ from stagetwin.bindings._model import (
     Severity,
     TelemetryBinding,
 )
-from stagetwin.bindings._scope import Scope, Skip, instance_root
+from stagetwin.bindings._scope import Scope, Skip, element_names, instance_root
 from stagetwin.bindings._templates import Variables, placeholders, resolve
 from stagetwin.ports import Protocol, ValueKind
 from stagetwin.values import value_type
@@ -148,7 +148,7 @@ class BindingReading:
             )
         before = len(self._scope.table.problems)
         values = schema.read(prim, signal, report)
-        self._check_numbers(values, report)
+        check_numbers(values, report)
         if message := unit_error(values["unit"]):
             report("unit", message)
         connection, protocol = self._scope.connection_of(prim, values["connection"], signal)
@@ -159,26 +159,6 @@ class BindingReading:
         spec = declaring_spec(attr, self._scope.ignored)
         assert spec is not None  # or `target_of` had failed
         return _Shared(values, connection, protocol, attr, spec.typeName, limits)
-
-    def _check_numbers(self, values: dict[str, Any], report: Report) -> None:
-        scale, offset = values["scale"], values["offset"]
-        if not math.isfinite(scale) or scale == 0:
-            report("range", f"scale must be finite and not 0, got {scale}")
-        if not math.isfinite(offset):
-            report("range", f"offset must be finite, got {offset}")
-        for name, low, open_low in (
-            ("deadband", 0, False),
-            ("staleAfter", 0, True),
-            ("rateLimit", 0, True),
-            ("expiry", 0, True),
-            ("settleTime", 0, False),
-            ("tolerance", 0, False),
-            ("targetId", -1, False),
-        ):
-            value = values.get(name, 1)
-            if not (value > low if open_low else value >= low):
-                bound = f"greater than {low}" if open_low else f"at least {low}"
-                report("range", f"{name} must be {bound}, got {value}")
 
     # -- telemetry
 
@@ -223,7 +203,7 @@ class BindingReading:
                 f"an element is named, but {attr.GetPath()} is a {shared.type}, no array",
             )
         length = len(declared_value(attr, self._scope.ignored) or ())
-        names = _element_names(attr, length)
+        names = element_names(attr, length)
         if length != len(names):
             self._scope.report(
                 prim,
@@ -391,15 +371,3 @@ class _Shared:
     attr: Usd.Attribute
     type: Sdf.ValueTypeName
     limits: Limits
-
-
-def _element_names(attr: Usd.Attribute, length: int) -> list[str]:
-    """Return the names of an array's elements: a PointInstancer's ids, else the indices."""
-    prim = attr.GetPrim()
-    if prim.IsA("PointInstancer"):
-        instancer = UsdGeom.PointInstancer(prim)
-        ids = instancer.GetIdsAttr().Get()
-        if ids is not None and len(ids):
-            return [str(i) for i in ids]
-        return [str(i) for i in range(len(instancer.GetProtoIndicesAttr().Get() or ()))]
-    return [str(i) for i in range(length)]

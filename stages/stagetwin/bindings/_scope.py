@@ -6,14 +6,14 @@ import re
 from collections.abc import Container
 from typing import Any
 
-from pxr import Sdf, Usd
+from pxr import Sdf, Usd, UsdGeom
 
 from stagetwin._errors import ProtocolNotFoundError
 from stagetwin.bindings._attributes import SignalSchema, declaring_spec, property_at
 from stagetwin.bindings._model import Asset, BindingTable, Problem, Severity
 from stagetwin.ports import AddressDefaults, ConnectionSpec, Protocol, find_protocol
 
-__all__ = ["Scope", "Skip"]
+__all__ = ["Scope", "Skip", "element_names", "instance_root"]
 
 _WARNINGS = frozenset({"unknown-attribute", "not-seeded"})
 _REALMS = ("plant", "simulation", "replay")
@@ -216,3 +216,15 @@ def instance_root(prim: Usd.Prim) -> Usd.Prim:
     while prim and not prim.IsInstance():
         prim = prim.GetParent()
     return prim
+
+
+def element_names(attr: Usd.Attribute, length: int) -> list[str]:
+    """Return the names of an array's elements: a PointInstancer's ids, else the indices."""
+    prim = attr.GetPrim()
+    if prim.IsA("PointInstancer"):
+        instancer = UsdGeom.PointInstancer(prim)
+        ids = instancer.GetIdsAttr().Get()
+        if ids is not None and len(ids):
+            return [str(i) for i in ids]
+        return [str(i) for i in range(len(instancer.GetProtoIndicesAttr().Get() or ()))]
+    return [str(i) for i in range(length)]
