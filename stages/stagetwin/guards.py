@@ -14,7 +14,7 @@ import itertools
 import os
 import stat
 import tempfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
 
@@ -163,10 +163,6 @@ class GuardBook:
             elif approval.hash != digest:
                 causes[prim] = f"its guards changed since {approval.author} approved them"
         return causes
-
-    def changed(self, hashes: Mapping[str, str]) -> Iterable[str]:
-        """Return the assets whose guards are not approved as they are, sorted."""
-        return sorted(self.demotions(hashes))
 
 
 def write_atomically(path: Path, content: bytes, mode: int = 0o600) -> None:

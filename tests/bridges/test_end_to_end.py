@@ -312,7 +312,7 @@ def test_ten_thousand_malformed_payloads_are_counted_and_harm_nothing(
     plain_broker: LocalBroker, stage: Path, tmp_path: Path
 ) -> None:
     bad = [
-        ("m/M0/speed", "not a number", "type_mismatch"),
+        ("m/M0/speed", "not a number", "malformed"),
         ("m/M0/json", '{"process": {"flow": ', "malformed"),
         ("m/M0/pose", "[1, 2, 3]", "type_mismatch"),
         ("m/M0/raw", b"\x07\x00\x01", "malformed"),
@@ -327,11 +327,8 @@ def test_ten_thousand_malformed_payloads_are_counted_and_harm_nothing(
         field.settle()
         wait_for(lambda: service.seen("/World/M1")["/World/M1.speed"]["value"] == 1_999)
         counts = service.rejected()
-        for reason in {reason for _, _, reason in bad}:
-            assert counts.get(reason, 0) >= 2_000, counts
-        json_fields = len(JSON_FIELDS)
-        # A document that cannot be read is one message, or one for each field bound to it.
-        assert sum(counts.values()) in (10_000, 10_000 + 2_000 * (json_fields - 1)), counts
+        # A document that cannot be read is one message, however many fields are bound to it.
+        assert counts == {"malformed": 6_000, "type_mismatch": 2_000, "not_finite": 2_000}
         examples = " ".join(
             text for row in service.ask(op="rejections")["examples"] for text in row["examples"]
         )

@@ -63,7 +63,6 @@ def test_a_binding_says_where_its_value_comes_from_and_what_it_drives() -> None:
     (channel,) = table.channels("line")
     assert channel.kind is ValueKind.NUMBER
     assert table.channels("another") == []
-    assert list(table.kinds()) == [ValueKind.NUMBER]
 
 
 def test_unsaid_attributes_have_the_schemas_defaults() -> None:

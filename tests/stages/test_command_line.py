@@ -248,7 +248,7 @@ class _Told:
 def test_a_status_is_shown_as_it_is_and_null_as_a_dash(
     plant: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    fates = ("received", "applied", "unchanged", "deadband", "superseded", "status_only")
+    fates = ("received", "applied", "unchanged", "deadband", "superseded", "standby", "status_only")
     told = {
         "connections": {
             NASTY: {

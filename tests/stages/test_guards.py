@@ -183,7 +183,7 @@ def test_a_changed_guard_demotes_until_it_is_approved_again(twin: Plant, book: G
     assert shown == "shadow"
     assert "changed since ada approved" in cause
     current = GuardStage(twin.stage.GetRootLayer()).hashes()
-    assert list(book.changed(current)) == ["/Plant/P1"]
+    assert list(book.demotions(current)) == ["/Plant/P1"]
     book.approve(current, "ben", 2000.0)
     twin.twin.guards_approved()
     assert level(twin) == ("twin", "")

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import enum
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from stagetwin.ports import ChannelSpec, ConnectionSpec, ValueKind
+from stagetwin.ports import ChannelSpec, ConnectionSpec
 from stagetwin.values import Bound, ValueType, bound_text, value_type
 
 __all__ = [
@@ -240,7 +240,3 @@ class BindingTable:
     def errors(self) -> Sequence[Problem]:
         """Return the problems that keep something from running."""
         return [p for p in self.problems if p.severity is Severity.ERROR]
-
-    def kinds(self) -> Iterator[ValueKind]:
-        """Yield the value kind of each channel, in order."""
-        return (b.value_type.kind for b in self.telemetry.values())

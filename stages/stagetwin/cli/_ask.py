@@ -56,8 +56,8 @@ def status(
     console.print(
         f"{fates['received']} samples received: {fates['applied']} applied, "
         f"{fates['unchanged']} unchanged, {fates['deadband']} within the deadband, "
-        f"{fates['superseded']} superseded within a tick, {fates['status_only']} marked bad by "
-        f"their source, {fates['rejected']} rejected",
+        f"{fates['superseded']} superseded within a tick, {fates['standby']} on standby, "
+        f"{fates['status_only']} marked bad by their source, {fates['rejected']} rejected",
         highlight=False,
     )
     for path, why in reply["unreadable"].items():
