@@ -40,6 +40,7 @@ PLACEHOLDERS = {
     "twin:telemetry": "<signal>",
     "twin:command": "<name>",
     "twin:model": "<name>",
+    "twin:rule": "<name>",
 }
 REFERENCE_HEAD = """\
 # Schema reference
@@ -72,6 +73,10 @@ setpoint that was asked for, in the command's `unit` |
 setpoint that the device says it holds, same type and unit |
 | `twin:command:<name>:safe` | command | the asset | \
 value that is safe to fall back to, same type and unit |
+| `twin:rule:<name>:threshold` | rule | the asset | \
+what the signal is compared with, same type and unit as the signal |
+| `twin:rule:<name>:setpoint` | rule | the asset | \
+what the command is given, same type and unit as the command |
 | `twin:model:<name>:param:<parameter>` | model | the asset | \
 parameter of the model, with the type, unit and limits it needs |
 | `twin:var:<name>` | any prim | the asset or the site | \

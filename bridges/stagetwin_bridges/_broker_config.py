@@ -18,6 +18,25 @@ __all__ = ["BrokerFiles", "mosquitto_config", "nats_config"]
 _ROUNDS = 101
 """Rounds of PBKDF2 in mosquitto's password files; the passwords are long and random."""
 
+_REPLIES = "stagetwin/reply/#"
+_MOSQUITTO_RIGHTS = {
+    # '#' does not stand for topics that begin with '$'.
+    "publisher": ("write #",),
+    "subscriber": ("read #", "read $SYS/#"),
+    "commander": ("write #", f"read {_REPLIES}"),
+    "device": ("readwrite #",),
+}
+_NATS_RIGHTS: dict[str, dict[str, Any]] = {
+    "publisher": {"publish": {"allow": [">"]}, "subscribe": {"deny": [">"]}},
+    # Acknowledgements of QoS 1 travel as messages of the server's own.
+    "subscriber": {"publish": {"deny": [">"]}, "subscribe": {"allow": [">"]}},
+    "commander": {
+        "publish": {"allow": [">"], "deny": ["$SYS.>"]},
+        "subscribe": {"allow": [_REPLIES.replace("/", ".").replace("#", ">")]},
+    },
+    "device": {"publish": {"allow": [">"], "deny": ["$SYS.>"]}, "subscribe": {"allow": [">"]}},
+}
+
 
 @dataclass(frozen=True, slots=True)
 class BrokerFiles:
@@ -58,7 +77,10 @@ def mosquitto_config(
 ) -> Path:
     """Write mosquitto's configuration and return its path."""
     users = "".join(f"{user}:{_hashed(word)}\n" for user, word in passwords.items())
-    acl = "user publisher\ntopic write #\n\nuser subscriber\ntopic read #\ntopic read $SYS/#\n"
+    acl = "".join(
+        f"user {user}\n" + "".join(f"topic {right}\n" for right in rights) + "\n"
+        for user, rights in _MOSQUITTO_RIGHTS.items()
+    )
     lines = {
         "listener": f"{port} 127.0.0.1",
         "allow_anonymous": "false",
@@ -91,11 +113,6 @@ def nats_config(
     settings: Mapping[str, str],
 ) -> Path:
     """Write nats-server's configuration and return its path."""
-    permissions: dict[str, Any] = {
-        "publisher": {"publish": {"allow": [">"]}, "subscribe": {"deny": [">"]}},
-        # Acknowledgements of QoS 1 travel as messages of the server's own.
-        "subscriber": {"publish": {"deny": [">"]}, "subscribe": {"allow": [">"]}},
-    }
     listener: dict[str, Any] = {"listen": f"127.0.0.1:{port}"}
     if tls is not None:
         listener["tls"] = {"cert_file": tls.cert_file, "key_file": tls.key_file}
@@ -108,7 +125,7 @@ def nats_config(
         "mqtt": listener,
         "authorization": {
             "users": [
-                {"user": user, "password": word, "permissions": permissions[user]}
+                {"user": user, "password": word, "permissions": _NATS_RIGHTS[user]}
                 for user, word in passwords.items()
             ]
         },

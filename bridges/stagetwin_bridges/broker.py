@@ -1,7 +1,8 @@
 """A broker on this host, for demos and tests.
 
 It listens on the loopback interface only, on a free port, with generated passwords: a `publisher`
-may write and a `subscriber` may only read. Mosquitto where it is installed, else the MQTT 3.1.1
+may write, a `subscriber` may only read, a `commander` may write and reads replies alone, and a
+`device` may write and read. Mosquitto where it is installed, else the MQTT 3.1.1
 listener of nats-server, which comes as a wheel.
 """
 
@@ -21,7 +22,7 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Literal, Self
+from typing import Literal, Self, get_args
 
 from stagetwin.ports import Credential
 from stagetwin_bridges._broker_config import BrokerFiles, mosquitto_config, nats_config
@@ -32,7 +33,7 @@ __all__ = ["BrokerFiles", "BrokerKind", "LocalBroker", "Role", "find_broker"]
 logger = logging.getLogger(__name__)
 
 BrokerKind = Literal["mosquitto", "nats"]
-Role = Literal["publisher", "subscriber"]
+Role = Literal["publisher", "subscriber", "commander", "device"]
 
 _HOST = "127.0.0.1"
 _PROGRAMS = {"mosquitto": "mosquitto", "nats": "nats-server"}
@@ -91,7 +92,7 @@ class LocalBroker:
         self._timeout = timeout
         self._settings = dict(settings or {})
         self._passwords: dict[str, str] = {
-            role: secrets.token_urlsafe(24) for role in ("publisher", "subscriber")
+            role: secrets.token_urlsafe(24) for role in get_args(Role)
         }
         self._folder: Path | None = None
         self._process: subprocess.Popen[bytes] | None = None

@@ -7,8 +7,10 @@ registry; `stagetwin check` says if that came too late.
 from stagetwin._data import factory_folder
 from stagetwin._errors import (
     BindingError,
+    CommandError,
     ConnectionConfigError,
     FieldError,
+    LedgerError,
     OwnershipError,
     ProtocolNotFoundError,
     RealmError,
@@ -16,6 +18,7 @@ from stagetwin._errors import (
     StageError,
     StagetwinError,
     TemplateError,
+    TransitionError,
     WireError,
     WireRangeError,
     WireTypeError,
@@ -24,8 +27,10 @@ from stagetwin._schema import is_registered, register, schema_folder
 
 __all__ = [
     "BindingError",
+    "CommandError",
     "ConnectionConfigError",
     "FieldError",
+    "LedgerError",
     "OwnershipError",
     "ProtocolNotFoundError",
     "RealmError",
@@ -33,6 +38,7 @@ __all__ = [
     "StageError",
     "StagetwinError",
     "TemplateError",
+    "TransitionError",
     "WireError",
     "WireRangeError",
     "WireTypeError",

@@ -13,6 +13,9 @@
     - WireTypeError       it is of another type
     - WireRangeError      the type or the limits cannot hold it
   - ServiceError          a running service refused or cannot be reached
+    - CommandError        a request for a command is malformed, unknown or not allowed here
+  - TransitionError       a command cannot go from its state to the one asked for
+  - LedgerError           the commands' ledger is owned by another, damaged or cannot be written
 """
 
 from __future__ import annotations
@@ -21,8 +24,10 @@ import re
 
 __all__ = [
     "BindingError",
+    "CommandError",
     "ConnectionConfigError",
     "FieldError",
+    "LedgerError",
     "OwnershipError",
     "ProtocolNotFoundError",
     "RealmError",
@@ -30,6 +35,7 @@ __all__ = [
     "StageError",
     "StagetwinError",
     "TemplateError",
+    "TransitionError",
     "WireError",
     "WireRangeError",
     "WireTypeError",
@@ -74,6 +80,18 @@ class RealmError(StagetwinError):
 
 class ServiceError(StagetwinError):
     """A running service refused a request or cannot be reached."""
+
+
+class CommandError(ServiceError):
+    """A request for a command is malformed, names no command, or is not allowed here."""
+
+
+class TransitionError(StagetwinError):
+    """A command cannot go from its state to the one asked for."""
+
+
+class LedgerError(StagetwinError):
+    """The commands' ledger is owned by another process, damaged, or cannot be written."""
 
 
 class WireError(StagetwinError):

@@ -13,7 +13,11 @@ from stagetwin.bindings import Problem, Severity
 __all__ = ["misspelt"]
 
 _APIS = tuple(name for name in SCHEMA_TYPES if name.endswith("API"))
-_MULTIPLE = {"twin:telemetry": "TwinTelemetryAPI", "twin:command": "TwinCommandAPI"}
+_MULTIPLE = {
+    "twin:telemetry": "TwinTelemetryAPI",
+    "twin:command": "TwinCommandAPI",
+    "twin:rule": "TwinRuleAPI",
+}
 _NAMES = frozenset(
     "twin:" + name
     for name in [
@@ -24,6 +28,7 @@ _NAMES = frozenset(
         "serial",
         "firmware",
         "roles",
+        "remote",
         "connection",
         "frame",
         "cause",
@@ -31,11 +36,19 @@ _NAMES = frozenset(
         "realm",
         "securityProfile",
         "credential",
+        "commandCredential",
         "state",
         "lastSeen",
     ]
 )
-_NAMESPACES = ("twin:telemetry:", "twin:command:", "twin:model:", "twin:var:", "twin:health:")
+_NAMESPACES = (
+    "twin:telemetry:",
+    "twin:command:",
+    "twin:rule:",
+    "twin:model:",
+    "twin:var:",
+    "twin:health:",
+)
 
 
 def misspelt(stage: Usd.Stage) -> Iterator[Problem]:

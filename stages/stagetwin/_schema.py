@@ -20,6 +20,7 @@ SCHEMA_TYPES = (
     "TwinConnection",
     "TwinHealthAPI",
     "TwinModelAPI",
+    "TwinRuleAPI",
     "TwinTelemetryAPI",
 )
 

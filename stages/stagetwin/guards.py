@@ -27,6 +27,7 @@ from stagetwin.bindings import (
     BindingReading,
     BindingTable,
     CommandBinding,
+    RuleBinding,
     TelemetryBinding,
     read_bindings,
 )
@@ -77,8 +78,9 @@ class GuardStage:
 def guard_hashes(table: BindingTable) -> dict[str, str]:
     """Return the hash of the guards of each asset of level `twin`, by prim path.
 
-    A hash covers the asset's level and roles, every field of its commands, the telemetry behind
-    their permissives and read-backs, and where the connections of all of these lead.
+    A hash covers the asset's level, roles and local/remote switch, every field of its commands and
+    of the rules that command it, the telemetry behind permissives, read-backs, the switch and those
+    rules, and where the connections of all of these lead.
     """
     by_target: dict[str, list[TelemetryBinding]] = {}
     for binding in table.telemetry.values():
@@ -87,19 +89,28 @@ def guard_hashes(table: BindingTable) -> dict[str, str]:
     by_asset: dict[str, list[CommandBinding]] = {}
     for command in table.commands:
         by_asset.setdefault(command.asset, []).append(command)
+    asset_of = {command.path: command.asset for command in table.commands}
+    rules_of: dict[str, list[RuleBinding]] = {}
+    for rule in table.rules:
+        rules_of.setdefault(asset_of[rule.command], []).append(rule)
     hashes: dict[str, str] = {}
     for asset in table.assets.values():
         if asset.level != "twin":
             continue
         commands = sorted(by_asset.get(asset.prim, ()), key=lambda c: c.signal)
-        paths = sorted({path for c in commands for path in (*c.permissives, c.readback)})
+        rules = sorted(rules_of.get(asset.prim, ()), key=lambda r: r.path)
+        paths = sorted(
+            {path for c in commands for path in (*c.permissives, c.readback)}
+            | {rule.signal for rule in rules}
+            | {asset.remote}
+        )
         inputs = [
             sorted(by_target.get(path, ()), key=lambda t: (t.path, t.element)) for path in paths
         ]
         names = {each.connection for each in (*commands, *itertools.chain(*inputs))}
         connections = [table.connections[name] for name in sorted(names)]
         # msgpack keeps types apart and floats exact, infinity included.
-        guards = msgspec.msgpack.encode([asset, commands, paths, inputs, connections])
+        guards = msgspec.msgpack.encode([asset, commands, rules, paths, inputs, connections])
         hashes[asset.prim] = hashlib.sha256(guards).hexdigest()
     return hashes
 

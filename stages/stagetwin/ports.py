@@ -95,6 +95,7 @@ class ConnectionSpec(msgspec.Struct, frozen=True, kw_only=True):
         realm: what is at the other end.
         security_profile: token of `twin:securityProfile`.
         credential: name of a credential, never a secret; empty is anonymous.
+        command_credential: name of the credential for commands; empty is the same as `credential`.
     """
 
     name: str
@@ -103,6 +104,7 @@ class ConnectionSpec(msgspec.Struct, frozen=True, kw_only=True):
     realm: Realm = "simulation"
     security_profile: str = "strict"
     credential: str = ""
+    command_credential: str = ""
 
 
 class ChannelSpec(msgspec.Struct, frozen=True, kw_only=True):

@@ -1,17 +1,26 @@
 """The soft protocol: a bridge without a wire, for tests, demos and embedding.
 
-A connection whose endpoint is `soft://NAME` is fed in process: `soft_bridge(NAME).send(...)`.
-It has
-the same port, the same columns and the same states as a bridge with a network behind it.
+A connection whose endpoint is `soft://NAME` is fed in process: `soft_bridge(NAME).send(...)`. It
+has the same port, the same columns and the same states as a bridge with a network behind it.
+Commands end in a function: `soft_device(NAME, function)`.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar
 
 from stagetwin._errors import RealmError, ServiceError
+from stagetwin.actuation import (
+    CommandGate,
+    CommandSink,
+    CommandTarget,
+    Fate,
+    Reading,
+    Report,
+    Transmission,
+)
 from stagetwin.ports import (
     AddressDefaults,
     ChannelSpec,
@@ -22,9 +31,17 @@ from stagetwin.ports import (
     Reject,
     Sink,
 )
-from stagetwin.signals import SampleBuffer
+from stagetwin.signals import SampleBuffer, Status
 
-__all__ = ["SoftBridge", "SoftProtocol", "SoftPublisher", "soft_bridge"]
+__all__ = [
+    "SoftBridge",
+    "SoftCommander",
+    "SoftDevice",
+    "SoftProtocol",
+    "SoftPublisher",
+    "soft_bridge",
+    "soft_device",
+]
 
 _running: dict[str, SoftBridge] = {}
 
@@ -126,10 +143,74 @@ class SoftPublisher:
         """Do nothing."""
 
 
+SoftDevice = Callable[[Transmission], str | None]
+"""Takes a command; returns why it refuses, empty if it accepts, None if it never answers."""
+
+_devices: dict[str, SoftDevice] = {}
+
+
+def soft_device(name: str, device: SoftDevice | None) -> None:
+    """Put a device behind the commands of endpoint `soft://NAME`, or take it away."""
+    if device is None:
+        _devices.pop(name, None)
+    else:
+        _devices[name] = device
+
+
+class SoftCommander:
+    """A command client whose wire is a call."""
+
+    def __init__(self, connection: ConnectionSpec, sink: CommandSink) -> None:
+        self._name = connection.endpoint.partition("://")[2]
+        self._sink = sink
+        self._gate = CommandGate()
+        self._running = False
+
+    def start(self) -> None:
+        """Go online at once."""
+        self._running = True
+        self._sink.state(ConnectionState.ONLINE)
+
+    def rebind(self, targets: Sequence[CommandTarget]) -> None:
+        """Do nothing: any address will do."""
+
+    def authorise(self, guards: Mapping[str, str]) -> None:
+        """Take the guards in force."""
+        self._gate.authorise(guards)
+
+    def send(self, transmission: Transmission) -> None:
+        """Call the device."""
+        device = _devices.get(self._name)
+        if not self._running or device is None:
+            self._report(transmission, Fate.WITHHELD, "offline: no device")
+        elif why := self._gate.withheld(transmission):
+            self._report(transmission, Fate.WITHHELD, why)
+        else:
+            self._report(transmission, Fate.SENT)
+            refused = device(transmission)
+            if refused is not None:
+                self._report(transmission, Fate.REFUSED if refused else Fate.ACKNOWLEDGED, refused)
+
+    def _report(self, transmission: Transmission, fate: Fate, cause: str = "") -> None:
+        self._sink.report(Report(id=transmission.id, fate=fate, cause=cause, time=time.time()))
+
+    def read(self, request: int, channel: ChannelSpec) -> None:
+        """Answer that there is nothing to read from."""
+        self._sink.reading(
+            Reading(request=request, status=Status.BAD, cause=f"{channel.address} cannot be read")
+        )
+
+    def stop(self) -> None:
+        """Go offline."""
+        self._running = False
+        self._sink.state(ConnectionState.OFFLINE, "stopped")
+
+
 class SoftProtocol:
     """The protocol behind `soft://NAME` endpoints."""
 
     schemes: ClassVar[tuple[str, ...]] = ("soft",)
+    reads: ClassVar[bool] = False
 
     def check_connection(self, connection: ConnectionSpec) -> list[str]:
         """Return what is wrong: a missing name."""
@@ -165,3 +246,19 @@ class SoftProtocol:
                 f"connection {connection.name!r} is a plant; nothing is published there"
             )
         return SoftPublisher(connection.endpoint.partition("://")[2])
+
+    def check_command(self, target: CommandTarget) -> list[str]:
+        """Return nothing: any address will do."""
+        del target
+        return []
+
+    def commander(
+        self,
+        connection: ConnectionSpec,
+        targets: Sequence[CommandTarget],
+        sink: CommandSink,
+        credential: Credential | None,
+    ) -> SoftCommander:
+        """Make a commander."""
+        del targets, credential
+        return SoftCommander(connection, sink)

@@ -48,7 +48,10 @@ class Twin:
         hub: where samples go in.
         table: the bindings in force.
         demoted: why assets run as shadow, by prim path.
+        guarded: the bindings of the guards' stage, None where there are no guards.
+        approved: hash of the guards in force of each approved twin, by prim path.
         on_rebind: called after the bindings changed.
+        on_guards: called after the guards or what is approved of them may have changed.
         clock: the clock that everything here asks.
     """
 
@@ -64,7 +67,10 @@ class Twin:
         self.hub = Hub(self.clock)
         self.table = BindingTable()
         self.demoted: dict[str, str] = {}
+        self.guarded: BindingTable | None = None
+        self.approved: dict[str, str] = {}
         self.on_rebind: list[Callable[[], None]] = []
+        self.on_guards: list[Callable[[], None]] = []
         self._live = LiveLayer(stage, self.layers.live)
         self._state = StateLayer(self.layers.state)
         self._state.define_health()
@@ -107,6 +113,11 @@ class Twin:
         """Whether a structural edit is being read, and `sync_structure` should be called soon."""
         return self._readings is not None
 
+    @property
+    def settled(self) -> bool:
+        """Whether bindings and guards are those of the stage as it is now."""
+        return self._readings is None and not self._watcher.dirty
+
     def sync_structure(self, budget: float = math.inf) -> bool:
         """Pick up structural edits: layers edited here, or files changed on disk.
 
@@ -137,7 +148,8 @@ class Twin:
         own, *guarded = readings
         self._rebind(own.table)
         if guarded:
-            self._apply_guards(guard_hashes(guarded[0].table))
+            self.guarded = guarded[0].table
+            self._apply_guards(guard_hashes(self.guarded))
         for callback in self.on_rebind:
             callback()
         return True
@@ -182,6 +194,9 @@ class Twin:
         new = sorted(demoted.keys() - self.demoted.keys())
         _warn_of([f"{prim} runs as shadow: {demoted[prim]}" for prim in new], "stagetwin status")
         self.demoted = demoted
+        self.approved = {prim: digest for prim, digest in hashes.items() if prim not in demoted}
+        for callback in self.on_guards:
+            callback()
 
     def _refuse_session_claims(self) -> None:
         """Remove what the session layer itself says of levels: it would hide the service's word."""

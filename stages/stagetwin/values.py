@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -20,6 +21,9 @@ __all__ = [
     "ValueType",
     "as_bound",
     "bound_text",
+    "json_text",
+    "plain",
+    "stage_value",
     "tightest",
     "value_type",
 ]
@@ -350,3 +354,37 @@ def value_type(name: str) -> ValueType | None:
         kind = ValueKind.COMPOSITE
     components = _TUPLES[shape][2] if shape in _TUPLES else int(not sdf.isArray)
     return ValueType(str(sdf), kind, low, high, scalable, components, convert)
+
+
+def plain(value: Any) -> Any:
+    """Return what JSON can carry of a stage value; a quaternion as (x, y, z, w)."""
+    if value is None or isinstance(value, (bool, int, float, str)):
+        return value
+    if hasattr(value, "GetImaginary"):
+        return [*(float(x) for x in value.GetImaginary()), float(value.GetReal())]
+    if hasattr(value, "path") and not hasattr(value, "__len__"):
+        return str(value.path)
+    # Gf vectors and matrices have a length and no iterator.
+    if not hasattr(value, "__len__"):
+        return str(value)
+    return [plain(value[i]) for i in range(len(value))]
+
+
+def json_text(value: Any) -> str:
+    """Return plain data as the one JSON text that stands for it in records and hashes."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+
+
+def stage_value(type_name: str, value: Any, low: Bound = -math.inf, high: Bound = math.inf) -> Any:
+    """Return the attribute value of plain data, held to type and limits, nothing coerced.
+
+    Raises:
+        WireTypeError: it is of another type.
+        WireRangeError: the type or the limits cannot hold it.
+    """
+    kind = value_type(type_name)
+    if kind is None:
+        raise WireTypeError(f"a {type_name} cannot be driven")
+    if kind.kind is ValueKind.BOOLEAN and not isinstance(value, bool):
+        raise WireTypeError(f"expected a boolean, got {type(value).__name__}")
+    return kind.convert(value, 1.0, 0.0, low, high)

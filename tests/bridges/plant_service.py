@@ -40,6 +40,10 @@ class PlantService:
         broker: where every connection of the stage leads.
         connections: their names, with the credential name each asks for.
         query: options of the endpoints.
+        sidecars: layers on top of the stage.
+        roles: who may command; None leaves the service read-only.
+        commanders: credential names that stand for the broker's commander.
+        extra: further words of the command line.
     """
 
     def __init__(
@@ -50,15 +54,22 @@ class PlantService:
         connections: dict[str, str],
         query: str = "",
         sidecars: tuple[Path, ...] = (),
+        roles: dict[str, str] | None = None,
+        commanders: tuple[str, ...] = (),
+        extra: tuple[str, ...] = (),
     ) -> None:
         self.stage = stage
         self.socket = folder / "run" / "s.sock"
         self._connections = connections
         credentials = folder / "credentials.toml"
+        self.state_dir = folder / "state"
+        readers = sorted(set(connections.values()))
         credentials.write_text(
             "\n".join(
-                toml(name, broker.credential("subscriber"))
-                for name in sorted(set(connections.values()))
+                [
+                    *(toml(name, broker.credential("subscriber")) for name in readers),
+                    *(toml(name, broker.credential("commander")) for name in commanders),
+                ]
             )
         )
         credentials.chmod(0o600)
@@ -66,10 +77,13 @@ class PlantService:
         endpoint = broker.endpoint(query)
         self._command = [
             *(sys.executable, "-m", "stagetwin", "run", str(stage)),
-            *("--socket", str(self.socket), "--state-dir", str(folder / "state")),
+            *("--socket", str(self.socket), "--state-dir", str(self.state_dir)),
             *("--credentials", str(credentials)),
             *(f"--endpoint={name}={endpoint}" for name in connections),
             *(f"--sidecar={path}" for path in sidecars),
+            *(["--allow-commands"] if roles is not None else []),
+            *(f"--role={role}={user}" for role, user in (roles or {}).items()),
+            *extra,
         ]
         self._process: subprocess.Popen[str] | None = None
 
@@ -94,7 +108,8 @@ class PlantService:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        assert self._process is not None
+        if self._process is None:
+            return
         self._process.terminate()
         try:
             _, log = self._process.communicate(timeout=20)
@@ -105,6 +120,19 @@ class PlantService:
         if error is None:
             assert self._process.returncode == 0, log
             assert "Traceback" not in log, log
+
+    @property
+    def pid(self) -> int:
+        """Process id of the service."""
+        assert self._process is not None
+        return self._process.pid
+
+    def kill(self) -> None:
+        """End it with SIGKILL."""
+        assert self._process is not None
+        self._process.kill()
+        self._process.communicate()
+        self._process = None
 
     def ask(self, **request: Any) -> dict[str, Any]:
         """Ask the service."""

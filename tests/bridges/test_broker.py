@@ -15,6 +15,7 @@ from stagetwin_bridges import BrokerError
 from stagetwin_bridges.broker import BrokerFiles, BrokerKind, LocalBroker, find_broker
 from stagetwin_bridges.mqtt import MqttProtocol
 from tests.bridges.conftest import MakeBridge, MakePublisher, channel, connection
+from tests.bridges.mqtt.commanding import ActuatedDevice, Reply
 from tests.bridges.recording_sink import RecordingSink, eventually
 
 
@@ -91,6 +92,36 @@ def test_a_subscriber_may_not_write_and_a_stranger_may_nothing(
         sink.states.clear()
         make_bridge(broker, credential=Credential(username="guest"), wait=False)
         eventually(lambda: sink.current[0] is ConnectionState.FAILED)
+
+
+@pytest.mark.parametrize("kind", ["mosquitto", "nats"])
+def test_only_a_commander_commands_and_it_hears_replies_alone(kind: BrokerKind, root: str) -> None:
+    own = f"stagetwin/reply/{root}"
+    with (
+        LocalBroker(kind) as broker,
+        ActuatedDevice(broker, f"{root}/#") as device,
+        ActuatedDevice(broker, own, role="commander") as commander,
+        # Refused by nats, and granted by mosquitto, which then delivers nothing.
+        ActuatedDevice(broker, "#", role="commander") as curious,
+        ActuatedDevice(broker, "#", role="subscriber") as subscriber,
+        ActuatedDevice(broker, "$SYS/a", role="subscriber") as caretaker,
+    ):
+        subscriber.send(Reply(f"{root}/a", b"by the subscriber"))
+        subscriber.send(Reply(own, b"by the subscriber"))
+        subscriber.settle()
+        commander.send(Reply("$SYS/a", b"by the commander"))
+        commander.send(Reply(f"{root}/a", b"by the commander"))
+        eventually(lambda: device.heard)
+        device.send(Reply(own, b"by the device"))
+        eventually(lambda: commander.heard)
+        eventually(lambda: len(subscriber.heard) >= 2)
+        assert [heard.payload for heard in device.heard] == [b"by the commander"]
+        assert [heard.payload for heard in commander.heard] == [b"by the device"]
+        assert [heard.topic for heard in curious.heard] in ([], [own])
+        caretaker.settle()
+        assert caretaker.heard == []
+        said = [heard.payload for heard in subscriber.heard]
+        assert said == [b"by the commander", b"by the device"]
 
 
 def test_passwords_are_generated_anew() -> None:

@@ -21,7 +21,7 @@ from pydantic import (
 from stagetwin.ports import ConnectionSpec
 from stagetwin_bridges._errors import ConnectionConfigError, FieldError
 from stagetwin_bridges.fields import FieldPath
-from stagetwin_bridges.mqtt._topics import filter_problem
+from stagetwin_bridges.mqtt._topics import filter_problem, is_wildcard
 
 __all__ = ["Endpoint", "LossClass", "MqttOptions", "security_problems"]
 
@@ -74,6 +74,8 @@ class MqttOptions(BaseModel):
             ISO 8601 text (iso; UTC where it names no zone), or seconds since the source's own start
             (relative).
         sequence: path of a counter, one per topic, that the source raises by one in each message.
+        reply: template of the topic where devices reply to commands; `{client_id}` stands for the
+            command client's made-up id.
         max_payload: a message with more is refused before anything of it is read [bytes].
         preset: names a set of defaults: `iot-samples`.
         client: client library that does the talking.
@@ -93,6 +95,7 @@ class MqttOptions(BaseModel):
     time: OptionalPath = None
     time_unit: TimeUnit = "s"
     sequence: OptionalPath = None
+    reply: str = "stagetwin/reply/{client_id}"
     max_payload: Annotated[int, Field(ge=1, le=268_435_455)] = 1_048_576
     preset: Literal["", "iot-samples"] = ""
     client: Literal["paho"] = "paho"
@@ -110,7 +113,19 @@ class MqttOptions(BaseModel):
         for topic in self.subscribe:
             if problem := filter_problem(topic):
                 raise ValueError(f"subscribe: {problem}")
+        topic = self.reply_topic("id")
+        problem = filter_problem(topic)
+        if not problem and (is_wildcard(topic) or topic.startswith("$")):
+            problem = f"address {self.reply!r}: expected one topic, no wildcard and no '$' first"
+        if not problem and ("{" in topic or "}" in topic):
+            problem = f"address {self.reply!r}: the only placeholder is {{client_id}}"
+        if problem:
+            raise ValueError(f"reply: {problem}")
         return self
+
+    def reply_topic(self, client_id: str) -> str:
+        """Return the topic where devices reply to the commands of a client."""
+        return self.reply.replace("{client_id}", client_id)
 
     @property
     def loss_class(self) -> LossClass:

@@ -7,6 +7,7 @@ from stagetwin.bindings._model import (
     CommandBinding,
     Limits,
     Problem,
+    RuleBinding,
     Severity,
     TelemetryBinding,
 )
@@ -21,6 +22,7 @@ __all__ = [
     "CommandBinding",
     "Limits",
     "Problem",
+    "RuleBinding",
     "Severity",
     "TelemetryBinding",
     "placeholders",

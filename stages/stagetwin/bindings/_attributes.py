@@ -16,6 +16,7 @@ from stagetwin.values import Bound, as_bound, tightest
 
 __all__ = [
     "COMMAND",
+    "RULE",
     "TELEMETRY",
     "Report",
     "SignalSchema",
@@ -134,8 +135,10 @@ COMMAND = SignalSchema(
         "approval": "single",
         "expiry": 10.0,
         "settleTime": 5.0,
+        "dwell": 0.0,
         "tolerance": 0.0,
         "publish": "explicit",
+        "debounce": 0.5,
     },
     tokens={
         **_ENCODINGS,
@@ -148,9 +151,26 @@ COMMAND = SignalSchema(
 )
 
 
+RULE = SignalSchema(
+    api="TwinRuleAPI",
+    prefix="twin:rule",
+    defaults={"comparison": "above", "holdFor": 0.0, "urgency": "routine"},
+    tokens={
+        "comparison": ("above", "below", "equal", "unequal"),
+        "urgency": ("routine", "urgent"),
+    },
+    relationships=("signal", "command"),
+    others=("threshold", "setpoint"),
+)
+
+
+_FINITE = ("expiry", "settleTime", "dwell", "debounce", "holdFor", "tolerance")
+"""Nothing of a command may wait, or count as near enough, for ever."""
+
+
 def check_numbers(values: Mapping[str, Any], report: Report) -> None:
     """Report the numbers of a signal that are outside what the schema allows."""
-    scale, offset = values["scale"], values["offset"]
+    scale, offset = values.get("scale", 1.0), values.get("offset", 0.0)
     if not math.isfinite(scale) or scale == 0:
         report("range", f"scale must be finite and not 0, got {scale}")
     if not math.isfinite(offset):
@@ -161,6 +181,9 @@ def check_numbers(values: Mapping[str, Any], report: Report) -> None:
         ("rateLimit", 0, True),
         ("expiry", 0, True),
         ("settleTime", 0, False),
+        ("dwell", 0, False),
+        ("debounce", 0, False),
+        ("holdFor", 0, False),
         ("tolerance", 0, False),
         ("targetId", -1, False),
     ):
@@ -168,6 +191,8 @@ def check_numbers(values: Mapping[str, Any], report: Report) -> None:
         if not (value > low if open_low else value >= low):
             bound = f"greater than {low}" if open_low else f"at least {low}"
             report("range", f"{name} must be {bound}, got {value}")
+        elif name in _FINITE and not math.isfinite(value):
+            report("range", f"{name} must be finite, got {value}")
 
 
 def attribute_limits(attr: Usd.Attribute, report: Report) -> Limits:

@@ -7,6 +7,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from stagetwin.actuation import CommandTarget
 from stagetwin.ports import ChannelSpec, ConnectionSpec
 from stagetwin.values import Bound, ValueType, bound_text, value_type
 
@@ -17,6 +18,7 @@ __all__ = [
     "CommandBinding",
     "Limits",
     "Problem",
+    "RuleBinding",
     "Severity",
     "TelemetryBinding",
 ]
@@ -150,7 +152,24 @@ class TelemetryBinding(_Binding):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CommandBinding(_Binding):
-    """One actuator command, resolved; its guards are compared with what the plant approved."""
+    """One actuator command, resolved; its guards are compared with what the plant approved.
+
+    Attributes:
+        rate_limit: fastest allowed change [unit/s].
+        policy_class: name of the plant's policy.
+        approval: `none`, `single` or `dual`.
+        permissives: paths of bool properties.
+        readback: path of a telemetry value, or empty.
+        expiry: time to live of a request [s].
+        settle_time: how long the read-back may take [s].
+        dwell: how long it must stay within tolerance [s].
+        tolerance: [unit].
+        publish: `explicit` or `settled`.
+        debounce: how long a settled edit must rest [s].
+        operation: `write`, `publish` or `method`.
+        wire_type: exact type on the wire, or `auto`.
+        safe: value to fall back to, as JSON; empty for none.
+    """
 
     rate_limit: float
     policy_class: str
@@ -159,11 +178,60 @@ class CommandBinding(_Binding):
     readback: str
     expiry: float
     settle_time: float
+    dwell: float
     tolerance: float
     publish: str
+    debounce: float
     operation: str
     wire_type: str
     safe: str
+
+    def wire(self) -> CommandTarget:
+        """Return where the command goes, as a commander needs it."""
+        return CommandTarget(
+            prim=self.prim,
+            command=self.signal,
+            address=self.address,
+            field=self.field,
+            encoding=self.encoding,
+            operation=self.operation,
+            wire_type=self.wire_type,
+            kind=self.value_type.kind,
+            type_name=self.type_name,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RuleBinding:
+    """One rule that commands by itself, resolved.
+
+    Attributes:
+        prim, name: path of the prim and the rule's name.
+        asset: path of the asset around the prim.
+        signal: path of the telemetry value that is judged.
+        comparison: `above`, `below`, `equal` or `unequal`.
+        threshold: what it is compared with: bool, int, float or str.
+        hold_for: how long the condition must hold [s].
+        command: prim path and command name of what is commanded.
+        setpoint: what the command is given, as JSON.
+        urgent: whether it replaces a person's request that has not left.
+    """
+
+    prim: str
+    name: str
+    asset: str
+    signal: str
+    comparison: str
+    threshold: bool | int | float | str
+    hold_for: float
+    command: str
+    setpoint: str
+    urgent: bool
+
+    @property
+    def path(self) -> str:
+        """Prim path and rule name, as people write a rule."""
+        return f"{self.prim}.{self.name}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -175,6 +243,7 @@ class Asset:
         id: `twin:id`.
         kind, level: authored tokens.
         roles: who may command it.
+        remote: path of the bool property that is true while it takes commands, or empty.
     """
 
     prim: str
@@ -182,6 +251,7 @@ class Asset:
     kind: str
     level: str
     roles: tuple[str, ...]
+    remote: str = ""
 
 
 class ChannelIndex:
@@ -222,6 +292,7 @@ class BindingTable:
     Attributes:
         telemetry: by channel index, in stage order.
         commands: in stage order.
+        rules: in stage order.
         connections: by name.
         assets: by prim path.
         problems: sorted by prim and signal.
@@ -229,6 +300,7 @@ class BindingTable:
 
     telemetry: dict[int, TelemetryBinding] = field(default_factory=dict)
     commands: list[CommandBinding] = field(default_factory=list)
+    rules: list[RuleBinding] = field(default_factory=list)
     connections: dict[str, ConnectionSpec] = field(default_factory=dict)
     assets: dict[str, Asset] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)

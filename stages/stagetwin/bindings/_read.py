@@ -5,34 +5,17 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
-from typing import Any
 
 from pxr import Sdf, Usd
 
 from stagetwin._errors import TemplateError, usd_message
-from stagetwin.bindings._attributes import (
-    COMMAND,
-    TELEMETRY,
-    SignalSchema,
-    attribute_limits,
-    check_numbers,
-    declared_value,
-    declaring_spec,
-    unit_error,
-)
-from stagetwin.bindings._model import (
-    BindingTable,
-    ChannelIndex,
-    CommandBinding,
-    Limits,
-    Severity,
-    TelemetryBinding,
-)
-from stagetwin.bindings._scope import Scope, Skip, element_names, instance_root
+from stagetwin.bindings._attributes import COMMAND, RULE, TELEMETRY, declared_value
+from stagetwin.bindings._model import BindingTable, ChannelIndex, TelemetryBinding
+from stagetwin.bindings._read_commands import read_command
+from stagetwin.bindings._read_rules import read_rule
+from stagetwin.bindings._scope import Scope, Skip, element_names
+from stagetwin.bindings._shared import Shared, checked_kind, read_shared
 from stagetwin.bindings._templates import Variables, placeholders, resolve
-from stagetwin.ports import Protocol, ValueKind
-from stagetwin.values import value_type
 
 __all__ = ["BindingReading", "read_bindings"]
 
@@ -76,6 +59,11 @@ class BindingReading:
         self._scope = Scope(stage, frozenset(layer.identifier for layer in ignored))
         self._index = index if index is not None else ChannelIndex()
         self._driven: dict[tuple[str, int], TelemetryBinding] = {}
+        self._readers: dict[str, Callable[[Usd.Prim, str], None]] = {
+            TELEMETRY.api: self._read_telemetry,
+            COMMAND.api: lambda prim, name: read_command(self._scope, prim, name),
+            RULE.api: lambda prim, name: read_rule(self._scope, prim, name),
+        }
         self._steps = self._read()
 
     @property
@@ -98,10 +86,11 @@ class BindingReading:
         for prim in everything:
             yield
             self._guarded(prim, "", lambda: self._read_prim(prim, prims))  # noqa: B023 - called at once
-        # Connections may come after the assets that use them: bindings are resolved last.
-        for prim, api, name in prims:
+        # Connections may come after the assets that use them: bindings are resolved last, and after
+        # them the rules, which name signals and commands.
+        for prim, api, name in sorted(prims, key=lambda found: found[1] == RULE.api):
             yield
-            read = self._read_telemetry if api == TELEMETRY.api else self._read_command
+            read = self._readers[api]
             self._guarded(prim, name, lambda: read(prim, name))  # noqa: B023 - called at once
         self._scope.table.problems.sort()
 
@@ -123,47 +112,17 @@ class BindingReading:
             api, _, name = applied.partition(":")
             if api == "TwinAssetAPI":
                 self._scope.read_asset(prim)
-            elif api in (TELEMETRY.api, COMMAND.api) and name:
+            elif api in self._readers and name:
                 found.append((prim, api, name))
-            elif api in (TELEMETRY.api, COMMAND.api):
+            elif api in self._readers:
                 word = "signal" if api == TELEMETRY.api else "name"
                 message = f"apply {api}:<{word}>, not {api} alone"
                 self._scope.report(prim, "", "no-instance-name", message)
 
-    # -- what telemetry and commands share
-
-    def _shared(
-        self, prim: Usd.Prim, signal: str, schema: SignalSchema, value_name: str
-    ) -> _Shared:
-        def report(code: str, message: str) -> None:
-            self._scope.report(prim, signal, code, message)
-
-        if prim.IsInstanceProxy():
-            raise self._scope.fail(
-                prim,
-                signal,
-                "below-instance",
-                "nothing below an instance root can be driven; bind the instance root "
-                f"{instance_root(prim).GetPath()}, or author instanceable = false there",
-            )
-        before = len(self._scope.table.problems)
-        values = schema.read(prim, signal, report)
-        check_numbers(values, report)
-        if message := unit_error(values["unit"]):
-            report("unit", message)
-        connection, protocol = self._scope.connection_of(prim, values["connection"], signal)
-        attr = self._scope.target_of(prim, signal, schema, value_name)
-        limits = attribute_limits(attr, report)
-        if any(p.severity is Severity.ERROR for p in self._scope.table.problems[before:]):
-            raise Skip
-        spec = declaring_spec(attr, self._scope.ignored)
-        assert spec is not None  # or `target_of` had failed
-        return _Shared(values, connection, protocol, attr, spec.typeName, limits)
-
     # -- telemetry
 
     def _read_telemetry(self, prim: Usd.Prim, signal: str) -> None:
-        shared = self._shared(prim, signal, TELEMETRY, "value")
+        shared = read_shared(self._scope, prim, signal, TELEMETRY, "value")
         values, defaults = shared.values, self._scope.defaults[shared.connection]
         address = values["address"] or defaults.address
         field = values["field"] or ("" if values["address"] else defaults.field)
@@ -184,7 +143,7 @@ class BindingReading:
             self._add_telemetry(prim, signal, shared, resolved, element, type_name)
 
     def _elements(
-        self, prim: Usd.Prim, signal: str, shared: _Shared, templates: tuple[str, ...]
+        self, prim: Usd.Prim, signal: str, shared: Shared, templates: tuple[str, ...]
     ) -> Iterable[tuple[int, str]]:
         """Yield (array index, instance name) for each channel of the binding."""
         try:
@@ -228,12 +187,12 @@ class BindingReading:
         self,
         prim: Usd.Prim,
         signal: str,
-        shared: _Shared,
+        shared: Shared,
         resolved: list[str],
         element: int,
         type_name: str,
     ) -> None:
-        kind = self._checked_kind(prim, signal, shared, type_name)
+        kind = checked_kind(self._scope, prim, signal, shared, type_name)
         values = shared.values
         if values["deadband"] and not kind.numeric:
             raise self._scope.fail(
@@ -278,96 +237,3 @@ class BindingReading:
                 "asset share a redundancyGroup",
             )
         self._scope.table.telemetry[self._index.of(binding)] = binding
-
-    def _checked_kind(
-        self, prim: Usd.Prim, signal: str, shared: _Shared, type_name: str
-    ) -> ValueKind:
-        kind = value_type(type_name)
-        if kind is None:
-            raise self._scope.fail(
-                prim,
-                signal,
-                "value-type",
-                f"{shared.attr.GetPath()} is a {type_name}, which cannot be driven; numbers, "
-                "booleans, text, vectors, quaternions, matrices and arrays of them can",
-            )
-        if kind.components and any(n != kind.components for n in shared.limits.sizes()):
-            raise self._scope.fail(
-                prim,
-                signal,
-                "limits",
-                f"{shared.attr.GetPath()} has limits {shared.limits}; one number is expected, or "
-                f"one for each component of a {type_name}: {kind.components}",
-            )
-        if not kind.scalable and (shared.values["scale"] != 1 or shared.values["offset"] != 0):
-            raise self._scope.fail(
-                prim, signal, "scale", f"scale and offset have no meaning for a {type_name}"
-            )
-        return kind.kind
-
-    # -- commands
-
-    def _read_command(self, prim: Usd.Prim, name: str) -> None:
-        shared = self._shared(prim, name, COMMAND, "desired")
-        values = shared.values
-        if not values["address"]:
-            raise self._scope.fail(prim, name, "no-address", "a command needs an address")
-        variables = Variables(prim, name)
-        try:
-            address, field = (resolve(values[key], variables) for key in ("address", "field"))
-        except TemplateError as error:
-            raise self._scope.fail(prim, name, "template", str(error)) from None
-        type_name = str(shared.type)
-        self._checked_kind(prim, name, shared, type_name)
-        readback = self._related(prim, name, "readback")
-        if len(readback) > 1:
-            raise self._scope.fail(prim, name, "readback", "readback must be one property at most")
-        self._scope.table.commands.append(
-            CommandBinding(
-                prim=str(prim.GetPath()),
-                asset=str(self._scope.asset_of(prim).GetPath()),
-                signal=name,
-                connection=shared.connection,
-                address=address,
-                field=field,
-                encoding=values["encoding"],
-                unit=values["unit"],
-                scale=values["scale"],
-                offset=values["offset"],
-                target=str(shared.attr.GetPath()),
-                element=values["targetId"],
-                type_name=type_name,
-                limits=shared.limits,
-                rate_limit=values["rateLimit"],
-                policy_class=values["policyClass"],
-                approval=values["approval"],
-                permissives=self._related(prim, name, "permissives"),
-                readback=readback[0] if readback else "",
-                expiry=values["expiry"],
-                settle_time=values["settleTime"],
-                tolerance=values["tolerance"],
-                publish=values["publish"],
-                operation=values["operation"],
-                wire_type=values["wireType"],
-                safe=repr(prim.GetAttribute(f"{COMMAND.prefix}:{name}:safe").Get()),
-            )
-        )
-
-    def _related(self, prim: Usd.Prim, name: str, rel_name: str) -> tuple[str, ...]:
-        rel = prim.GetRelationship(f"{COMMAND.prefix}:{name}:{rel_name}")
-        paths = rel.GetForwardedTargets() if rel else []
-        for path in paths:
-            self._scope.checked_target(prim, name, path)
-        return tuple(str(path) for path in paths)
-
-
-@dataclass(frozen=True, slots=True)
-class _Shared:
-    """What telemetry and commands have in common, found for one binding."""
-
-    values: dict[str, Any]
-    connection: str
-    protocol: Protocol
-    attr: Usd.Attribute
-    type: Sdf.ValueTypeName
-    limits: Limits

@@ -73,6 +73,7 @@ class Scope:
             realm=realm,  # type: ignore[arg-type]
             security_profile=get("securityProfile", "strict"),
             credential=get("credential", ""),
+            command_credential=get("commandCredential", ""),
         )
         self.table.connections[name] = spec
         self._protocols[name] = None
@@ -105,7 +106,18 @@ class Scope:
             kind=str(get("kind", "asset")),
             level=level,
             roles=tuple(get("roles", ())),
+            remote=self._remote(prim),
         )
+
+    def _remote(self, prim: Usd.Prim) -> str:
+        rel = prim.GetRelationship("twin:remote")
+        paths = rel.GetForwardedTargets() if rel else []
+        if len(paths) > 1:
+            self.report(
+                prim, "", "remote", f"twin:remote must be one property at most, got {len(paths)}"
+            )
+        # Several together are the path of nothing: unknown, and that refuses.
+        return " ".join(map(str, paths))
 
     def asset_of(self, prim: Usd.Prim) -> Usd.Prim:
         """Return the asset around a prim; the prim itself where no ancestor is one."""

@@ -52,7 +52,31 @@ def run(
     ] = False,
     socket: SocketOption = None,
     state_dir: Annotated[
-        Path | None, typer.Option(help="Where approvals are kept.", show_default=False)
+        Path | None,
+        typer.Option(
+            help="Where approvals and the ledger of commands are kept.", show_default=False
+        ),
+    ] = None,
+    allow_commands: Annotated[
+        bool,
+        typer.Option(
+            "--allow-commands", help="Let commands leave. Without it the service only reads."
+        ),
+    ] = False,
+    role: Annotated[
+        list[str],
+        typer.Option(
+            "--role",
+            metavar="NAME=USER[,USER]",
+            help="Who holds a role that assets ask for; a role that is not named is nobody's.",
+        ),
+    ] = [],
+    ledger_anchor: Annotated[
+        Path | None,
+        typer.Option(
+            help="File, best on another disk, that keeps the newest hash of the command ledger.",
+            show_default=False,
+        ),
     ] = None,
     metrics_port: Annotated[
         int, typer.Option(help="Loopback port for Prometheus; 0 for none.", min=0, max=65535)
@@ -80,5 +104,19 @@ def run(
         state_dir=state_dir if state_dir is not None else default_state_dir(stage, os.environ),
         metrics_port=metrics_port,
         credentials=load_credentials(credentials) if credentials is not None else {},
+        allow_commands=allow_commands,
+        roles=_parse_roles(role),
+        ledger_anchor=ledger_anchor,
     )
     asyncio.run(Service(config, os.environ.get("NOTIFY_SOCKET", "")).run())
+
+
+def _parse_roles(pairs: list[str]) -> dict[str, tuple[str, ...]]:
+    roles: dict[str, tuple[str, ...]] = {}
+    for pair in pairs:
+        name, found, users = pair.partition("=")
+        named = tuple(user.strip() for user in users.split(","))
+        if not found or not name or not all(named):
+            raise typer.BadParameter(f"{pair!r} is not NAME=USER[,USER]", param_hint="--role")
+        roles[name] = (*roles.get(name, ()), *named)
+    return roles

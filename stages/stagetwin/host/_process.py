@@ -1,4 +1,4 @@
-"""One bridge in a process of its own: `python -m stagetwin.host`.
+"""One bridge, or one command client, in a process of its own: `python -m stagetwin.host`.
 
 The service writes frames to its standard input and reads frames from its standard output; its
 standard error is the service's log. It ends when its input ends, so no bridge outlives its service.
@@ -16,6 +16,7 @@ from collections import deque
 from collections.abc import Sequence
 from typing import BinaryIO
 
+from stagetwin.actuation import Commander, CommandProtocol, Reading, Report, Transmission
 from stagetwin.host import _wire as wire
 from stagetwin.host._logging import configure_logging
 from stagetwin.ports import Bridge, ConnectionState, Credential, Reject, find_protocol
@@ -60,6 +61,14 @@ class PipeSink:
     def vouch(self, channels: Sequence[int], alive: bool) -> None:
         """Queue word of devices."""
         self._put(0, wire.encode(wire.Kind.VOUCH, wire.Vouch(list(channels), alive)))
+
+    def report(self, report: Report) -> None:
+        """Queue news of a transmission."""
+        self._put(0, wire.encode(wire.Kind.REPORT, report))
+
+    def reading(self, reading: Reading) -> None:
+        """Queue an answer of the device."""
+        self._put(0, wire.encode(wire.Kind.READING, reading))
 
     def alive(self) -> None:
         """Queue a sign of life of the process."""
@@ -144,30 +153,74 @@ def _beat(sink: PipeSink, progress: _Progress, stopped: threading.Event) -> None
             sink.alive()
 
 
+class _Hosted:
+    """The bridge or the command client that this process is for, and what it is asked."""
+
+    def __init__(self, sink: PipeSink) -> None:
+        self._sink = sink
+        self._bridge: Bridge | None = None
+        self._commander: Commander | None = None
+
+    def obey(self, kind: int, body: bytes) -> None:
+        """Do what one frame asks."""
+        if kind == wire.Kind.OPEN:
+            self._open(wire.decode(body, wire.OpenRequest))
+        elif kind == wire.Kind.OPEN_COMMANDS:
+            self._open_commands(wire.decode(body, wire.OpenCommandsRequest))
+        elif self._bridge is not None and kind == wire.Kind.REBIND:
+            self._bridge.rebind(wire.decode(body, wire.RebindRequest).channels)
+        elif self._commander is not None:
+            self._command(self._commander, kind, body)
+
+    def _open(self, request: wire.OpenRequest) -> None:
+        protocol = find_protocol(request.connection.endpoint)
+        self._bridge = protocol.bridge(
+            request.connection, request.channels, self._sink, _credential(request.credential)
+        )
+        self._bridge.start()
+
+    def _open_commands(self, request: wire.OpenCommandsRequest) -> None:
+        protocol = find_protocol(request.connection.endpoint)
+        if not isinstance(protocol, CommandProtocol):
+            self._sink.state(ConnectionState.FAILED, "its protocol carries no commands")
+            return
+        self._commander = protocol.commander(
+            request.connection, request.targets, self._sink, _credential(request.credential)
+        )
+        self._commander.authorise(request.guards)
+        self._commander.start()
+
+    @staticmethod
+    def _command(commander: Commander, kind: int, body: bytes) -> None:
+        if kind == wire.Kind.SEND:
+            commander.send(wire.decode(body, Transmission))
+        elif kind == wire.Kind.READ:
+            request: wire.ReadRequest = wire.decode(body, wire.ReadRequest)
+            commander.read(request.request, request.channel)
+        elif kind == wire.Kind.AUTHORISE:
+            commander.authorise(wire.decode(body, wire.AuthoriseRequest).guards)
+        elif kind == wire.Kind.TARGETS:
+            commander.rebind(wire.decode(body, wire.TargetsRequest).targets)
+
+    def stop(self) -> None:
+        """End what runs."""
+        for each in (self._bridge, self._commander):
+            if each is not None:
+                each.stop()
+
+
+def _credential(secret: dict[str, str] | None) -> Credential | None:
+    return Credential.model_validate(secret) if secret is not None else None
+
+
 def _serve(stream: BinaryIO, sink: PipeSink, progress: _Progress) -> None:
-    bridge: Bridge | None = None
+    hosted = _Hosted(sink)
     try:
         while (frame := _read_frame(stream)) is not None:
-            kind, body = frame
             with progress:
-                bridge = _obey(kind, body, bridge, sink)
+                hosted.obey(*frame)
     finally:
-        if bridge is not None:
-            bridge.stop()
-
-
-def _obey(kind: int, body: bytes, bridge: Bridge | None, sink: PipeSink) -> Bridge | None:
-    """Do what one frame asks, and return the bridge that runs then."""
-    if kind == wire.Kind.OPEN:
-        request: wire.OpenRequest = wire.decode(body, wire.OpenRequest)
-        secret = request.credential
-        credential = Credential.model_validate(secret) if secret is not None else None
-        protocol = find_protocol(request.connection.endpoint)
-        bridge = protocol.bridge(request.connection, request.channels, sink, credential)
-        bridge.start()
-    elif kind == wire.Kind.REBIND and bridge is not None:
-        bridge.rebind(wire.decode(body, wire.RebindRequest).channels)
-    return bridge
+        hosted.stop()
 
 
 def main() -> int:

@@ -13,17 +13,22 @@ from typing import Any
 import msgspec
 import numpy as np
 
+from stagetwin.actuation import CommandTarget
 from stagetwin.ports import ChannelSpec, ConnectionSpec
 from stagetwin.signals import Samples
 
 __all__ = [
     "HEADER",
     "HEARTBEAT",
+    "AuthoriseRequest",
     "Kind",
+    "OpenCommandsRequest",
     "OpenRequest",
+    "ReadRequest",
     "RebindRequest",
     "Rejected",
     "StateReport",
+    "TargetsRequest",
     "Vouch",
     "decode",
     "decode_samples",
@@ -48,6 +53,13 @@ class Kind(enum.IntEnum):
     REJECTED = 5
     VOUCH = 6
     ALIVE = 7
+    OPEN_COMMANDS = 8
+    TARGETS = 9
+    AUTHORISE = 10
+    SEND = 11
+    REPORT = 12
+    READ = 13
+    READING = 14
 
 
 class OpenRequest(msgspec.Struct):
@@ -62,6 +74,34 @@ class RebindRequest(msgspec.Struct):
     """New channels."""
 
     channels: list[ChannelSpec]
+
+
+class OpenCommandsRequest(msgspec.Struct):
+    """First frame to a process that carries commands; like OpenRequest it holds secrets."""
+
+    connection: ConnectionSpec
+    targets: list[CommandTarget]
+    guards: dict[str, str]
+    credential: dict[str, str] | None = None
+
+
+class TargetsRequest(msgspec.Struct):
+    """New targets."""
+
+    targets: list[CommandTarget]
+
+
+class AuthoriseRequest(msgspec.Struct):
+    """The guards in force, hashes by asset path."""
+
+    guards: dict[str, str]
+
+
+class ReadRequest(msgspec.Struct):
+    """A question to the device."""
+
+    request: int
+    channel: ChannelSpec
 
 
 class StateReport(msgspec.Struct):

@@ -3,17 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import os
-import random
-import sys
 import threading
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-
-import msgspec
 
 from stagetwin.host import wire
 from stagetwin.hub import Hub
@@ -26,21 +21,12 @@ from stagetwin.ports import (
     Reject,
     find_protocol,
 )
+from stagetwin.service._host_process import HostProcess, secret_of
 from stagetwin.signals import Samples
 
 __all__ = ["BridgeProcess", "ConnectionSink", "InProcessBridge"]
 
 _log = logging.getLogger(__name__)
-
-BACKOFF_FIRST = 0.5
-BACKOFF_LAST = 30.0
-STABLE_AFTER = 60.0
-"""A bridge that ran for this long starts over with the shortest pause [s]."""
-
-HUNG_AFTER = 15 * wire.HEARTBEAT
-"""Silence after which a bridge process counts as hung [s]."""
-
-STOP_TIMEOUT = 5.0
 
 
 @dataclass(slots=True)
@@ -136,87 +122,40 @@ class InProcessBridge:
         return os.getpid()
 
 
-class BridgeProcess:
-    """A bridge in an OS process: a crash, a leak or a hang of a protocol stays there.
-
-    Attributes:
-        restarts: how often it had to be started again.
-    """
+class BridgeProcess(HostProcess):
+    """A bridge in an OS process."""
 
     def __init__(
         self, connection: ConnectionSpec, sink: ConnectionSink, credential: Credential | None
     ) -> None:
+        super().__init__("bridge")
         self.connection = connection
         self._sink = sink
         self._credential = credential
-        self._process: asyncio.subprocess.Process | None = None
-        self._frame: asyncio.Future[tuple[int, bytes]] | None = None
         self._channels: list[ChannelSpec] = []
-        self.restarts = 0
-
-    @property
-    def pid(self) -> int:
-        """Return the process id, 0 while none runs."""
-        return self._process.pid if self._process is not None else 0
 
     async def run(self, channels: Sequence[ChannelSpec]) -> None:
         """Keep the process running until cancelled."""
         self._channels = list(channels)
-        pause = BACKOFF_FIRST
-        while True:
-            started = time.monotonic()
-            cause = await self._run_once()
-            if time.monotonic() - started > STABLE_AFTER:
-                pause = BACKOFF_FIRST
-            self._sink.state(ConnectionState.OFFLINE, f"{cause}; again in {pause:.1f} s")
-            # Jitter, so that the bridges of one plant do not all knock at once.
-            await asyncio.sleep(pause * random.uniform(0.8, 1.2))  # noqa: S311 - no secret
-            pause = min(pause * 2, BACKOFF_LAST)
-            self.restarts += 1
+        await self.keep()
 
-    async def _run_once(self) -> str:
-        self._sink.state(ConnectionState.CONNECTING)
-        self._process = process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            "-m",
-            "stagetwin.host",
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
-            limit=2**22,
-        )
-        credential = self._credential
-        secret = None
-        if credential is not None:
-            secret = {**credential.model_dump(), "password": credential.password.get_secret_value()}
+    def opening(self) -> bytes:
+        """See HostProcess."""
+        secret = secret_of(self._credential)
         request = wire.OpenRequest(self.connection, self._channels, secret)
-        try:
-            self._send(wire.encode(wire.Kind.OPEN, request))
-            cause = await self._listen(process)
-            self._sink.rejected(Reject.LOST, 0, f"{cause}: unknown how many were missed meanwhile")
-            return cause
-        finally:
-            await self._end(process)
+        return wire.encode(wire.Kind.OPEN, request)
 
-    async def _listen(self, process: asyncio.subprocess.Process) -> str:
-        """Take frames until there is a reason to end, and return it."""
-        while True:
-            self._frame = self._frame or asyncio.ensure_future(_read_frame(process))
-            done, _ = await asyncio.wait({self._frame}, timeout=HUNG_AFTER)
-            if not done:
-                # After a stall of our own the time is up before waiting bytes are looked at.
-                done, _ = await asyncio.wait({self._frame}, timeout=2 * wire.HEARTBEAT)
-            if not done:
-                return f"bridge process {process.pid} hung"
-            frame, self._frame = self._frame, None
-            try:
-                self._dispatch(*frame.result())
-            except (asyncio.IncompleteReadError, ConnectionError):
-                code = await process.wait()
-                return f"bridge process {process.pid} ended with status {code}"
-            except (ValueError, TypeError, msgspec.MsgspecError) as error:
-                return f"bridge process {process.pid} sent what cannot be read: {error}"
+    def starting(self) -> None:
+        """See HostProcess."""
+        self._sink.state(ConnectionState.CONNECTING)
 
-    def _dispatch(self, kind: int, body: bytes) -> None:
+    def ended(self, cause: str, pause: float) -> None:
+        """See HostProcess."""
+        self._sink.rejected(Reject.LOST, 0, f"{cause}: unknown how many were missed meanwhile")
+        self._sink.state(ConnectionState.OFFLINE, f"{cause}; again in {pause:.1f} s")
+
+    def take(self, kind: int, body: bytes) -> None:
+        """See HostProcess."""
         if kind == wire.Kind.SAMPLES:
             self._sink.samples(wire.decode_samples(body))
         elif kind == wire.Kind.STATE:
@@ -232,39 +171,4 @@ class BridgeProcess:
     def rebind(self, channels: Sequence[ChannelSpec]) -> None:
         """Replace the channels; a process that is down gets them when it is up."""
         self._channels = list(channels)
-        if self._process is not None and self._process.returncode is None:
-            self._send(wire.encode(wire.Kind.REBIND, wire.RebindRequest(self._channels)))
-
-    def _send(self, frame: bytes) -> None:
-        if self._process is not None and self._process.stdin is not None:
-            self._process.stdin.write(frame)
-
-    async def _end(self, process: asyncio.subprocess.Process) -> None:
-        """Close the input, which asks the process to stop; kill it if it does not."""
-        if process.stdin is not None:
-            process.stdin.close()
-        # Shielded: also when the service is being cancelled, no process is left behind.
-        await asyncio.shield(self._reap(process))
-        self._process = None
-
-    async def _reap(self, process: asyncio.subprocess.Process) -> None:
-        """Take what the process still delivers while it says goodbye; kill it if it does not."""
-        try:
-            async with asyncio.timeout(STOP_TIMEOUT):
-                with contextlib.suppress(
-                    asyncio.IncompleteReadError, ConnectionError, ValueError, msgspec.MsgspecError
-                ):
-                    while True:
-                        frame, self._frame = self._frame, None
-                        self._dispatch(*await (frame or _read_frame(process)))
-                await process.wait()
-        except TimeoutError:
-            process.kill()
-            await process.wait()
-
-
-async def _read_frame(process: asyncio.subprocess.Process) -> tuple[int, bytes]:
-    assert process.stdout is not None  # it was opened as a pipe
-    size, kind = wire.HEADER.unpack(await process.stdout.readexactly(wire.HEADER.size))
-    body = await process.stdout.readexactly(size) if size else b""
-    return kind, body
+        self.post(wire.encode(wire.Kind.REBIND, wire.RebindRequest(self._channels)))

@@ -34,6 +34,9 @@ class ServiceConfig(BaseModel):
         state_dir: where approvals are kept.
         metrics_port: loopback port of the Prometheus listener; 0 for none.
         credentials: what credential names stand for.
+        allow_commands: whether anything may be commanded; else the service is read-only.
+        roles: user names by role; a role that is not named is held by nobody.
+        ledger_anchor: file outside `state_dir` that keeps the ledger's newest hash.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -47,6 +50,9 @@ class ServiceConfig(BaseModel):
     state_dir: Path
     metrics_port: int = Field(default=0, ge=0, le=65535)
     credentials: dict[str, Credential] = {}
+    allow_commands: bool = False
+    roles: dict[str, tuple[str, ...]] = {}
+    ledger_anchor: Path | None = None
 
 
 def _stage_key(stage: Path) -> str:

@@ -10,20 +10,42 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import contextvars
 import json
 import math
 import os
+import pwd
 import socket
 import stat
+import struct
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 from stagetwin._errors import ServiceError, StagetwinError
 
-__all__ = ["ControlClient", "ControlServer"]
+__all__ = ["ControlClient", "ControlServer", "peer_user"]
 
 Request = dict[str, Any]
+
+_peer: contextvars.ContextVar[str] = contextvars.ContextVar("peer")
+
+
+def peer_user() -> str:
+    """Return the user at the other end of the request that is being answered.
+
+    The operating system says it, not the client: it is the user that the client's process ran as
+    when it connected.
+
+    Raises:
+        ServiceError: nobody can say.
+    """
+    try:
+        return _peer.get()
+    except LookupError:
+        raise ServiceError("the system does not say who is asking") from None
+
+
 Handler = Callable[[Request], AsyncIterator[dict[str, Any]]]
 
 _REFUSED = (
@@ -75,6 +97,8 @@ class ControlServer:
         task = asyncio.current_task()
         assert task is not None  # streams call their callback in a task
         self._clients.add(task)
+        if user := _user_of(writer.get_extra_info("socket")):
+            _peer.set(user)
         try:
             while line := await reader.readline():
                 await self._answer(line, writer)
@@ -210,6 +234,20 @@ def _check_length(path: Path) -> None:
         raise ServiceError(
             f"a socket's path has at most {MAX_PATH} bytes, {path} has {size}; name a shorter one"
         )
+
+
+def _user_of(peer: Any) -> str:
+    """Return the user name of a socket's peer, empty where the system does not tell."""
+    option = getattr(socket, "SO_PEERCRED", None)
+    if peer is None or option is None:
+        return ""
+    _, uid, _ = struct.unpack(
+        "3i", peer.getsockopt(socket.SOL_SOCKET, option, struct.calcsize("3i"))
+    )
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return f"uid-{uid}"
 
 
 def _encoded(reply: dict[str, Any]) -> bytes:

@@ -26,6 +26,8 @@ class MetricsSnapshot:
         connections: by name, state and restarts.
         binding_errors: bindings that cannot run.
         unreadable_files: files of the stage whose newest content cannot be read.
+        commands: commands by their end.
+        open_commands: commands on their way.
     """
 
     health: Mapping[str, float] = field(default_factory=dict)
@@ -33,6 +35,8 @@ class MetricsSnapshot:
     connections: Mapping[str, tuple[str, int]] = field(default_factory=dict)
     binding_errors: int = 0
     unreadable_files: int = 0
+    commands: Mapping[str, int] = field(default_factory=dict)
+    open_commands: int = 0
 
 
 _COUNTERS = {
@@ -72,6 +76,15 @@ class _Collector(Collector):
             "stagetwin_unreadable_files",
             "Files of the stage whose newest content cannot be read; the last good one runs",
             value=snapshot.unreadable_files,
+        )
+        ended = CounterMetricFamily(
+            "stagetwin_commands", "Commands that ended, by their end", labels=("end",)
+        )
+        for end, count in sorted(snapshot.commands.items()):
+            ended.add_metric((end,), count)
+        yield ended
+        yield GaugeMetricFamily(
+            "stagetwin_commands_open", "Commands on their way", value=snapshot.open_commands
         )
         rejected = CounterMetricFamily(
             "stagetwin_rejected",

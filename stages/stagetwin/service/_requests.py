@@ -10,9 +10,11 @@ from typing import Any, Protocol
 
 from stagetwin._errors import ServiceError
 from stagetwin.bindings import TelemetryBinding
+from stagetwin.service._command_requests import CommandRequests
+from stagetwin.service._desk import Desk
 from stagetwin.signals import Quality
 from stagetwin.twin import Twin
-from stagetwin.values import Bound
+from stagetwin.values import Bound, plain
 
 __all__ = ["Requests", "Running"]
 
@@ -26,6 +28,7 @@ class Running(Protocol):
     """What of a service a request may touch."""
 
     twin: Twin
+    desk: Desk | None
 
     def status(self) -> Reply:
         """Return the state of everything."""
@@ -56,6 +59,9 @@ class Requests:
             "guards_approved": lambda _: self._guards_approved(),
             "stop": lambda _: self._stop(),
         }
+        self._commands = CommandRequests(service.twin, service.desk)
+        self._once |= self._commands.once
+        self._streams = {"watch": self._watch, "follow": self._commands.follow}
 
     async def answer(self, request: Reply) -> AsyncIterator[Reply]:
         """Yield the replies to one request.
@@ -64,12 +70,12 @@ class Requests:
             ServiceError: an operation that does not exist, or a wrong argument.
         """
         operation = request.get("op")
-        if operation == "watch":
-            async for reply in self._watch(request):
+        if operation in self._streams:
+            async for reply in self._streams[operation](request):
                 yield reply
             return
         if operation not in self._once:
-            known = ", ".join(sorted((*self._once, "watch")))
+            known = ", ".join(sorted((*self._once, *self._streams)))
             raise ServiceError(f"no operation {operation!r}; there are {known}")
         yield self._once[operation](request)
 
@@ -125,7 +131,7 @@ class Requests:
         now = twin.clock.steady()
         return [
             {
-                "value": _plain(twin.value_of(index)),
+                "value": plain(twin.value_of(index)),
                 "quality": Quality(int(latest.quality[index])).token,
                 "status": int(latest.status[index]),
                 "age": _finite(now - float(latest.seen[index])),
@@ -162,17 +168,3 @@ def _bound(bound: Bound) -> float | None:
 
 def _finite(number: float) -> float | None:
     return number if math.isfinite(number) else None
-
-
-def _plain(value: Any) -> Any:
-    """Return what JSON can carry of a stage value."""
-    if value is None or isinstance(value, (bool, int, float, str)):
-        return value
-    if hasattr(value, "GetImaginary"):
-        return [*(float(x) for x in value.GetImaginary()), float(value.GetReal())]
-    if hasattr(value, "path") and not hasattr(value, "__len__"):
-        return str(value.path)
-    # Gf vectors and matrices have a length and no iterator.
-    if not hasattr(value, "__len__"):
-        return str(value)
-    return [_plain(value[i]) for i in range(len(value))]

@@ -17,6 +17,7 @@ from stagetwin.ports import ConnectionSpec, ConnectionState
 from stagetwin.service._bridges import BridgeProcess, ConnectionSink, InProcessBridge
 from stagetwin.service._config import ServiceConfig
 from stagetwin.service._control import ControlServer
+from stagetwin.service._desk import Desk
 from stagetwin.service._metrics import MetricsListener, MetricsSnapshot
 from stagetwin.service._notify import Notifier
 from stagetwin.service._requests import Requests
@@ -61,6 +62,7 @@ class Service:
 
     Attributes:
         twin: the live stage; belongs to the event loop's thread.
+        desk: the command side; None while nothing may be commanded.
         ready: set once the stage is open and every bridge was started.
     """
 
@@ -75,6 +77,7 @@ class Service:
         self.metrics_port = 0
         stage = open_stage(config.stage, config.sidecars, config.endpoints)
         self.twin = Twin(stage, guards=GuardBook(config.state_dir / "guards.json"))
+        self.desk: Desk | None = None
 
     # -- life
 
@@ -87,10 +90,14 @@ class Service:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self.stop)
+        if self._config.allow_commands:
+            self.desk = Desk(self._config, self.twin)
         control = ControlServer(self._config.socket, Requests(self).answer)
-        await control.start()
         metrics: MetricsListener | None = None
         try:
+            await control.start()
+            if self.desk is not None:
+                self.desk.start()
             if self._config.metrics_port:
                 metrics = MetricsListener(self._config.metrics_port, lambda: self._metrics)
                 self.metrics_port = metrics.port
@@ -116,9 +123,13 @@ class Service:
                 _log.info("stopping")
                 for task in (*tasks, *(link.task for link in self._links.values())):
                     task.cancel()
+                if self.desk is not None:
+                    self.desk.commanders.cancel()
             self.twin.tick()
         finally:
             await control.close()
+            if self.desk is not None:
+                self.desk.close()
             if metrics is not None:
                 metrics.close()
             for number in (signal.SIGTERM, signal.SIGINT):
@@ -137,8 +148,11 @@ class Service:
         due = loop.time()
         while True:
             self.twin.tick()
-            if self.twin.reading:
+            if self.twin.reading or (self.desk is not None and not self.twin.settled):
+                # Commands wait for guards that are those of the stage as it is now.
                 self._sync()
+            if self.desk is not None:
+                self.desk.tick()
             # A tick that overran does not make the next ones hurry.
             due = max(due + period, loop.time())
             await asyncio.sleep(due - loop.time())
@@ -148,6 +162,8 @@ class Service:
             self._sync()
             for name, link in self._links.items():
                 self.twin.connection(name, *link.sink.read())
+            if self.desk is not None:
+                self.desk.housekeeping()
             self._publish_metrics(self.twin.refresh_health())
             self._notifier.send("WATCHDOG=1")
             await asyncio.sleep(1.0)
@@ -169,6 +185,8 @@ class Service:
             },
             len(self.twin.table.errors()),
             len(self.twin.unreadable),
+            dict(self.desk.path.records.counts) if self.desk is not None else {},
+            len(self.desk.path.records) if self.desk is not None else 0,
         )
 
     async def _keep_links(self, group: asyncio.TaskGroup) -> None:
@@ -187,6 +205,8 @@ class Service:
                     self._links[name] = self._start_link(group, spec)
                 else:
                     link.bridge.rebind(self.twin.table.channels(name))
+            if self.desk is not None:
+                await self.desk.keep_clients(group)
             await self._rebind.wait()
 
     def _wanted_connections(self) -> dict[str, ConnectionSpec]:
@@ -244,6 +264,18 @@ class Service:
             "error_count": len(self.twin.table.errors()),
             "unreadable": self.twin.unreadable,
             "demoted": self.twin.demoted,
+            "commands": self._command_status(),
+        }
+
+    def _command_status(self) -> dict[str, Any]:
+        if self.desk is None:
+            return {"allowed": False}
+        records = self.desk.path.records
+        return {
+            "allowed": True,
+            "open": len(records),
+            "ended": dict(records.counts),
+            "clients": self.desk.commanders.status(),
         }
 
     def snapshot(self, path: Path) -> int:

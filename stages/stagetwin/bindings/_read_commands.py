@@ -1,0 +1,105 @@
+"""Reading one command."""
+
+from __future__ import annotations
+
+from pxr import Usd
+
+from stagetwin._errors import TemplateError, WireError
+from stagetwin.actuation import CommandProtocol
+from stagetwin.bindings._attributes import COMMAND
+from stagetwin.bindings._model import CommandBinding
+from stagetwin.bindings._scope import Scope, Skip
+from stagetwin.bindings._shared import Shared, checked_kind, read_shared
+from stagetwin.bindings._templates import Variables, resolve
+from stagetwin.values import json_text, plain, stage_value
+
+__all__ = ["read_command"]
+
+
+def read_command(scope: Scope, prim: Usd.Prim, name: str) -> None:
+    """Add a command to the table; raises Skip with its problems reported."""
+    shared = read_shared(scope, prim, name, COMMAND, "desired")
+    values = shared.values
+    if not values["address"]:
+        raise scope.fail(prim, name, "no-address", "a command needs an address")
+    if values["targetId"] >= 0:
+        raise scope.fail(
+            prim, name, "target-element", "a command sets a whole attribute, no element of an array"
+        )
+    variables = Variables(prim, name)
+    try:
+        address, field = (resolve(values[key], variables) for key in ("address", "field"))
+    except TemplateError as error:
+        raise scope.fail(prim, name, "template", str(error)) from None
+    type_name = str(shared.type)
+    checked_kind(scope, prim, name, shared, type_name)
+    readback = _related(scope, prim, name, "readback")
+    if len(readback) > 1:
+        raise scope.fail(prim, name, "readback", "readback must be one property at most")
+    binding = CommandBinding(
+        prim=str(prim.GetPath()),
+        asset=str(scope.asset_of(prim).GetPath()),
+        signal=name,
+        connection=shared.connection,
+        address=address,
+        field=field,
+        encoding=values["encoding"],
+        unit=values["unit"],
+        scale=values["scale"],
+        offset=values["offset"],
+        target=str(shared.attr.GetPath()),
+        element=values["targetId"],
+        type_name=type_name,
+        limits=shared.limits,
+        rate_limit=values["rateLimit"],
+        policy_class=values["policyClass"],
+        approval=values["approval"],
+        permissives=_related(scope, prim, name, "permissives"),
+        readback=readback[0] if readback else "",
+        expiry=values["expiry"],
+        settle_time=values["settleTime"],
+        dwell=values["dwell"],
+        tolerance=values["tolerance"],
+        publish=values["publish"],
+        debounce=values["debounce"],
+        operation=values["operation"],
+        wire_type=values["wireType"],
+        safe=_safe(scope, prim, name, shared, type_name),
+    )
+    _check_protocol(scope, prim, name, shared, binding)
+    scope.table.commands.append(binding)
+
+
+def _check_protocol(
+    scope: Scope, prim: Usd.Prim, name: str, shared: Shared, binding: CommandBinding
+) -> None:
+    if not isinstance(shared.protocol, CommandProtocol):
+        message = f"the protocol of connection {shared.connection!r} carries no commands"
+        raise scope.fail(prim, name, "no-command-protocol", message)
+    wrong = shared.protocol.check_command(binding.wire())
+    for message in wrong:
+        scope.report(prim, name, "address", message)
+    if wrong:
+        raise Skip
+
+
+def _safe(scope: Scope, prim: Usd.Prim, name: str, shared: Shared, type_name: str) -> str:
+    """Return the value to fall back to as JSON; one that could not be sent is none."""
+    attr = prim.GetAttribute(f"{COMMAND.prefix}:{name}:safe")
+    authored = attr.Get() if attr else None
+    if authored is None:
+        return ""
+    value = plain(authored)
+    try:
+        stage_value(type_name, value, shared.limits.hard_min, shared.limits.hard_max)
+    except WireError as error:
+        raise scope.fail(prim, name, "safe", f"the safe value cannot be sent: {error}") from None
+    return json_text(value)
+
+
+def _related(scope: Scope, prim: Usd.Prim, name: str, rel_name: str) -> tuple[str, ...]:
+    rel = prim.GetRelationship(f"{COMMAND.prefix}:{name}:{rel_name}")
+    paths = rel.GetForwardedTargets() if rel else []
+    for path in paths:
+        scope.checked_target(prim, name, path)
+    return tuple(str(path) for path in paths)

@@ -1,0 +1,199 @@
+"""One command: what was asked for, and everything that became of it."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import msgspec
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+from stagetwin.actuation import Token
+from stagetwin.commands._states import ENDS, State
+from stagetwin.identifiers import uuid7
+from stagetwin.values import json_text
+
+__all__ = ["Command", "Evidence", "Moment", "Origin", "PublishRequest"]
+
+Origin = Literal["human", "rule", "policy", "stop"]
+
+MAX_VALUE = 65_536
+"""Longest value of a command as JSON text [characters]."""
+
+
+class PublishRequest(BaseModel):
+    """What a client sends to make a draft a request. Its author is known by other means.
+
+    Attributes:
+        id: UUIDv7; made up where the client has none. The same id with the same content is ignored.
+        target: prim path and command name, `/World/Pump.speed`.
+        value: plain data, held to the type of the command.
+        revision: revision of `desired` that its author saw.
+        reason: for the record.
+        ttl: time to live [s], at most the command's own.
+        mode: `explicit`, or `settled` for an edit that rested.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    id: str = Field(
+        default_factory=uuid7,
+        pattern=r"^[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$",
+    )
+    target: str = Field(max_length=4096)
+    value: Any
+    revision: int | None = None
+    reason: str = Field(default="", max_length=1000)
+    ttl: float | None = Field(default=None, gt=0, allow_inf_nan=False)
+    mode: Literal["explicit", "settled"] = "explicit"
+
+    @field_validator("value")
+    @classmethod
+    def _carried(cls, value: Any) -> Any:
+        if len(json_text(value)) > MAX_VALUE:
+            raise ValueError(f"a value has at most {MAX_VALUE} characters as JSON")
+        return value
+
+
+class Evidence(msgspec.Struct, frozen=True):
+    """What a verification rests on.
+
+    Attributes:
+        kind: `stored` (the written node itself) or `process` (another signal).
+        signal: prim path and name of the signal.
+        value: what it said.
+        before: what it said before the command was sent; None where nothing was known.
+        after: time from sending to this reading [s].
+    """
+
+    kind: str
+    signal: str
+    value: Any
+    before: Any
+    after: float
+
+
+class Moment(msgspec.Struct, frozen=True):
+    """One entry of a command's history.
+
+    Attributes:
+        state: the state that was entered, or `NOTE` for what was learned after the end.
+        time: when [s, Unix].
+        cause: why, in words.
+        code: why, as a stable name.
+    """
+
+    state: str
+    time: float
+    cause: str = ""
+    code: str = ""
+
+
+@dataclass(slots=True, eq=False)
+class Command:
+    """One command on its way.
+
+    Attributes:
+        id: UUIDv7.
+        target: prim path and command name.
+        value: plain data.
+        unit: UCUM unit of the value.
+        author: user name; the rule's path for a rule.
+        origin: `human`, `rule`, `policy` or `stop`.
+        reason: the author's.
+        mode: `explicit` or `settled`.
+        base: revision that the author saw, None for machines.
+        ttl: time to live [s].
+        created: when it was requested [s, Unix].
+        expires: end of its time to live [s, steady clock].
+        realm: realm of its connection.
+        asset: prim path of the asset it commands.
+        number: order of requests within this service; ids are made by clients, whose clocks differ.
+        guard: hash of the guards it was validated under.
+        needs: how many people other than the author must approve.
+        approvals: who did.
+        state: state in force.
+        code, cause: why.
+        revision: revision of `desired` after it was validated.
+        token: fencing token, once armed.
+        before: what the read-back said before it was sent.
+        evidence: what its verification rests on.
+        history: states with their times.
+    """
+
+    id: str
+    target: str
+    value: Any
+    unit: str
+    author: str
+    origin: Origin
+    reason: str
+    mode: str
+    base: int | None
+    ttl: float
+    created: float
+    expires: float
+    realm: str
+    asset: str
+    number: int = 0
+    guard: str = ""
+    needs: int = 0
+    approvals: list[str] = field(default_factory=list)
+    state: State = State.DRAFT
+    code: str = ""
+    cause: str = ""
+    revision: int = 0
+    token: Token = (0, 0)
+    before: Any = None
+    evidence: Evidence | None = None
+    history: list[Moment] = field(default_factory=list)
+
+    @property
+    def ended(self) -> bool:
+        """Whether nothing can follow."""
+        return self.state in ENDS
+
+    @property
+    def fingerprint(self) -> str:
+        """Hash of what its author asked for: the same id must have the same."""
+        asked = [self.target, json_text(self.value), self.author, self.origin, self.mode]
+        return hashlib.sha256(msgspec.msgpack.encode([self.id, *asked])).hexdigest()
+
+    @property
+    def hash(self) -> str:
+        """Hash that an approval is bound to: what was asked for, under which guards, where."""
+        whole = [self.fingerprint, self.unit, self.base, self.realm, self.asset, self.guard]
+        return hashlib.sha256(msgspec.msgpack.encode(whole)).hexdigest()
+
+    def remaining(self, now: float) -> float:
+        """Return what is left of its time to live [s]; `now` is on the steady clock."""
+        return max(self.expires - now, 0.0)
+
+    def row(self, now: float, *, history: bool = False) -> dict[str, Any]:
+        """Return it as clients see it; `now` is on the steady clock [s]."""
+        left = self.remaining(now)
+        row: dict[str, Any] = {
+            "id": self.id,
+            "target": self.target,
+            "value": self.value,
+            "unit": self.unit,
+            "author": self.author,
+            "origin": self.origin,
+            "reason": self.reason,
+            "state": str(self.state),
+            "code": self.code,
+            "cause": self.cause,
+            "ended": self.ended,
+            "realm": self.realm,
+            "created": self.created,
+            "revision": self.revision,
+            "expires_in": None if self.ended or not math.isfinite(left) else left,
+            "approvals": list(self.approvals),
+            "needs": self.needs,
+            "evidence": None if self.evidence is None else msgspec.structs.asdict(self.evidence),
+        }
+        if history:
+            row["history"] = [msgspec.structs.asdict(moment) for moment in self.history]
+        return row

@@ -1,0 +1,163 @@
+"""Evidence: whether the plant shows what was commanded."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+from stagetwin._errors import WireError
+from stagetwin.actuation import Reading
+from stagetwin.bindings import CommandBinding, TelemetryBinding
+from stagetwin.commands._command import Evidence
+from stagetwin.commands._inputs import Known
+from stagetwin.commands._states import Code
+from stagetwin.values import plain, stage_value, value_type
+
+__all__ = ["Watch", "kind_of", "matches", "value_of_reading"]
+
+_FLOAT32 = 1e-6
+_FLOAT64 = 1e-9
+
+
+def matches(binding: CommandBinding, readback: TelemetryBinding, value: Any, wanted: Any) -> bool:
+    """Tell whether a read-back value is within tolerance of what was commanded.
+
+    The stage knows a signal to its deadband, so no tolerance is narrower than that.
+    """
+    single = "double" not in binding.type_name or "double" not in readback.type_name
+    relative = _FLOAT32 if single else _FLOAT64
+    return _near(value, wanted, max(binding.tolerance, readback.deadband), relative)
+
+
+def _near(value: Any, wanted: Any, tolerance: float, relative: float) -> bool:
+    if isinstance(value, bool) or isinstance(wanted, bool):
+        return value is wanted
+    if isinstance(value, (int, float)) and isinstance(wanted, (int, float)):
+        return math.isclose(value, wanted, rel_tol=relative, abs_tol=tolerance)
+    if isinstance(value, Sequence) and isinstance(wanted, Sequence) and not isinstance(value, str):
+        return len(value) == len(wanted) and all(
+            _near(a, b, tolerance, relative) for a, b in zip(value, wanted, strict=True)
+        )
+    return bool(value == wanted)
+
+
+def kind_of(binding: CommandBinding, readback: TelemetryBinding) -> str:
+    """Return `stored` where the read-back is the written node itself, else `process`."""
+    same = (readback.connection, readback.address) == (binding.connection, binding.address)
+    return "stored" if same else "process"
+
+
+def value_of_reading(readback: TelemetryBinding, reading: Reading) -> Any:
+    """Return the stage value of what a device answered, as plain data; None if it is not usable."""
+    kind = value_type(readback.type_name)
+    if kind is None or reading.value is None or reading.status >> 30:
+        return None
+    try:
+        if kind.scalable or readback.scale == 1:
+            value = kind.convert(
+                reading.value,
+                readback.scale,
+                readback.offset,
+                readback.limits.hard_min,
+                readback.limits.hard_max,
+            )
+            return plain(value)
+        return plain(stage_value(readback.type_name, reading.value))
+    except WireError:
+        return None
+
+
+class Watch:
+    """Watches the read-back of one sent command until it is verified or its time is over.
+
+    Attributes:
+        before: what the read-back said before the command was sent.
+    """
+
+    def __init__(
+        self, binding: CommandBinding, readback: TelemetryBinding, wanted: Any, before: Any
+    ) -> None:
+        self._binding, self._readback = binding, readback
+        self._wanted, self.before = wanted, before
+        self.handed_wall = math.nan
+        self.handed = math.nan
+        self.sent_wall = math.nan
+        self.acknowledged_wall = math.nan
+        self.until = math.inf
+        self._within_since: float | None = None
+        self._was_within = False
+        self._last: Any = None
+
+    def handed_over(self, wall: float, steady: float) -> None:
+        """Take note of the moment before the command may leave: wall [s, Unix] and steady [s]."""
+        self.handed_wall = self.sent_wall = wall
+        self.handed = steady
+
+    def transmitted(self, wall: float) -> None:
+        """Take note of when it surely had left [s, Unix]."""
+        self.sent_wall = max(wall, self.handed_wall)
+
+    def acknowledged(self, wall: float) -> None:
+        """Take note of the acknowledgement [s, Unix]."""
+        self.acknowledged_wall = wall
+
+    def sample(self, known: Known, now: float, *, without_answer: bool = False) -> Evidence | None:
+        """Judge the newest sample of the read-back; `now` is on the steady clock [s].
+
+        What counts is a sample received after the acknowledgement, or one received since the
+        command could leave that shows the commanded value while the one before it did not:
+        telemetry and answer come by different ways, and either may be first. `without_answer` says
+        that none will come; then a sample received after the sending counts.
+        """
+        if not known.fresh or math.isnan(known.received):
+            self._within_since = None
+            return None
+        within = matches(self._binding, self._readback, known.value, self._wanted)
+        moved = within and not matches(self._binding, self._readback, self.before, self._wanted)
+        since = self.sent_wall if without_answer else self.acknowledged_wall
+        if moved:
+            since = self.handed_wall
+        if not known.received > since:
+            return None
+        return self._judge(known.value, within, now)
+
+    def reading(self, value: Any, now: float) -> Evidence | None:
+        """Judge what the device itself answered after the acknowledgement."""
+        if value is None:
+            self._within_since = None
+            return None
+        within = matches(self._binding, self._readback, value, self._wanted)
+        return self._judge(value, within, now)
+
+    def _judge(self, value: Any, within: bool, now: float) -> Evidence | None:
+        self._last = value
+        if not within:
+            self._within_since = None
+            return None
+        self._was_within = True
+        if self._within_since is None:
+            self._within_since = now
+        if now - self._within_since < self._binding.dwell:
+            return None
+        return Evidence(
+            kind_of(self._binding, self._readback),
+            self._readback.path,
+            value,
+            self.before,
+            max(now - self.handed, 0.0),
+        )
+
+    def verdict(self) -> tuple[Code, str]:
+        """Return why it could not be verified."""
+        name, unit = self._readback.path, self._readback.unit
+        if self._was_within:
+            text = f"{name} was as commanded and is {self._last} {unit} now: overwritten"
+            return Code.OVERWRITTEN, text
+        if self._last is None:
+            return Code.NO_SAMPLE, f"{name} gave no fresh value after the command was sent"
+        return (
+            Code.MISMATCH,
+            f"{name} is {self._last} {unit}, {self._wanted} +/- {self._binding.tolerance:g} was "
+            f"commanded",
+        )

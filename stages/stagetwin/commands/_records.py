@@ -1,0 +1,231 @@
+"""The commands that are on their way and those that ended, and how each state is entered."""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections import Counter, OrderedDict
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import msgspec
+
+from stagetwin._errors import CommandError
+from stagetwin.clock import Clock
+from stagetwin.commands._command import Command, Evidence, Moment
+from stagetwin.commands._ledger import Entry, Ledger
+from stagetwin.commands._life import Life
+from stagetwin.commands._states import Code, State, check_transition
+from stagetwin.commands._targets import Targets
+
+__all__ = ["Records"]
+
+_log = logging.getLogger(__name__)
+
+KEPT = 10_000
+"""Ended commands kept in memory; the ledger has them all."""
+
+
+class Records:
+    """Every command of the plant: in memory while it matters, in the ledger for ever.
+
+    Attributes:
+        targets: what can be commanded.
+        counts: commands by their end.
+        on_entered: called with a command whenever it entered a state or was noted upon.
+        watched: tells of an ended command whether late evidence is still looked for.
+    """
+
+    def __init__(self, ledger: Ledger, targets: Targets, clock: Clock) -> None:
+        self.targets = targets
+        self.counts: Counter[str] = Counter()
+        self.on_entered: list[Callable[[Command], None]] = []
+        self.watched: Callable[[Life], bool] = lambda _: False
+        self._ledger, self._clock = ledger, clock
+        self._number = 0
+        self._lives: dict[str, Life] = {}
+        self._ended: OrderedDict[str, Command] = OrderedDict()
+
+    def __len__(self) -> int:
+        return len(self._lives)
+
+    def life(self, command_id: str) -> Life | None:
+        """Return a command that is on its way, or that late evidence is looked for."""
+        return self._lives.get(command_id)
+
+    def lives(self) -> list[Life]:
+        """Return what is on its way."""
+        return list(self._lives.values())
+
+    def adopt(self, life: Life) -> None:
+        """Take up a command."""
+        self._number += 1
+        life.command.number = self._number
+        self._lives[life.command.id] = life
+
+    def enter(
+        self,
+        life: Life,
+        state: State,
+        cause: str = "",
+        code: str = "",
+        *,
+        body: dict[str, Any] | None = None,
+        recorded: bool = False,
+    ) -> None:
+        """Enter a state: in the ledger, on the prim, and in the command.
+
+        Raises:
+            TransitionError: the state cannot follow.
+        """
+        command = life.command
+        check_transition(command.state, state)
+        now = self._clock.wall()
+        if not recorded:
+            entry = {**(body or {}), "cause": cause, "code": str(code)}
+            self._ledger.append(command.id, str(state), now, entry)
+        command.state, command.cause, command.code = state, cause, str(code)
+        command.history.append(Moment(str(state), now, cause, str(code)))
+        self.targets.tell(life.target, command)
+        for callback in self.on_entered:
+            callback(command)
+
+    def end(
+        self,
+        life: Life,
+        state: State,
+        code: str = "",
+        cause: str = "",
+        *,
+        body: dict[str, Any] | None = None,
+        revert: bool = True,
+    ) -> None:
+        """Enter an end, and give back what the command held.
+
+        `desired` goes back to what it displaced where nothing of it came into force.
+        """
+        command, target = life.command, life.target
+        self.enter(life, state, cause, code, body=body)
+        self.counts[str(state)] += 1
+        if target.holder == command.id:
+            target.holder = ""
+        never = state not in (State.VERIFIED, State.UNVERIFIED)
+        if revert and never:
+            self._take_back(life)
+        level = logging.WARNING if state in (State.FAILED, State.UNVERIFIED) else logging.INFO
+        _log.log(level, "command %s to %s: %s %s", command.id, command.target, state, cause)
+        if not self.watched(life):
+            self.forget(life)
+
+    def _take_back(self, life: Life) -> None:
+        """Make `desired` what it was before a command that never came into force."""
+        command_id, target = life.command.id, life.target
+        for other in self._lives.values():
+            if other.target is target and other.displaced[1] == command_id:
+                other.displaced = life.displaced
+        if target.desired[1] == command_id:
+            self.targets.set_desired(target, life.displaced)
+
+    def forget(self, life: Life) -> None:
+        """Move an ended command out of the way."""
+        command = self._lives.pop(life.command.id).command
+        self._ended[command.id] = command
+        while len(self._ended) > KEPT:
+            self._ended.popitem(last=False)
+
+    def end_unbound(self, command: Command, state: State, cause: str) -> None:
+        """End a command of a service before this one whose target is no more."""
+        check_transition(command.state, state)
+        now = self._clock.wall()
+        self._ledger.append(
+            command.id, str(state), now, {"cause": cause, "code": str(Code.RESTART)}
+        )
+        command.state, command.cause, command.code = state, cause, str(Code.RESTART)
+        command.history.append(Moment(str(state), now, cause, str(Code.RESTART)))
+        self.counts[str(state)] += 1
+        self._ended[command.id] = command
+
+    def note(self, life: Life, text: str, body: dict[str, Any] | None = None) -> None:
+        """Record what was learned, without a change of state."""
+        now = self._clock.wall()
+        self._ledger.append(life.command.id, "NOTE", now, {**(body or {}), "cause": text})
+        life.command.history.append(Moment("NOTE", now, text))
+        for callback in self.on_entered:
+            callback(life.command)
+
+    def find(self, command_id: str) -> Command | None:
+        """Return a command by its id: on its way, ended lately, or from the ledger."""
+        if life := self._lives.get(command_id):
+            return life.command
+        if command := self._ended.get(command_id):
+            return command
+        return self.recorded(self._ledger.entries(command_id))
+
+    def find_one(self, start: str) -> Command:
+        """Return the one command whose id begins so; raises CommandError for none or several."""
+        if found := self.find(start):
+            return found
+        known = [*self._lives, *self._ended]
+        ids = {each for each in known if each.startswith(start)} if len(start) >= 4 else set()
+        if len(ids) != 1:
+            many = f"{len(ids)} commands begin" if ids else "no command begins"
+            raise CommandError(f"{many} with {start!r}; give the whole id")
+        command = self.find(ids.pop())
+        assert command is not None  # it was listed a moment ago, by this thread
+        return command
+
+    def listed(self, prim: str, only_open: bool, limit: int) -> list[Command]:
+        """Return commands at or below a prim, newest first."""
+        paths = {target.binding.path for target in self.targets.below(prim)}
+        known = [life.command for life in self._lives.values()]
+        if not only_open:
+            known += self._ended.values()
+        known = [c for c in known if (c.target in paths or prim == "/")]
+        known = [c for c in known if not (only_open and c.ended)]
+        return sorted(known, key=lambda c: c.number, reverse=True)[: max(limit, 0)]
+
+    def has_unsent(self, target: str) -> bool:
+        """Tell whether a request to a target is on its way and has not left."""
+        return any(life.unsent and life.command.target == target for life in self._lives.values())
+
+    def recorded(self, entries: Sequence[Entry]) -> Command | None:
+        """Return a command as the ledger has it, None if it has none of it."""
+        if not entries or entries[0].state != State.REQUESTED:
+            return None
+        first = entries[0].body
+        command = Command(
+            id=entries[0].command,
+            target=first["target"],
+            value=first["value"],
+            unit=first["unit"],
+            author=first["author"],
+            origin=first["origin"],
+            reason=first["reason"],
+            mode=first["mode"],
+            base=first["base"],
+            ttl=first["ttl"],
+            created=entries[0].time,
+            expires=-math.inf,
+            realm=first["realm"],
+            asset=first["asset"],
+            needs=first["needs"],
+        )
+        for entry in entries:
+            self._replay(command, entry)
+        return command
+
+    @staticmethod
+    def _replay(command: Command, entry: Entry) -> None:
+        body: dict[str, Any] = entry.body
+        cause, code = body.get("cause", ""), body.get("code", "")
+        command.history.append(Moment(entry.state, entry.time, cause, code))
+        if entry.state == "NOTE":
+            if "by" in body:
+                command.approvals.append(body["by"])
+            return
+        command.state, command.cause, command.code = State(entry.state), cause, code
+        command.guard = body.get("guard", command.guard)
+        command.revision = body.get("revision", command.revision)
+        command.before = body.get("before", command.before)
+        if "evidence" in body:
+            command.evidence = msgspec.convert(body["evidence"], Evidence)

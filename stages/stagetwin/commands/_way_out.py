@@ -1,0 +1,187 @@
+"""The way to the wire: validate, rehearse, approve, arm, and send at most once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from stagetwin._errors import CommandError
+from stagetwin.actuation import Transmission
+from stagetwin.bindings import BindingTable
+from stagetwin.commands._inputs import Inputs
+from stagetwin.commands._judge import Judge, Refusal, Sent, wire_value
+from stagetwin.commands._ledger import Ledger
+from stagetwin.commands._life import Life, Transport
+from stagetwin.commands._outcome import Outcomes
+from stagetwin.commands._records import Records
+from stagetwin.commands._states import Code, State
+from stagetwin.twin import Twin
+
+__all__ = ["WayOut", "guarded_table"]
+
+SEND_WITHIN = 0.25
+"""Time from the last look at the permissives to the write to the socket, at most [s]."""
+
+
+def guarded_table(twin: Twin) -> BindingTable:
+    """Return the bindings that count; raises CommandError where a twin has no guards."""
+    if twin.guarded is None:
+        raise CommandError("this twin has no guards, so it commands nothing")
+    return twin.guarded
+
+
+class WayOut:
+    """Takes commands from REQUESTED to SENT.
+
+    A step returns whether the next may follow at once; one that has to wait is tried again at the
+    next event or tick, until the command's time to live is over.
+    """
+
+    def __init__(
+        self,
+        twin: Twin,
+        ledger: Ledger,
+        transport: Transport,
+        roles: Mapping[str, frozenset[str]],
+        records: Records,
+        inputs: Inputs,
+        outcomes: Outcomes,
+        post: Callable[[Callable[[], None]], None],
+    ) -> None:
+        self._twin, self._ledger, self._transport = twin, ledger, transport
+        self._roles, self._records, self._inputs = roles, records, inputs
+        self._outcomes, self._post = outcomes, post
+        self._clock = twin.clock
+
+    def advance(self, life: Life) -> None:
+        """Take a command as far as it can go now."""
+        steps = {
+            State.REQUESTED: self._validate,
+            State.VALIDATED: self._rehearse,
+            State.REHEARSED: self._seek_approval,
+            State.APPROVED: self._arm,
+            State.ARMED: self._commit,
+        }
+        try:
+            while life.unsent and steps[life.command.state](life):
+                pass
+        except Refusal as refusal:
+            self._records.end(life, State.REJECTED, refusal.code, refusal.cause)
+
+    def judge(self) -> Judge:
+        """Return a judge of the guards in force."""
+        links = {
+            name: self._transport.link(name)
+            for name in {target.binding.connection for target in self._records.targets}
+        }
+        twin = self._twin
+        return Judge(
+            guarded_table(twin), twin.approved, twin.demoted, self._roles, self._inputs, links
+        )
+
+    def _validate(self, life: Life) -> bool:
+        if not self._twin.settled:
+            return False
+        command, target, judge = life.command, life.target, self.judge()
+        binding = target.binding
+        life.value = judge.value(command, binding)
+        command.guard = judge.guard(command, binding)
+        judge.rights(command, binding)
+        judge.realm(binding, life.inputs)
+        if command.origin == "human" and command.base != target.revision:
+            seen = "no revision" if command.base is None else f"revision {command.base}"
+            text = f"{binding.path} is at revision {target.revision}, its author saw {seen}"
+            raise Refusal(Code.REVISION, text)
+        self._may_move(judge, life)
+        life.displaced = target.desired
+        for other in self._records.lives():
+            if other is not life and other.target is target and other.unsent:
+                # What never was in force is not what this one displaces.
+                life.displaced = other.displaced
+                self._records.end(
+                    other, State.SUPERSEDED, Code.NEWER, f"by {command.id}", revert=False
+                )
+        self._records.targets.set_desired(target, (life.value, command.id))
+        command.revision = target.revision
+        body = {"guard": command.guard, "hash": command.hash, "revision": command.revision}
+        self._records.enter(life, State.VALIDATED, body=body)
+        return True
+
+    def _may_move(self, judge: Judge, life: Life) -> None:
+        """Raise Refusal unless the machine can be reached, is fresh, and permits the step."""
+        judge.reach(life.target.binding, stop=life.command.origin == "stop")
+        if life.command.origin != "stop":
+            judge.permissives(life.target.binding)
+            now = self._clock.steady()
+            judge.rate(life.command, life.target.binding, life.target.sent, now)
+
+    def _rehearse(self, life: Life) -> bool:
+        policy = life.target.binding.policy_class or "none"
+        self._records.enter(life, State.REHEARSED, f"policy {policy} asks for no rehearsal")
+        return True
+
+    def _seek_approval(self, life: Life) -> bool:
+        command = life.command
+        if len(command.approvals) < command.needs:
+            return False
+        by = ", ".join(command.approvals)
+        cause = f"by {by}" if by else "no approval is asked for"
+        body = {"hash": command.hash, "by": list(command.approvals)}
+        self._records.enter(life, State.APPROVED, cause, body=body)
+        return True
+
+    def _arm(self, life: Life) -> bool:
+        command, target = life.command, life.target
+        if target.holder and command.origin != "stop":
+            return False
+        if not self._twin.settled:
+            return False
+        judge = self.judge()
+        if judge.guard(command, target.binding) != command.guard:
+            raise Refusal(Code.GUARDS, f"the guards of {command.asset} changed since")
+        self._may_move(judge, life)
+        target.holder = command.id
+        life.armed = self._clock.steady()
+        command.token = self._ledger.token()
+        self._records.enter(life, State.ARMED, body={"token": list(command.token)})
+        return True
+
+    def _commit(self, life: Life) -> bool:
+        command, binding = life.command, life.target.binding
+        life.committing = True
+        known = self._inputs.one(binding.readback) if binding.readback else None
+        command.before = known.value if known is not None else None
+        body = {"token": list(command.token), "before": command.before}
+        self._ledger.append(
+            command.id,
+            State.SENT,
+            self._clock.wall(),
+            body,
+            lambda why: self._post(lambda: self._transmit(life, why)),
+        )
+        return False
+
+    def _transmit(self, life: Life, broken: str) -> None:
+        life.committing = False
+        command, target = life.command, life.target
+        if broken:
+            self._records.end(
+                life, State.REJECTED, Code.LEDGER, f"the ledger cannot be written: {broken}"
+            )
+            return
+        self._records.enter(life, State.SENT, recorded=True)
+        self._outcomes.begin(life)
+        target.sent = Sent(command.value, self._clock.steady())
+        self._transport.send(
+            target.binding.connection,
+            Transmission(
+                id=command.id,
+                target=target.binding.wire(),
+                value=wire_value(target.binding, life.value),
+                asset=command.asset,
+                guard=command.guard,
+                token=command.token,
+                deadline=life.armed + SEND_WITHIN,
+                expires=command.expires,
+                realm=command.realm,
+            ),
+        )

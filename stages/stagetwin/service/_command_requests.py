@@ -1,0 +1,168 @@
+"""What a control client may ask about commands. Authors come from the socket, not from a field."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+from pydantic import ValidationError
+
+from stagetwin._errors import CommandError
+from stagetwin.bindings import BindingTable, CommandBinding
+from stagetwin.commands import PublishRequest, Target
+from stagetwin.service._control import peer_user
+from stagetwin.service._desk import Desk
+from stagetwin.twin import Twin
+from stagetwin.values import Bound, plain
+
+__all__ = ["CommandRequests"]
+
+Reply = dict[str, Any]
+
+MAX_LISTED = 1000
+
+
+class CommandRequests:
+    """Answers requests about commands, on the service's event loop."""
+
+    def __init__(self, twin: Twin, desk: Desk | None) -> None:
+        self._twin = twin
+        self._desk_or_none = desk
+        self.once: dict[str, Callable[[Reply], Reply]] = {
+            "publish": self._publish,
+            "commands": self._commands,
+            "command": self._command,
+            "cancel": self._cancel,
+            "approve_command": self._approve,
+            "deny_command": self._deny,
+            "halt": self._halt,
+            "targets": self._targets,
+        }
+
+    async def follow(self, request: Reply) -> AsyncIterator[Reply]:
+        """Yield a command's row at each transition until its end."""
+        command = self._desk.path.records.find_one(_text(request, "id"))
+        async for reply in self._desk.follow(command):
+            yield reply
+
+    @property
+    def _desk(self) -> Desk:
+        if self._desk_or_none is None:
+            raise CommandError("this service is read-only; commands need --allow-commands")
+        return self._desk_or_none
+
+    def _publish(self, request: Reply) -> Reply:
+        fields = {key: value for key, value in request.items() if key != "op"}
+        try:
+            wanted = PublishRequest.model_validate(fields)
+        except ValidationError as error:
+            first = error.errors(include_url=False, include_context=False)[0]
+            where = ".".join(map(str, first["loc"])) or "request"
+            raise CommandError(f"{where}: {first['msg']}, got {first['input']!r:.80}") from None
+        command = self._desk.path.publish(wanted, peer_user())
+        return {"command": self._desk.row(command)}
+
+    def _commands(self, request: Reply) -> Reply:
+        if self._desk_or_none is None:
+            return {"commands": [], "allowed": False}
+        limit = request.get("limit", 50)
+        if isinstance(limit, bool) or not isinstance(limit, int) or not 0 < limit <= MAX_LISTED:
+            raise CommandError(f"limit must be a number in [1, {MAX_LISTED}], got {limit!r}")
+        prim, only_open = str(request.get("prim", "/")), bool(request.get("open", False))
+        found = self._desk.path.records.listed(prim, only_open, limit)
+        return {"commands": [self._desk.row(command) for command in found], "allowed": True}
+
+    def _command(self, request: Reply) -> Reply:
+        command = self._desk.path.records.find_one(_text(request, "id"))
+        return {"command": self._desk.row(command, history=True)}
+
+    def _cancel(self, request: Reply) -> Reply:
+        command = self._desk.path.cancel(_text(request, "id"), peer_user(), _reason(request))
+        return {"command": self._desk.row(command)}
+
+    def _approve(self, request: Reply) -> Reply:
+        command = self._desk.path.approve(_text(request, "id"), peer_user(), _reason(request))
+        return {"command": self._desk.row(command)}
+
+    def _deny(self, request: Reply) -> Reply:
+        command = self._desk.path.deny(_text(request, "id"), peer_user(), _reason(request))
+        return {"command": self._desk.row(command)}
+
+    def _halt(self, request: Reply) -> Reply:
+        made = self._desk.path.halt(_text(request, "prim"), peer_user(), _reason(request))
+        return {"commands": [self._desk.row(command) for command in made]}
+
+    # -- what can be commanded
+
+    def _targets(self, request: Reply) -> Reply:
+        prim = str(request.get("prim", "/"))
+        table = self._twin.guarded
+        if table is None:
+            return {"targets": []}
+        if self._desk_or_none is not None:
+            found = [(t.binding, t) for t in self._desk_or_none.path.targets.below(prim)]
+            return {"targets": [self._target(table, binding, t) for binding, t in found]}
+        below = [b for b in table.commands if _is_below(b, prim)]
+        return {"targets": [self._target(table, binding, None) for binding in below]}
+
+    def _target(self, table: BindingTable, binding: CommandBinding, target: Target | None) -> Reply:
+        asset = table.assets.get(binding.asset)
+        level = asset.level if asset is not None else "model"
+        if binding.asset in self._twin.demoted:
+            level = "shadow"
+        attr = self._twin.stage.GetAttributeAtPath(binding.target)
+        return {
+            "path": binding.path,
+            "prim": binding.prim,
+            "command": binding.signal,
+            "label": attr.GetDisplayName() if attr else "",
+            "type": binding.type_name,
+            "unit": binding.unit,
+            "min": _bound(binding.limits.hard_min),
+            "max": _bound(binding.limits.hard_max),
+            "desired": plain(target.desired[0]) if target is not None else None,
+            "reported": self._reported(binding),
+            "revision": target.revision if target is not None else 0,
+            "approval": binding.approval,
+            "publish": binding.publish,
+            "debounce": binding.debounce,
+            "policy": binding.policy_class,
+            "operation": binding.operation,
+            "readback": binding.readback,
+            "safe": binding.safe,
+            "level": level,
+            "realm": table.connections[binding.connection].realm,
+            "connection": binding.connection,
+            "status": target.status if target is not None else "idle",
+            "cause": target.cause if target is not None else "",
+        }
+
+    def _reported(self, binding: CommandBinding) -> Any:
+        if self._desk_or_none is None or not binding.readback:
+            return None
+        known = self._desk_or_none.path.inputs.one(binding.readback)
+        return known.value if known is not None else None
+
+
+def _is_below(binding: CommandBinding, prim: str) -> bool:
+    prefix = prim.rstrip("/") or "/"
+    return prefix in ("/", binding.path, binding.prim) or binding.prim.startswith(prefix + "/")
+
+
+def _text(request: Reply, key: str) -> str:
+    value = request.get(key)
+    if not isinstance(value, str) or not value:
+        raise CommandError(f"{key} must be a text, got {value!r:.80}")
+    return value
+
+
+def _reason(request: Reply) -> str:
+    reason = request.get("reason", "")
+    if not isinstance(reason, str) or len(reason) > 1000:
+        raise CommandError("reason must be a text of at most 1000 characters")
+    return reason
+
+
+def _bound(bound: Bound) -> float | None:
+    finite = isinstance(bound, float) and abs(bound) != float("inf")
+    return bound if finite else None  # type: ignore[return-value]

@@ -1,0 +1,122 @@
+"""The command side of a service: ledger, command clients, command path and rules as one."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+from stagetwin.actuation import CommandTarget
+from stagetwin.commands import Command, CommandPath, Ledger, RuleBook
+from stagetwin.ports import ConnectionSpec
+from stagetwin.service._commanders import Commanders
+from stagetwin.service._config import ServiceConfig
+from stagetwin.twin import Twin
+
+__all__ = ["Desk"]
+
+Wanted = dict[str, tuple[ConnectionSpec, list[CommandTarget]]]
+
+
+class Desk:
+    """Everything that a service needs to command; a read-only service has none.
+
+    Attributes:
+        path: the command path.
+        commanders: the command clients.
+    """
+
+    def __init__(self, config: ServiceConfig, twin: Twin) -> None:
+        """Open the ledger.
+
+        Raises:
+            LedgerError: another service owns it, or it is damaged.
+        """
+        self._twin = twin
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._pumping = False
+        self._followers: set[asyncio.Event] = set()
+        self._ledger = Ledger(config.state_dir / "commands.db", config.ledger_anchor)
+        self.commanders = Commanders(config.credentials, in_process=config.in_process)
+        roles = {role: frozenset(users) for role, users in config.roles.items()}
+        try:
+            self.path = CommandPath(twin, self._ledger, self.commanders, roles, self._wake)
+        except BaseException:
+            self._ledger.close()
+            raise
+        self.commanders.events = self.path
+        self._rules = RuleBook(twin, self.path)
+        self.path.records.on_entered.append(self._tell_followers)
+
+    # -- life
+
+    def start(self) -> None:
+        """Begin: what a service before this one left is taken up."""
+        self._loop = asyncio.get_running_loop()
+        self.path.recover()
+        self._wake()
+
+    async def keep_clients(self, group: asyncio.TaskGroup) -> None:
+        """Start, rebind and end command clients after the bindings changed."""
+        await self.commanders.use(self._wanted(), group)
+
+    def _wanted(self) -> Wanted:
+        table = self._twin.guarded
+        wanted: Wanted = {}
+        for binding in table.commands if table is not None else ():
+            spec = table.connections[binding.connection]  # type: ignore[union-attr]
+            wanted.setdefault(binding.connection, (spec, []))[1].append(binding.wire())
+        return wanted
+
+    def tick(self) -> None:
+        """Look at rules and commands; call after each tick of the twin."""
+        self._rules.step(self._twin.clock.steady())
+        self.path.tick()
+
+    def housekeeping(self) -> None:
+        """Call about once a second."""
+        self.path.housekeeping()
+
+    def close(self) -> None:
+        """End what is unsent, make the ledger durable and give it up."""
+        self.path.close()
+        self._loop = None
+        self._ledger.close()
+
+    # -- events
+
+    def _wake(self) -> None:
+        """Have the loop take up events; any thread may ask, and many at once are one."""
+        loop = self._loop
+        if loop is not None and not self._pumping and not loop.is_closed():
+            self._pumping = True
+            loop.call_soon_threadsafe(self._pump)
+
+    def _pump(self) -> None:
+        self._pumping = False
+        self.path.pump()
+
+    def _tell_followers(self, _command: Command) -> None:
+        for event in self._followers:
+            event.set()
+
+    async def follow(self, command: Command) -> AsyncIterator[dict[str, Any]]:
+        """Yield a command's row now and whenever its history grows, until it has ended."""
+        changed = asyncio.Event()
+        self._followers.add(changed)
+        seen = -1
+        try:
+            while True:
+                changed.clear()
+                if len(command.history) != seen:
+                    seen = len(command.history)
+                    yield {"command": self.row(command, history=True)}
+                if command.ended:
+                    return
+                await changed.wait()
+        finally:
+            self._followers.discard(changed)
+
+    def row(self, command: Command, *, history: bool = False) -> dict[str, Any]:
+        """Return a command as clients see it."""
+        return command.row(self._twin.clock.steady(), history=history)

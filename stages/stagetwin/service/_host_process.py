@@ -1,0 +1,155 @@
+"""A process of our own that hosts a bridge or a command client: watched, and started again."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import random
+import sys
+import time
+
+import msgspec
+
+from stagetwin.host import wire
+from stagetwin.ports import Credential
+
+__all__ = ["HostProcess", "secret_of"]
+
+BACKOFF_FIRST = 0.5
+BACKOFF_LAST = 30.0
+STABLE_AFTER = 60.0
+"""A process that ran for this long starts over with the shortest pause [s]."""
+
+HUNG_AFTER = 15 * wire.HEARTBEAT
+"""Silence after which a process counts as hung [s]."""
+
+STOP_TIMEOUT = 5.0
+
+
+def secret_of(credential: Credential | None) -> dict[str, str] | None:
+    """Return a credential in the clear, for the first frame into the pipe and nowhere else."""
+    if credential is None:
+        return None
+    return {**credential.model_dump(), "password": credential.password.get_secret_value()}
+
+
+class HostProcess:
+    """`python -m stagetwin.host` under the service: a crash, a leak or a hang stays there.
+
+    Attributes:
+        restarts: how often it had to be started again.
+    """
+
+    def __init__(self, what: str) -> None:
+        self._what = what
+        self._process: asyncio.subprocess.Process | None = None
+        self._frame: asyncio.Future[tuple[int, bytes]] | None = None
+        self.restarts = 0
+
+    # -- what a kind of host does
+
+    def opening(self) -> bytes:
+        """Return the first frame to a new process."""
+        raise NotImplementedError
+
+    def take(self, kind: int, body: bytes) -> None:
+        """Take a frame; raises ValueError, TypeError or MsgspecError if it cannot be read."""
+        raise NotImplementedError
+
+    def starting(self) -> None:
+        """Take note that a process is about to start."""
+
+    def ended(self, cause: str, pause: float) -> None:
+        """Take note that a process ended, and that the next starts after a pause [s]."""
+
+    @property
+    def pid(self) -> int:
+        """Return the process id, 0 while none runs."""
+        return self._process.pid if self._process is not None else 0
+
+    async def keep(self) -> None:
+        """Keep a process running until cancelled."""
+        pause = BACKOFF_FIRST
+        while True:
+            started = time.monotonic()
+            cause = await self._run_once()
+            if time.monotonic() - started > STABLE_AFTER:
+                pause = BACKOFF_FIRST
+            self.ended(cause, pause)
+            # Jitter, so that the bridges of one plant do not all knock at once.
+            await asyncio.sleep(pause * random.uniform(0.8, 1.2))  # noqa: S311 - no secret
+            pause = min(pause * 2, BACKOFF_LAST)
+            self.restarts += 1
+
+    async def _run_once(self) -> str:
+        self.starting()
+        self._process = process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-m",
+            "stagetwin.host",
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            limit=2**22,
+        )
+        try:
+            self.post(self.opening())
+            return await self._listen(process)
+        finally:
+            await self._end(process)
+
+    async def _listen(self, process: asyncio.subprocess.Process) -> str:
+        """Take frames until there is a reason to end, and return it."""
+        while True:
+            self._frame = self._frame or asyncio.ensure_future(_read_frame(process))
+            done, _ = await asyncio.wait({self._frame}, timeout=HUNG_AFTER)
+            if not done:
+                # After a stall of our own the time is up before waiting bytes are looked at.
+                done, _ = await asyncio.wait({self._frame}, timeout=2 * wire.HEARTBEAT)
+            if not done:
+                return f"{self._what} process {process.pid} hung"
+            frame, self._frame = self._frame, None
+            try:
+                self.take(*frame.result())
+            except (asyncio.IncompleteReadError, ConnectionError):
+                code = await process.wait()
+                return f"{self._what} process {process.pid} ended with status {code}"
+            except (ValueError, TypeError, msgspec.MsgspecError) as error:
+                return f"{self._what} process {process.pid} sent what cannot be read: {error}"
+
+    def post(self, frame: bytes) -> bool:
+        """Write a frame to the process; return whether there is one."""
+        process = self._process
+        if process is None or process.returncode is not None or process.stdin is None:
+            return False
+        process.stdin.write(frame)
+        return True
+
+    async def _end(self, process: asyncio.subprocess.Process) -> None:
+        """Close the input, which asks the process to stop; kill it if it does not."""
+        if process.stdin is not None:
+            process.stdin.close()
+        # Shielded: also when the service is being cancelled, no process is left behind.
+        await asyncio.shield(self._reap(process))
+        self._process = None
+
+    async def _reap(self, process: asyncio.subprocess.Process) -> None:
+        """Take what the process still delivers while it says goodbye; kill it if it does not."""
+        try:
+            async with asyncio.timeout(STOP_TIMEOUT):
+                with contextlib.suppress(
+                    asyncio.IncompleteReadError, ConnectionError, ValueError, msgspec.MsgspecError
+                ):
+                    while True:
+                        frame, self._frame = self._frame, None
+                        self.take(*await (frame or _read_frame(process)))
+                await process.wait()
+        except TimeoutError:
+            process.kill()
+            await process.wait()
+
+
+async def _read_frame(process: asyncio.subprocess.Process) -> tuple[int, bytes]:
+    assert process.stdout is not None  # it was opened as a pipe
+    size, kind = wire.HEADER.unpack(await process.stdout.readexactly(wire.HEADER.size))
+    body = await process.stdout.readexactly(size) if size else b""
+    return kind, body
