@@ -10,6 +10,7 @@ from typing import Any
 
 from pxr import Usd, UsdGeom
 
+from stagetwin._check_commands import doubtful_commands
 from stagetwin._misspelt import misspelt
 from stagetwin._schema import is_registered
 from stagetwin.bindings import BindingTable, Problem, Severity, read_bindings
@@ -80,7 +81,7 @@ def lint(stage: Usd.Stage, table: BindingTable) -> list[Problem]:
         *_composition_problems(stage),
         *_duplicate_ids(table),
         *_unbacked_twins(table),
-        *_loose_readbacks(table),
+        *doubtful_commands(table),
         *_hidden_values(stage, table),
         *_doubtful_units(stage, table),
         *misspelt(stage),
@@ -138,28 +139,6 @@ def _unbacked_twins(table: BindingTable) -> list[Problem]:
         for asset in table.assets.values()
         if asset.level == "twin" and asset.prim not in live
     ]
-
-
-def _loose_readbacks(table: BindingTable) -> list[Problem]:
-    driven = {binding.target for binding in table.telemetry.values()}
-    problems: list[Problem] = []
-    for command in table.commands:
-        for role, paths in (
-            ("readback", (command.readback,) if command.readback else ()),
-            ("permissive", command.permissives),
-        ):
-            problems.extend(
-                Problem(
-                    command.prim,
-                    command.signal,
-                    f"{role}-not-live",
-                    f"{role} {path} is driven by no signal, so it can never prove anything",
-                    Severity.WARNING,
-                )
-                for path in paths
-                if path not in driven
-            )
-    return problems
 
 
 def _hidden_values(stage: Usd.Stage, table: BindingTable) -> list[Problem]:

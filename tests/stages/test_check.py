@@ -10,7 +10,7 @@ import pytest
 from stagetwin._errors import StageError
 from stagetwin.bindings._attributes import unit_error
 from stagetwin.check import Report, check_stage
-from tests.stages.plants import Part, asset, command, plant, prim, telemetry
+from tests.stages.plants import Part, asset, command, connection, plant, prim, telemetry
 
 SPEED = "/Plant/P1.twin:telemetry:rpm:value"
 
@@ -22,7 +22,7 @@ def check(tmp_path: Path, *bodies: str) -> Report:
 
 
 def pump(name: str, *parts: Part, level: str = "twin", asset_id: str = "") -> str:
-    return prim(name, asset(asset_id or name, level), *parts)
+    return prim(name, asset(asset_id or name, level, roles=["operator"]), *parts)
 
 
 def codes(report: Report) -> list[tuple[str, str]]:
@@ -62,7 +62,7 @@ def test_an_id_on_two_assets_is_reported_at_both(tmp_path: Path) -> None:
 def test_a_readback_or_permissive_that_nothing_drives_is_a_warning(tmp_path: Path) -> None:
     body = prim(
         "P1",
-        asset("P1", "twin"),
+        asset("P1", "twin", roles=["operator"]),
         "double rpm = 0\nbool ok = true",
         telemetry("flow", address="flow"),
         command("speed", readback="/Plant/P1.rpm", permissives="/Plant/P1.ok"),
@@ -166,3 +166,48 @@ def Xform "J" ( prepend apiSchemas = ["TwinTelemetryAPI:a"] ) {{
 @pytest.mark.parametrize(("written", "meant"), [("°C", "Cel"), ("rpm", "1/min"), ("kWh", "kW.h")])
 def test_common_spellings_of_units_are_understood_in_the_error(written: str, meant: str) -> None:
     assert f"did you mean {meant!r}" in unit_error(written)
+
+
+@pytest.mark.parametrize(
+    ("code", "signals", "more"),
+    [
+        ("readback-unit", [telemetry("rpm", address="rpm", unit="Hz")], {"unit": "1/min"}),
+        ("readback-type", [telemetry("rpm", "bool", "rpm")], {}),
+        (
+            "tolerance-below-deadband",
+            [telemetry("rpm", address="rpm", deadband=2.0)],
+            {"tolerance": 1.0},
+        ),
+        ("permissive-type", [telemetry("rpm", address="rpm")], {"permissives": SPEED}),
+    ],
+)
+def test_what_could_never_be_verified_or_permitted_is_a_warning(
+    tmp_path: Path, code: str, signals: list[Part], more: dict[str, object]
+) -> None:
+    speed = command("speed", readback=SPEED, **more)
+    report = check(tmp_path, pump("P1", *signals, speed))
+    assert codes(report) == [("/Plant/P1", code)]
+    assert report.errors == 0
+
+
+def test_commands_that_nobody_may_give_are_a_warning(tmp_path: Path) -> None:
+    speed = command("speed", readback=SPEED)
+    body = prim("P1", asset("P1", "twin"), telemetry("rpm", address="rpm"), speed)
+    assert codes(check(tmp_path, body)) == [("/Plant/P1", "nobodys-commands")]
+
+
+def test_an_input_of_another_realm_is_a_warning(tmp_path: Path) -> None:
+    path = tmp_path / "plant.usda"
+    signal = telemetry("rpm", address="rpm", connection="tape")
+    body = pump("P1", signal, command("speed", readback=SPEED))
+    path.write_text(plant(body) + connection("tape", realm="replay"))
+    report = check_stage(path)
+    assert codes(report) == [("/Plant/P1", "realm-mixed")]
+    assert "replay" in report.problems[0].message
+
+
+def test_a_local_switch_that_nothing_drives_is_a_warning(tmp_path: Path) -> None:
+    switch = "rel twin:remote = </Plant/P1.twin:telemetry:far:value>\nbool twin:telemetry:far:value"
+    signals = [telemetry("rpm", address="rpm"), command("speed", readback=SPEED)]
+    body = prim("P1", asset("P1", "twin", roles=["operator"]), *signals, switch)
+    assert ("/Plant/P1", "remote-not-live") in codes(check(tmp_path, body))
