@@ -85,21 +85,19 @@ class PlantService:
             *(f"--role={role}={user}" for role, user in (roles or {}).items()),
             *extra,
         ]
-        self._process: subprocess.Popen[str] | None = None
+        self._log = folder / "service.log"
+        self._process: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> Self:
-        self._process = subprocess.Popen(
-            self._command,
-            stderr=subprocess.PIPE,
-            text=True,
-            env={**os.environ, "PYTHONWARNINGS": "error"},
-        )
+        with self._log.open("wb") as log:
+            self._process = subprocess.Popen(
+                self._command, stderr=log, env={**os.environ, "PYTHONWARNINGS": "error"}
+            )
         try:
             wait_for(self.online)
         except AssertionError:
-            self._process.kill()
-            _, log = self._process.communicate()
-            raise AssertionError(f"the service is not online:\n{log}") from None
+            self.kill()
+            raise AssertionError(f"the service is not online:\n{self.log}") from None
         return self
 
     def __exit__(
@@ -112,14 +110,18 @@ class PlantService:
             return
         self._process.terminate()
         try:
-            _, log = self._process.communicate(timeout=20)
+            self._process.wait(timeout=20)
         except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.communicate()
+            self.kill()
             raise
         if error is None:
-            assert self._process.returncode == 0, log
-            assert "Traceback" not in log, log
+            assert self._process.returncode == 0, self.log
+            assert "Traceback" not in self.log, self.log
+
+    @property
+    def log(self) -> str:
+        """What it has logged so far."""
+        return self._log.read_text(errors="replace")
 
     @property
     def pid(self) -> int:
@@ -131,7 +133,7 @@ class PlantService:
         """End it with SIGKILL."""
         assert self._process is not None
         self._process.kill()
-        self._process.communicate()
+        self._process.wait()
         self._process = None
 
     def ask(self, **request: Any) -> dict[str, Any]:

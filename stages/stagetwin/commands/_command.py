@@ -15,12 +15,15 @@ from stagetwin.commands._states import ENDS, State
 from stagetwin.identifiers import uuid7
 from stagetwin.values import json_text
 
-__all__ = ["Command", "Evidence", "Moment", "Origin", "PublishRequest"]
+__all__ = ["MAX_REASON", "Command", "Evidence", "Moment", "Origin", "PublishRequest"]
 
 Origin = Literal["human", "rule", "policy", "stop"]
 
 MAX_VALUE = 65_536
 """Longest value of a command as JSON text [characters]."""
+
+MAX_REASON = 1000
+"""Longest reason that an author gives [characters]."""
 
 
 class PublishRequest(BaseModel):
@@ -44,15 +47,20 @@ class PublishRequest(BaseModel):
     )
     target: str = Field(max_length=4096)
     value: Any
-    revision: int | None = None
-    reason: str = Field(default="", max_length=1000)
-    ttl: float | None = Field(default=None, gt=0, allow_inf_nan=False)
+    revision: int | None = Field(default=None, strict=True)
+    reason: str = Field(default="", max_length=MAX_REASON)
+    ttl: float | None = Field(default=None, gt=0, allow_inf_nan=False, strict=True)
     mode: Literal["explicit", "settled"] = "explicit"
 
     @field_validator("value")
     @classmethod
     def _carried(cls, value: Any) -> Any:
-        if len(json_text(value)) > MAX_VALUE:
+        try:
+            text = json_text(value)
+            text.encode()
+        except (TypeError, ValueError, RecursionError) as error:
+            raise ValueError(f"a value must be plain data that JSON can carry: {error}") from None
+        if len(text) > MAX_VALUE:
             raise ValueError(f"a value has at most {MAX_VALUE} characters as JSON")
         return value
 

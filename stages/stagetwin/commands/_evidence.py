@@ -16,8 +16,8 @@ from stagetwin.values import plain, stage_value, value_type
 
 __all__ = ["Watch", "kind_of", "matches", "value_of_reading"]
 
-_FLOAT32 = 1e-6
-_FLOAT64 = 1e-9
+_RELATIVE = {"half": 1e-3, "float": 1e-6, "double": 1e-9}
+"""How near two numbers are that differ by what the type cannot hold."""
 
 
 def matches(binding: CommandBinding, readback: TelemetryBinding, value: Any, wanted: Any) -> bool:
@@ -25,14 +25,28 @@ def matches(binding: CommandBinding, readback: TelemetryBinding, value: Any, wan
 
     The stage knows a signal to its deadband, so no tolerance is narrower than that.
     """
-    single = "double" not in binding.type_name or "double" not in readback.type_name
-    relative = _FLOAT32 if single else _FLOAT64
-    return _near(value, wanted, max(binding.tolerance, readback.deadband), relative)
+    relative = max(_relative(binding.type_name), _relative(readback.type_name))
+    tolerance = max(binding.tolerance, readback.deadband)
+    if _near(value, wanted, tolerance, relative):
+        return True
+    # A quaternion and its negative are one rotation.
+    turned = binding.type_name.startswith("quat") and not binding.type_name.endswith("[]")
+    return turned and _near(value, [-part for part in wanted], tolerance, relative)
+
+
+def _relative(type_name: str) -> float:
+    name = type_name.removesuffix("[]")
+    if name.startswith("half") or name.endswith("h"):
+        return _RELATIVE["half"]
+    single = name.startswith("float") or name.endswith("f")
+    return _RELATIVE["float" if single else "double"]
 
 
 def _near(value: Any, wanted: Any, tolerance: float, relative: float) -> bool:
     if isinstance(value, bool) or isinstance(wanted, bool):
         return value is wanted
+    if isinstance(value, int) and isinstance(wanted, int):
+        return abs(value - wanted) <= tolerance
     if isinstance(value, (int, float)) and isinstance(wanted, (int, float)):
         return math.isclose(value, wanted, rel_tol=relative, abs_tol=tolerance)
     if isinstance(value, Sequence) and isinstance(wanted, Sequence) and not isinstance(value, str):
@@ -84,10 +98,10 @@ class Watch:
         self.handed = math.nan
         self.sent_wall = math.nan
         self.acknowledged_wall = math.nan
-        self.until = math.inf
         self._within_since: float | None = None
         self._was_within = False
         self._last: Any = None
+        self._last_within = False
 
     def handed_over(self, wall: float, steady: float) -> None:
         """Take note of the moment before the command may leave: wall [s, Unix] and steady [s]."""
@@ -100,7 +114,7 @@ class Watch:
 
     def acknowledged(self, wall: float) -> None:
         """Take note of the acknowledgement [s, Unix]."""
-        self.acknowledged_wall = wall
+        self.acknowledged_wall = max(wall, self.handed_wall)
 
     def sample(self, known: Known, now: float, *, without_answer: bool = False) -> Evidence | None:
         """Judge the newest sample of the read-back; `now` is on the steady clock [s].
@@ -110,6 +124,8 @@ class Watch:
         telemetry and answer come by different ways, and either may be first. `without_answer` says
         that none will come; then a sample received after the sending counts.
         """
+        # Redundant signals take turns.
+        self._readback = known.binding
         if not known.fresh or math.isnan(known.received):
             self._within_since = None
             return None
@@ -118,7 +134,8 @@ class Watch:
         since = self.sent_wall if without_answer else self.acknowledged_wall
         if moved:
             since = self.handed_wall
-        if not known.received > since:
+        # Both clocks must say so: the wall clock may have been set back in between.
+        if not (known.received > since and known.accepted >= self.handed):
             return None
         return self._judge(known.value, within, now)
 
@@ -131,7 +148,7 @@ class Watch:
         return self._judge(value, within, now)
 
     def _judge(self, value: Any, within: bool, now: float) -> Evidence | None:
-        self._last = value
+        self._last, self._last_within = value, within
         if not within:
             self._within_since = None
             return None
@@ -151,6 +168,11 @@ class Watch:
     def verdict(self) -> tuple[Code, str]:
         """Return why it could not be verified."""
         name, unit = self._readback.path, self._readback.unit
+        if self._last_within and self._within_since is None:
+            return Code.NO_SAMPLE, f"{name} was as commanded, and is not fresh any more"
+        if self._last_within:
+            dwell = f"{self._binding.dwell:g} s"
+            return Code.MISMATCH, f"{name} is {self._last} {unit}, too late to stay so for {dwell}"
         if self._was_within:
             text = f"{name} was as commanded and is {self._last} {unit} now: overwritten"
             return Code.OVERWRITTEN, text

@@ -204,10 +204,25 @@ def _role_text(user: str, asset: Asset) -> str:
 
 
 def wire_value(binding: CommandBinding, value: Any) -> Any:
-    """Return what goes over the wire for an attribute value: scale and offset undone."""
+    """Return what goes over the wire for an attribute value: scale and offset undone.
+
+    Raises Refusal where the wire cannot carry the outcome.
+    """
     sent = plain(value)
     if binding.scale == 1 and binding.offset == 0:
         return sent
+    return _unscaled(binding, sent)
+
+
+def _unscaled(binding: CommandBinding, sent: Any) -> Any:
     if isinstance(sent, list):
-        return [(part - binding.offset) / binding.scale for part in sent]
-    return (sent - binding.offset) / binding.scale
+        return [_unscaled(binding, part) for part in sent]
+    wire = (sent - binding.offset) / binding.scale
+    how = f"{binding.path}: {sent} is {wire:g} on the wire (scale {binding.scale:g}, offset "
+    if not math.isfinite(wire):
+        raise Refusal(Code.RANGE, f"{how}{binding.offset:g}), which is too large")
+    if not isinstance(sent, int):
+        return wire
+    if not math.isclose(wire, round(wire), rel_tol=1e-9, abs_tol=1e-9):
+        raise Refusal(Code.RANGE, f"{how}{binding.offset:g}), where a whole number is expected")
+    return round(wire)

@@ -9,6 +9,7 @@ epoch, and fencing tokens of an earlier one are old for ever.
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import hashlib
 import json
@@ -104,25 +105,24 @@ class Ledger:
         self._anchored = 0
         self._number = 0
         self.broken = ""
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._lock = _own(path.with_suffix(".lock"))
-        try:
-            os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
-            self._db = _connect(path)
-            self._db.executescript(_SCHEMA)
-            self._seq, self._head = self._check_tail()
-            self._check_anchor()
-        except sqlite3.Error as error:
-            self._lock.close()
-            raise LedgerError(f"{path} cannot be read: {error}") from None
-        except LedgerError:
-            self._lock.close()
-            raise
-        self.epoch = 1 + self._last_epoch()
+        with contextlib.ExitStack() as undo:
+            undo.callback(self._lock.close)
+            try:
+                os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
+                self._db = _connect(path)
+                undo.callback(self._db.close)
+                self._db.executescript(_SCHEMA)
+                self._tip = self._check_tail()
+                self._check_anchor()
+                self.epoch = 1 + self._last_epoch()
+                self._reader = _connect(path)
+            except (OSError, sqlite3.Error) as error:
+                raise LedgerError(f"{path} cannot be read: {error}") from None
+            undo.pop_all()
         self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._run, name="ledger", daemon=True)
         self._thread.start()
-        self._reader = _connect(path)
         opened = threading.Event()
         body = {"epoch": self.epoch, "boot": _boot_id(), "pid": os.getpid()}
         self.append("", _OPENED, time.time(), body, lambda _: opened.set())
@@ -150,8 +150,9 @@ class Ledger:
             body: plain data.
             done: called from another thread once the entry is durable, or is not going to be.
         """
-        text = json.dumps(body, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-        self._jobs.put(_Job(command, state, at, text, done))
+        # Escaped: the database would refuse half a surrogate pair, and all that follows with it.
+        text = json.dumps(body, sort_keys=True, separators=(",", ":"))
+        self._jobs.put(_Job(command, state, float(at), text, done))
 
     def token(self) -> Token:
         """Return a fencing token newer than every one before it."""
@@ -175,13 +176,21 @@ class Ledger:
             why = self._write(jobs) if jobs else ""
             for each in jobs:
                 if each.done is not None:
-                    each.done(why)
+                    self._tell(each.done, why)
         self._db.close()
+
+    @staticmethod
+    def _tell(done: OnDurable, why: str) -> None:
+        try:
+            done(why)
+        except Exception:
+            # Whoever waits for one entry must not cost the others their record.
+            _log.exception("a callback of the ledger failed")
 
     def _write(self, jobs: list[_Job]) -> str:
         if self.broken:
             return self.broken
-        seq, head = self._seq, self._head
+        seq, head = self._tip
         rows: list[tuple[Any, ...]] = []
         for job in jobs:
             seq += 1
@@ -190,17 +199,17 @@ class Ledger:
         try:
             with self._db:
                 self._db.executemany("insert into entries values (?, ?, ?, ?, ?, ?)", rows)
-        except sqlite3.Error as error:
+        except Exception as error:
             # Nothing may be sent that cannot be recorded; what is under way is only watched.
-            self.broken = str(error)
+            self.broken = str(error) or type(error).__name__
             _log.critical("the ledger %s cannot be written: %s", self._path, error)
             return self.broken
-        self._seq, self._head = seq, head
+        self._tip = seq, head
         return ""
 
     def anchor(self) -> None:
         """Keep the newest hash outside of the database; called about once a second."""
-        seq, head = self._seq, self._head
+        seq, head = self._tip
         if seq == self._anchored:
             return
         try:
@@ -219,10 +228,9 @@ class Ledger:
         return [_entry(row) for row in rows]
 
     def newest(self, limit: int) -> list[str]:
-        """Return the ids of the newest commands, newest first."""
+        """Return the ids of the commands requested last, newest first."""
         rows = self._reader.execute(
-            "select command from entries where command != '' group by command "
-            "order by min(seq) desc limit ?",
+            "select command from entries where state = 'REQUESTED' order by seq desc limit ?",
             (limit,),
         )
         return [command for (command,) in rows]
@@ -260,7 +268,7 @@ class Ledger:
             said = json.loads(self._anchor.read_text(encoding="utf-8"))
             seq, digest = int(said["seq"]), bytes.fromhex(said["hash"])
         except FileNotFoundError:
-            if self._seq:
+            if self._tip[0]:
                 _log.warning("the ledger's anchor %s is missing", self._anchor)
             return
         except (OSError, ValueError, KeyError, TypeError) as error:
@@ -268,7 +276,7 @@ class Ledger:
         row = self._db.execute("select hash from entries where seq = ?", (seq,)).fetchone()
         if row is None:
             raise LedgerError(
-                f"the ledger ends at entry {self._seq}, its anchor knows entry {seq}: it was cut"
+                f"the ledger ends at entry {self._tip[0]}, its anchor knows entry {seq}: it was cut"
             )
         if row[0] != digest:
             raise LedgerError(f"entry {seq} of the ledger is not the one that its anchor knows")
@@ -296,7 +304,11 @@ def _connect(path: Path) -> sqlite3.Connection:
 
 
 def _own(path: Path) -> Any:
-    file = path.open("a+")
+    try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        file = path.open("a+")
+    except OSError as error:
+        raise LedgerError(f"{path} cannot be written: {error}") from None
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:

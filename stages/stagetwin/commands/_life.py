@@ -7,8 +7,10 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from stagetwin.actuation import Transmission
+from stagetwin.bindings import CommandBinding
 from stagetwin.commands._command import Command
 from stagetwin.commands._evidence import Watch
+from stagetwin.commands._judge import Sent
 from stagetwin.commands._states import UNSENT
 from stagetwin.commands._targets import Desired, Target
 from stagetwin.ports import ChannelSpec, ConnectionState
@@ -26,6 +28,8 @@ class Life:
         inputs: paths of further signals that led to it.
         value: attribute value, once validated.
         displaced: what stood as `desired` before it.
+        asked: the command's binding when it was asked for.
+        approved: hash of the asset's guards then; empty where they were not approved.
         committing: whether its sending is being written ahead: from here on it counts as sent.
         armed: when its permissives were read last [s, steady clock].
         watch: evidence, once sent; None without a read-back.
@@ -34,7 +38,10 @@ class Life:
         unanswered: whether no answer will come.
         next_read: when the device itself is asked next [s, steady clock].
         reading: number of the question that is out, 0 for none.
-        recovered: whether it was sent before this service started.
+        faulty: whether judging its read-back failed with an error.
+        left: whether its client said that it left.
+        sent: its setpoint, once it was handed over.
+        sent_before: the setpoint that had been sent before it.
     """
 
     command: Command
@@ -50,8 +57,15 @@ class Life:
     unanswered: bool = False
     next_read: float = math.inf
     reading: int = 0
-    recovered: bool = False
-    notes: list[str] = field(default_factory=list)
+    faulty: bool = False
+    left: bool = False
+    sent: Sent | None = None
+    sent_before: Sent | None = None
+    asked: CommandBinding = field(init=False)
+    approved: str = ""
+
+    def __post_init__(self) -> None:
+        self.asked = self.target.binding
 
     @property
     def unsent(self) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import logging
 import math
@@ -9,6 +10,7 @@ from collections.abc import Sequence
 
 import msgspec
 
+from stagetwin._errors import WireError
 from stagetwin.actuation import Fate, Reading, Report
 from stagetwin.clock import Clock
 from stagetwin.commands._command import Command, Evidence
@@ -19,6 +21,7 @@ from stagetwin.commands._life import Life, Transport
 from stagetwin.commands._records import Records
 from stagetwin.commands._states import UNSENT, Code, State
 from stagetwin.commands._targets import Target
+from stagetwin.values import plain, stage_value
 
 __all__ = ["Outcomes"]
 
@@ -58,23 +61,26 @@ class Outcomes:
         known = self._inputs.one(binding.readback) if binding.readback else None
         if known is not None:
             command = life.command
-            life.watch = Watch(binding, known.binding, command.value, command.before)
+            # As the machine gets it: a vector may be asked for as an object, a rotation unnormed.
+            wanted = command.value if life.value is None else plain(life.value)
+            life.watch = Watch(binding, known.binding, wanted, command.before)
             life.watch.handed_over(self._clock.wall(), now)
         life.answer_until = now + ANSWER_WITHIN
         life.until = now + ANSWER_WITHIN + binding.settle_time + binding.dwell
 
     # -- events
 
-    def report(self, life: Life | None, report: Report) -> None:
+    def report(self, report: Report) -> None:
         """Take news of a transmission."""
-        if life is None:
-            _log.info("late news of command %s: %s %s", report.id, report.fate, report.cause)
+        life = self._records.life(report.id)
+        command = life.command if life is not None else self._records.find(report.id)
+        if command is None:
+            _log.warning("news of a command that is not known: %s", report)
             return
-        command = life.command
-        if command.ended:
+        if life is None or command.ended:
             # An end stays what it is.
-            words = f"late: {report.fate}{f', {report.cause}' if report.cause else ''}"
-            self._records.note(life, words)
+            text = f"late: {report.fate}{f', {report.cause}' if report.cause else ''}"
+            self._records.note(command, text)
             return
         if command.state not in (State.SENT, State.ACKNOWLEDGED):
             _log.warning("news of command %s, which is %s: %s", command.id, command.state, report)
@@ -89,11 +95,23 @@ class Outcomes:
         take[report.fate](life, report)
 
     def _withheld(self, life: Life, report: Report) -> None:
+        if life.left or life.command.state is State.ACKNOWLEDGED:
+            self._records.note(life.command, f"withheld after it had left: {report.cause}")
+            return
+        self._not_in_force(life)
         self._records.end(life, State.FAILED, Code.WITHHELD, f"nothing was sent: {report.cause}")
 
+    def _not_in_force(self, life: Life) -> None:
+        """Forget a setpoint that never came into force; rates count from the one before it."""
+        if life.sent is not None and life.target.sent is life.sent:
+            life.target.sent = life.sent_before
+
     def _sent(self, life: Life, report: Report) -> None:
+        life.left = True
+        if life.command.state is State.ACKNOWLEDGED:
+            return  # the answer was faster than the news of the question
         if life.watch is not None:
-            life.watch.transmitted(report.time)
+            life.watch.transmitted(self._moment(report))
         if report.final:
             self._unanswerable(life, "no acknowledgement is possible on this connection")
 
@@ -106,19 +124,28 @@ class Outcomes:
             text = "acknowledged, and there is no read-back to verify it by"
             self._records.end(life, State.UNVERIFIED, Code.NO_READBACK, text)
             return
-        life.watch.acknowledged(report.time)
+        life.watch.acknowledged(self._moment(report))
         life.until = now + binding.settle_time + binding.dwell
         life.next_read = now
         self.look(life, now)
 
+    def _moment(self, report: Report) -> float:
+        """Return when a report was made [s, Unix]; never later than now, whatever it says."""
+        now = self._clock.wall()
+        return min(report.time, now) if math.isfinite(report.time) else now
+
     def _refused(self, life: Life, report: Report) -> None:
+        self._not_in_force(life)
         self._records.end(life, State.FAILED, Code.REFUSED, f"the device refused: {report.cause}")
 
     def _unknown(self, life: Life, report: Report) -> None:
-        self._unanswerable(life, f"no answer: {report.cause}")
+        if life.command.state is State.SENT:
+            self._unanswerable(life, f"no answer: {report.cause}")
 
     def _unanswerable(self, life: Life, why: str) -> None:
         if life.watch is None:
+            # Nobody knows the present setpoint now.
+            life.target.sent = None
             self._records.end(life, State.UNVERIFIED, Code.NO_ANSWER, f"{why}, and no read-back")
             return
         life.unanswered = True
@@ -202,8 +229,23 @@ class Outcomes:
             code, cause = life.watch.verdict()
             self._records.end(life, State.UNVERIFIED, code, cause)
 
+    def give_up(self, life: Life, now: float, error: Exception) -> None:
+        """End a sent command whose read-back cannot be judged, once its time is over."""
+        if now < life.until:
+            if not life.faulty:
+                _log.exception("the read-back of command %s cannot be judged", life.command.id)
+            life.faulty = True
+        elif life.command.ended:
+            self._records.forget(life)
+        else:
+            text = f"its read-back cannot be judged: {type(error).__name__}: {error}"
+            life.watch = None
+            self._records.end(life, State.UNVERIFIED, Code.FAULT, text)
+
     def still_watched(self, life: Life) -> bool:
         """Tell whether an ended command stays, to take late evidence."""
+        self._questions.pop(life.reading, None)
+        life.reading = 0
         if life.command.state is not State.UNVERIFIED or life.watch is None:
             return False
         life.until = self._clock.steady() + LATE_EVIDENCE
@@ -214,9 +256,9 @@ class Outcomes:
         found = None
         if known is not None and life.watch is not None:
             found = life.watch.sample(known, now, without_answer=True)
-        newer = life.target.holder or life.target.desired[1] != life.command.id
+        newer = life.target.holder or life.target.desired[1] not in ("", life.command.id)
         if found is not None and not newer:
-            self._records.note(life, f"late: {found.signal} is {found.value}")
+            self._records.note(life.command, f"late: {found.signal} is {found.value}")
         if found is not None or newer or now >= life.until:
             self._records.forget(life)
 
@@ -225,17 +267,25 @@ class Outcomes:
     def recover(self, left: Sequence[Sequence[Entry]]) -> None:
         """Take up commands that had not ended: what was sent is looked for, never sent again."""
         for entries in left:
-            command = self._records.recorded(entries)
-            if command is None:
-                continue
-            target = self._records.targets.get(command.target)
-            if target is not None:
-                self._recover(command, target, entries)
-            else:
-                self._recover_without(command)
+            try:
+                self._recover_one(entries)
+            except Exception:
+                _log.exception("command %s cannot be taken up", entries[0].command)
+
+    def _recover_one(self, entries: Sequence[Entry]) -> None:
+        command = self._records.recorded(entries)
+        if command is None:
+            return
+        target = self._records.targets.get(command.target)
+        if target is not None:
+            self._recover(command, target, entries)
+        else:
+            self._recover_without(command)
 
     def _recover(self, command: Command, target: Target, entries: Sequence[Entry]) -> None:
-        life = Life(command, target, recovered=True)
+        life = Life(command, target)
+        with contextlib.suppress(WireError):  # of another type by now: nothing will be like it
+            life.value = stage_value(target.binding.type_name, command.value)
         self._records.adopt(life)
         if command.state in UNSENT:
             text = "the service started anew before it was sent"

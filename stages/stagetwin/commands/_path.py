@@ -16,12 +16,12 @@ from collections.abc import Callable, Mapping, Sequence
 
 from stagetwin._errors import CommandError
 from stagetwin.actuation import Reading, Report
-from stagetwin.commands._command import Command, Origin, PublishRequest
+from stagetwin.commands._command import MAX_REASON, Command, Origin, PublishRequest
 from stagetwin.commands._inputs import Inputs
 from stagetwin.commands._ledger import Ledger
 from stagetwin.commands._life import Life, Transport
 from stagetwin.commands._outcome import Outcomes
-from stagetwin.commands._records import Records
+from stagetwin.commands._records import Records, words
 from stagetwin.commands._states import ENDS, Code, State
 from stagetwin.commands._targets import Target, Targets
 from stagetwin.commands._way_out import WayOut, guarded_table
@@ -79,6 +79,7 @@ class CommandPath:
             twin, ledger, transport, roles, self.records, self.inputs, self._outcomes, self.post
         )
         self._offset = self._clock.wall() - self._clock.steady()
+        self._closed = False
         twin.on_guards.append(self._rebound)
         self._rebound()
 
@@ -136,6 +137,7 @@ class CommandPath:
         if len(self.records) >= MAX_OPEN and origin != "stop":
             raise CommandError(f"{MAX_OPEN} commands are on their way; wait until some have ended")
         life = Life(command, target, tuple(inputs))
+        life.approved = self.twin.approved.get(command.asset, "")
         self.records.adopt(life)
         self.records.enter(
             life,
@@ -156,7 +158,7 @@ class CommandPath:
                 "fingerprint": command.fingerprint,
             },
         )
-        self._way.advance(life)
+        self._proceed(life, now)
         return command
 
     def cancel(self, command_id: str, author: str, reason: str = "") -> Command:
@@ -181,8 +183,8 @@ class CommandPath:
         if author not in command.approvals:
             command.approvals.append(author)
             body = {"approved": command.hash, "by": author, "reason": reason}
-            self.records.note(life, f"approved by {author}", body)
-        self._way.advance(life)
+            self.records.note(command, f"approved by {author}", body)
+        self._proceed(life, self._clock.steady())
         return command
 
     def deny(self, command_id: str, author: str, reason: str = "") -> Command:
@@ -212,7 +214,7 @@ class CommandPath:
                 request = PublishRequest(
                     target=target.binding.path,
                     value=json.loads(target.binding.safe),
-                    reason=reason or "stop request",
+                    reason=words(reason)[:MAX_REASON] or "stop request",
                 )
                 made.append(self.request(request, author, "stop"))
         return made
@@ -226,7 +228,7 @@ class CommandPath:
 
     def report(self, report: Report) -> None:
         """Take news of a transmission, from any thread."""
-        self.post(lambda: self._outcomes.report(self.records.life(report.id), report))
+        self.post(lambda: self._outcomes.report(report))
 
     def reading(self, reading: Reading) -> None:
         """Take an answer of a device, from any thread."""
@@ -238,8 +240,13 @@ class CommandPath:
 
     def pump(self) -> None:
         """Take up what was posted."""
-        while self._events:
-            self._events.popleft()()
+        while self._events and not self._closed:
+            event = self._events.popleft()
+            try:
+                event()
+            except Exception:
+                # The next event is another command's.
+                _log.exception("an event of the command path failed")
 
     def tick(self) -> None:
         """Go on with every command: called after each tick of the twin."""
@@ -248,19 +255,21 @@ class CommandPath:
         self._look_at_the_clock(now)
         for life in self.records.lives():
             try:
-                self._go_on(life, now)
-            except Exception:
+                if life.unsent:
+                    self._proceed(life, now)
+                elif not life.committing and self.records.life(life.command.id) is life:
+                    self._outcomes.look(life, now)
+            except Exception as error:
                 # What goes wrong with one command must not hold up the others.
-                _log.exception("command %s cannot go on", life.command.id)
+                self._outcomes.give_up(life, now, error)
 
-    def _go_on(self, life: Life, now: float) -> None:
+    def _proceed(self, life: Life, now: float) -> None:
+        """Take a command on, unless its time to live is over; `now` is on the steady clock [s]."""
         if life.unsent and now >= life.command.expires:
             text = f"not sent within {life.command.ttl:g} s{self._waited_for(life)}"
             self.records.end(life, State.EXPIRED, Code.TIME_TO_LIVE, text)
-        elif life.unsent:
+        else:
             self._way.advance(life)
-        elif not life.committing:
-            self._outcomes.look(life, now)
 
     def housekeeping(self) -> None:
         """Keep the ledger's newest hash outside of it; call about once a second."""
@@ -273,14 +282,16 @@ class CommandPath:
     # -- parts
 
     def _rebound(self) -> None:
-        guarded = self.twin.guarded
+        guarded, approved = self.twin.guarded, self.twin.approved
+        # Before anything else: what was approved under other guards must not leave any more.
+        self._transport.authorise(dict(approved))
         self.inputs.rebind(guarded)
         self.targets.rebind(guarded)
-        self._transport.authorise(dict(self.twin.approved))
         for life in self.records.lives():
-            command = life.command
-            changed = command.guard != self.twin.approved.get(command.asset, "")
-            if life.unsent and command.guard and changed:
+            command, target = life.command, life.target
+            same = target.bound and target.binding == life.asked
+            same = same and life.approved == approved.get(command.asset, "")
+            if life.unsent and not same:
                 text = f"the guards of {command.asset} changed before it was sent"
                 self.records.end(life, State.REJECTED, Code.GUARDS, text)
 
@@ -330,6 +341,7 @@ class CommandPath:
 
     def close(self) -> None:
         """Stop looking at the twin; what is unsent ends, what is sent is for the next service."""
+        self._closed = True
         for life in self.records.lives():
             if life.unsent:
                 self.records.end(life, State.EXPIRED, Code.RESTART, "the service stopped")

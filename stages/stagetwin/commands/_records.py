@@ -18,12 +18,21 @@ from stagetwin.commands._life import Life
 from stagetwin.commands._states import Code, State, check_transition
 from stagetwin.commands._targets import Targets
 
-__all__ = ["Records"]
+__all__ = ["Records", "words"]
 
 _log = logging.getLogger(__name__)
 
 KEPT = 10_000
 """Ended commands kept in memory; the ledger has them all."""
+
+_LONGEST = 2_000
+"""Characters of a cause or note that are kept; a device may say anything."""
+
+
+def words(text: str) -> str:
+    """Return words of people and devices as every record and attribute can hold them."""
+    said = text.encode("utf-8", "replace").decode().replace("\x00", "?")
+    return said if len(said) <= _LONGEST else f"{said[:_LONGEST]}..."
 
 
 class Records:
@@ -78,7 +87,7 @@ class Records:
         Raises:
             TransitionError: the state cannot follow.
         """
-        command = life.command
+        command, cause = life.command, words(cause)
         check_transition(command.state, state)
         now = self._clock.wall()
         if not recorded:
@@ -86,9 +95,20 @@ class Records:
             self._ledger.append(command.id, str(state), now, entry)
         command.state, command.cause, command.code = state, cause, str(code)
         command.history.append(Moment(str(state), now, cause, str(code)))
-        self.targets.tell(life.target, command)
+        try:
+            self.targets.tell(life.target, command)
+        except Exception:
+            # The ledger has it; a stage that cannot show it must not hold up a command's life.
+            _log.exception("%s of command %s cannot be shown", state, command.id)
+        self._notify(command)
+
+    def _notify(self, command: Command) -> None:
         for callback in self.on_entered:
-            callback(command)
+            try:
+                callback(command)
+            except Exception:
+                # Who listens is no part of a command's life.
+                _log.exception("a listener to command %s failed", command.id)
 
     def end(
         self,
@@ -124,11 +144,16 @@ class Records:
             if other.target is target and other.displaced[1] == command_id:
                 other.displaced = life.displaced
         if target.desired[1] == command_id:
-            self.targets.set_desired(target, life.displaced)
+            try:
+                self.targets.set_desired(target, life.displaced)
+            except Exception:
+                _log.exception("desired of %s cannot be set back", target.binding.path)
 
     def forget(self, life: Life) -> None:
         """Move an ended command out of the way."""
-        command = self._lives.pop(life.command.id).command
+        command = life.command
+        if self._lives.pop(command.id, None) is None:
+            return
         self._ended[command.id] = command
         while len(self._ended) > KEPT:
             self._ended.popitem(last=False)
@@ -145,13 +170,12 @@ class Records:
         self.counts[str(state)] += 1
         self._ended[command.id] = command
 
-    def note(self, life: Life, text: str, body: dict[str, Any] | None = None) -> None:
+    def note(self, command: Command, text: str, body: dict[str, Any] | None = None) -> None:
         """Record what was learned, without a change of state."""
-        now = self._clock.wall()
-        self._ledger.append(life.command.id, "NOTE", now, {**(body or {}), "cause": text})
-        life.command.history.append(Moment("NOTE", now, text))
-        for callback in self.on_entered:
-            callback(life.command)
+        now, text = self._clock.wall(), words(text)
+        self._ledger.append(command.id, "NOTE", now, {**(body or {}), "cause": text})
+        command.history.append(Moment("NOTE", now, text))
+        self._notify(command)
 
     def find(self, command_id: str) -> Command | None:
         """Return a command by its id: on its way, ended lately, or from the ledger."""
@@ -159,6 +183,10 @@ class Records:
             return life.command
         if command := self._ended.get(command_id):
             return command
+        try:
+            command_id.encode()
+        except UnicodeEncodeError:
+            return None  # half a surrogate pair: the ledger can have no such id
         return self.recorded(self._ledger.entries(command_id))
 
     def find_one(self, start: str) -> Command:
@@ -169,20 +197,31 @@ class Records:
         ids = {each for each in known if each.startswith(start)} if len(start) >= 4 else set()
         if len(ids) != 1:
             many = f"{len(ids)} commands begin" if ids else "no command begins"
-            raise CommandError(f"{many} with {start!r}; give the whole id")
+            raise CommandError(f"{many} with {start!r:.80}; give the whole id")
         command = self.find(ids.pop())
         assert command is not None  # it was listed a moment ago, by this thread
         return command
 
     def listed(self, prim: str, only_open: bool, limit: int) -> list[Command]:
-        """Return commands at or below a prim, newest first."""
-        paths = {target.binding.path for target in self.targets.below(prim)}
+        """Return commands at or below a prim, newest first; ended ones from the ledger too."""
         known = [life.command for life in self._lives.values()]
-        if not only_open:
+        if only_open:
+            known = [command for command in known if not command.ended]
+        else:
             known += self._ended.values()
-        known = [c for c in known if (c.target in paths or prim == "/")]
-        known = [c for c in known if not (only_open and c.ended)]
-        return sorted(known, key=lambda c: c.number, reverse=True)[: max(limit, 0)]
+        found = sorted(
+            (command for command in known if _is_below(command.target, prim)),
+            key=lambda command: command.number,
+            reverse=True,
+        )[:limit]
+        if only_open or len(found) >= limit:
+            return found
+        ids = {command.id for command in known}
+        for command_id in self._ledger.newest(limit):
+            past = None if command_id in ids else self.recorded(self._ledger.entries(command_id))
+            if past is not None and _is_below(past.target, prim):
+                found.append(past)
+        return found[:limit]
 
     def has_unsent(self, target: str) -> bool:
         """Tell whether a request to a target is on its way and has not left."""
@@ -229,3 +268,9 @@ class Records:
         command.before = body.get("before", command.before)
         if "evidence" in body:
             command.evidence = msgspec.convert(body["evidence"], Evidence)
+
+
+def _is_below(target: str, prim: str) -> bool:
+    """Tell whether a command's path is a path, of a prim, or below it."""
+    prefix = prim.rstrip("/")
+    return not prefix or target == prefix or target.startswith((f"{prefix}.", f"{prefix}/"))

@@ -10,7 +10,7 @@ from typing import Any
 
 from stagetwin._errors import StagetwinError
 from stagetwin.bindings import RuleBinding
-from stagetwin.commands._command import Command, PublishRequest
+from stagetwin.commands._command import MAX_REASON, Command, PublishRequest
 from stagetwin.commands._path import CommandPath
 from stagetwin.commands._states import State
 from stagetwin.twin import Twin
@@ -33,6 +33,7 @@ class _Rule:
     since: float = math.nan
     command: Command | None = None
     again: float = math.inf
+    faulty: bool = False
 
 
 class RuleBook:
@@ -57,14 +58,28 @@ class RuleBook:
 
     def step(self, now: float) -> None:
         """Look at every rule; `now` is on the steady clock [s]."""
-        for rule in self._rules.values():
-            if not self._holds(rule.binding):
-                rule.since, rule.command, rule.again = math.nan, None, math.inf
-                continue
-            if math.isnan(rule.since):
-                rule.since = now
-            if now - rule.since >= rule.binding.hold_for and self._is_due(rule, now):
-                self._fire(rule, now)
+        for rule in list(self._rules.values()):
+            try:
+                self._step(rule, now)
+            except Exception:
+                # The next rule is another machine's.
+                if not rule.faulty:
+                    _log.exception("rule %s cannot be judged", rule.binding.path)
+                rule.faulty = True
+
+    def _step(self, rule: _Rule, now: float) -> None:
+        if not (self._runs(rule.binding) and self._holds(rule.binding)):
+            rule.since, rule.command, rule.again = math.nan, None, math.inf
+            return
+        if math.isnan(rule.since):
+            rule.since = now
+        if now - rule.since >= rule.binding.hold_for and self._is_due(rule, now):
+            self._fire(rule, now)
+
+    def _runs(self, binding: RuleBinding) -> bool:
+        """Tell whether the guards that a rule belongs to are approved."""
+        target = self._path.targets.get(binding.command)
+        return target is not None and target.binding.asset in self._twin.approved
 
     def _holds(self, binding: RuleBinding) -> bool:
         known = self._path.inputs.one(binding.signal)
@@ -87,7 +102,7 @@ class RuleBook:
         said = known.value if known is not None else None
         reason = f"{binding.signal} is {said}, {binding.comparison} {binding.threshold}"
         request = PublishRequest(
-            target=binding.command, value=json.loads(binding.setpoint), reason=reason
+            target=binding.command, value=json.loads(binding.setpoint), reason=reason[:MAX_REASON]
         )
         try:
             rule.command = self._path.request(request, binding.path, "rule", (binding.signal,))

@@ -61,6 +61,7 @@ class Code(enum.StrEnum):
     NO_ANSWER = "no-answer"
     MISMATCH = "mismatch"
     OVERWRITTEN = "overwritten"
+    FAULT = "fault"
 
 
 _LEAVING = frozenset({State.REJECTED, State.CANCELLED, State.SUPERSEDED, State.EXPIRED})

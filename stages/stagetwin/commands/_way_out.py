@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping
 
 from stagetwin._errors import CommandError
@@ -15,8 +16,11 @@ from stagetwin.commands._outcome import Outcomes
 from stagetwin.commands._records import Records
 from stagetwin.commands._states import Code, State
 from stagetwin.twin import Twin
+from stagetwin.values import plain
 
 __all__ = ["WayOut", "guarded_table"]
+
+_log = logging.getLogger(__name__)
 
 SEND_WITHIN = 0.25
 """Time from the last look at the permissives to the write to the socket, at most [s]."""
@@ -66,6 +70,12 @@ class WayOut:
                 pass
         except Refusal as refusal:
             self._records.end(life, State.REJECTED, refusal.code, refusal.cause)
+        except Exception as error:
+            # What cannot be judged is not proven; and one command must not hold up the others.
+            _log.exception("command %s cannot go on", life.command.id)
+            if life.unsent:
+                cause = f"it cannot be judged: {type(error).__name__}: {error}"
+                self._records.end(life, State.REJECTED, Code.FAULT, cause)
 
     def judge(self) -> Judge:
         """Return a judge of the guards in force."""
@@ -83,7 +93,10 @@ class WayOut:
             return False
         command, target, judge = life.command, life.target, self.judge()
         binding = target.binding
+        if not target.bound:
+            raise Refusal(Code.GUARDS, f"{command.target} is no more on the stage")
         life.value = judge.value(command, binding)
+        wire_value(binding, life.value)
         command.guard = judge.guard(command, binding)
         judge.rights(command, binding)
         judge.realm(binding, life.inputs)
@@ -94,12 +107,14 @@ class WayOut:
         self._may_move(judge, life)
         life.displaced = target.desired
         for other in self._records.lives():
-            if other is not life and other.target is target and other.unsent:
+            if other is life or other.target is not target or not other.unsent:
+                continue
+            if other.command.state is not State.REQUESTED:
                 # What never was in force is not what this one displaces.
                 life.displaced = other.displaced
-                self._records.end(
-                    other, State.SUPERSEDED, Code.NEWER, f"by {command.id}", revert=False
-                )
+            elif other.command.number > command.number:
+                continue  # newer, and to be judged yet
+            self._records.end(other, State.SUPERSEDED, Code.NEWER, f"by {command.id}", revert=False)
         self._records.targets.set_desired(target, (life.value, command.id))
         command.revision = target.revision
         body = {"guard": command.guard, "hash": command.hash, "revision": command.revision}
@@ -136,7 +151,7 @@ class WayOut:
         if not self._twin.settled:
             return False
         judge = self.judge()
-        if judge.guard(command, target.binding) != command.guard:
+        if not target.bound or judge.guard(command, target.binding) != command.guard:
             raise Refusal(Code.GUARDS, f"the guards of {command.asset} changed since")
         self._may_move(judge, life)
         target.holder = command.id
@@ -147,7 +162,6 @@ class WayOut:
 
     def _commit(self, life: Life) -> bool:
         command, binding = life.command, life.target.binding
-        life.committing = True
         known = self._inputs.one(binding.readback) if binding.readback else None
         command.before = known.value if known is not None else None
         body = {"token": list(command.token), "before": command.before}
@@ -158,9 +172,12 @@ class WayOut:
             body,
             lambda why: self._post(lambda: self._transmit(life, why)),
         )
+        life.committing = True
         return False
 
     def _transmit(self, life: Life, broken: str) -> None:
+        if not life.committing:
+            return  # it had its one transmission
         life.committing = False
         command, target = life.command, life.target
         if broken:
@@ -170,7 +187,8 @@ class WayOut:
             return
         self._records.enter(life, State.SENT, recorded=True)
         self._outcomes.begin(life)
-        target.sent = Sent(command.value, self._clock.steady())
+        life.sent_before = target.sent
+        target.sent = life.sent = Sent(plain(life.value), self._clock.steady())
         self._transport.send(
             target.binding.connection,
             Transmission(

@@ -1,14 +1,27 @@
-"""Logs: one line an event, as text for people or as JSON for machines."""
+"""Logs: one line an event, as text for people or as JSON for machines.
+
+Lines are written by a thread of their own: whoever reads the log and stops must not stop the plant.
+"""
 
 from __future__ import annotations
 
+import atexit
 import json
 import logging
+import logging.handlers
+import queue
 import sys
+import threading
 from datetime import UTC, datetime
 from typing import Any
 
 __all__ = ["configure_logging"]
+
+_WAITING = 10_000
+"""Lines that may wait for whoever reads the log; what comes then is counted and not kept."""
+
+_LAST_WORDS = 2.0
+"""Time that waiting lines have at the end of the process [s]."""
 
 
 class JsonFormatter(logging.Formatter):
@@ -27,6 +40,45 @@ class JsonFormatter(logging.Formatter):
         return json.dumps(entry)
 
 
+class _NeverWaits(logging.handlers.QueueHandler):
+    """Hands records to a thread that writes them."""
+
+    def __init__(self, target: logging.Handler) -> None:
+        self._lines: queue.Queue[logging.LogRecord | None] = queue.Queue(_WAITING)
+        super().__init__(self._lines)
+        self._target = target
+        self._lost = 0
+        self._thread = threading.Thread(target=self._write, name="log", daemon=True)
+        self._thread.start()
+        atexit.register(self._finish)
+
+    def prepare(self, record: logging.LogRecord) -> logging.LogRecord:
+        # Formatted by the target; the arguments of a call may change until then.
+        record.msg, record.args = record.getMessage(), None
+        return record
+
+    def enqueue(self, record: logging.LogRecord) -> None:
+        try:
+            self._lines.put_nowait(record)
+        except queue.Full:
+            self._lost += 1
+
+    def _write(self) -> None:
+        while (record := self._lines.get()) is not None:
+            self._target.handle(record)
+            if self._lost:
+                lost, self._lost = self._lost, 0
+                text = f"{lost} lines were lost: the log was not read"
+                self._target.handle(logging.makeLogRecord({"msg": text, "levelname": "WARNING"}))
+
+    def _finish(self) -> None:
+        try:
+            self._lines.put(None, timeout=_LAST_WORDS)
+        except queue.Full:
+            return
+        self._thread.join(_LAST_WORDS)
+
+
 def configure_logging(style: str, level: str) -> None:
     """Send logs to standard error.
 
@@ -42,5 +94,5 @@ def configure_logging(style: str, level: str) -> None:
             logging.Formatter("%(asctime)s %(levelname)-7s %(message)s", datefmt="%H:%M:%S")
         )
     root = logging.getLogger()
-    root.handlers[:] = [handler]
+    root.handlers[:] = [_NeverWaits(handler)]
     root.setLevel(level.upper())

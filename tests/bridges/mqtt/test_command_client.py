@@ -8,7 +8,6 @@ import socket
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -18,11 +17,8 @@ from stagetwin.ports import ConnectionSpec, ConnectionState, Credential, ValueKi
 from stagetwin_bridges import ConnectionConfigError
 from stagetwin_bridges.broker import BrokerFiles, BrokerKind, LocalBroker
 from stagetwin_bridges.mqtt import MqttProtocol
-from stagetwin_bridges.mqtt._client import ClientSettings
-from stagetwin_bridges.mqtt._command_client import CommandClient, Written
 from tests.bridges.conftest import Authority, connection
 from tests.bridges.mqtt.commanding import (
-    ASSET,
     BROKERS,
     ActuatedDevice,
     CommandRecorder,
@@ -336,62 +332,3 @@ def test_the_credential_for_commands_comes_first(recorder: CommandRecorder) -> N
         protocol.commander(spec("reader"), [], recorder, None)
     with pytest.raises(ConnectionConfigError, match="demands mqtts"):
         protocol.commander(connection("mqtt://broker.plant"), [], recorder, None)
-
-
-# -- the socket ------------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def written_to() -> Iterator[tuple[CommandClient, socket.socket]]:
-    """A client that writes into a socket that nobody reads, and the other end."""
-    near, far = socket.socketpair()
-    near.setblocking(False)
-    near.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
-    settings = ClientSettings("127.0.0.1", 1, "5", "c", 3, clean=True, qos=0)
-    client = CommandClient(settings, "r", far.fileno(), lambda: False, lambda _: None)
-    client._sock = near
-    with near, far:
-        yield client, far
-
-
-def test_the_kernel_takes_a_packet_whole_in_part_or_not(
-    written_to: tuple[CommandClient, socket.socket],
-) -> None:
-    client, far = written_to
-    assert client.write(b"x" * 100) == (Written.ALL, "")
-    assert far.recv(1000) == b"x" * 100
-    how, cause = client.write(b"y" * 1_000_000)
-    assert how is Written.PART
-    assert client.cause == cause
-    assert client.obstacle(1) == cause
-    how, cause = client.write(b"z")
-    assert (how, cause) == (Written.NOTHING, "the socket is not ready: it would block")
-
-
-def test_a_broken_socket_takes_nothing(written_to: tuple[CommandClient, socket.socket]) -> None:
-    client, far = written_to
-    far.close()
-    how, cause = client.write(b"x")
-    assert how is Written.NOTHING
-    assert "connection lost while writing" in cause
-
-
-def test_a_part_that_left_is_sent_and_unknown(
-    written_to: tuple[CommandClient, socket.socket],
-    recorder: CommandRecorder,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    client, _ = written_to
-    monkeypatch.setattr(client, "obstacle", lambda _: "")
-    to = target("a", kind=ValueKind.TEXT)
-    commander = MqttProtocol().commander(connection("mqtt://127.0.0.1:1"), [to], recorder, None)
-    commander.authorise({ASSET: "g"})
-    sent = [command(to, "x" * 60_000) for _ in range(3)]
-    for each in sent:
-        commander._write(client, each)
-    fates = [recorder.fates(each.id) for each in sent]
-    assert [Fate.SENT, Fate.UNKNOWN] in fates
-    assert fates[-1] == [Fate.WITHHELD]
-    unknown = next(each for each in sent if Fate.UNKNOWN in recorder.fates(each.id))
-    assert recorder.of(unknown.id)[-1].cause.startswith("a part of it may have left: ")
-    commander.stop()
