@@ -2,8 +2,8 @@
 
 `ours` is the time from `publish` on the control socket to VERIFIED as its follower sees it: guards,
 validation, the durable ledger, the command client in its own process, the device's answer, and a
-read-back that shows the value. `bare` is what a client needs for one request and its reply: an MQTT 5
-request with a response topic, a Write to an OPC UA server. Commands go one after another, each with
+read-back that shows the value. `bare` is what a client needs for one request and its reply: an MQTT
+5 request with a response topic, a Write to an OPC UA server. Commands go one after another, each with
 another value, to a device in a process of its own.
 
 The figure is the 99th percentile [ms]; the median is printed above. Before it counts, every command
@@ -35,7 +35,10 @@ from typing import Any
 
 import numpy as np
 import paho.mqtt.client as paho
-from asyncua import Client, Server, ua
+from asyncua import ua
+from asyncua.client.client import Client
+from asyncua.server.server import Server
+from asyncua.ua.attribute_ids import AttributeIds
 from paho.mqtt.enums import CallbackAPIVersion
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
@@ -100,7 +103,7 @@ def mqtt_device(port: int, user: str, password: str, pipe: Connection) -> None:
         nonlocal executed
         executed += 1
         asked: Any = message.properties
-        answer = Properties(PacketTypes.PUBLISH)
+        answer = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]
         answer.CorrelationData = asked.CorrelationData
         text = json.dumps({"id": asked.CorrelationData.decode(), "ok": True})
         client.publish(asked.ResponseTopic, text, properties=answer)
@@ -130,7 +133,7 @@ def opcua_device(port: int, pipe: Connection) -> None:
         server.set_security_policy([ua.SecurityPolicyType.NoSecurity])
         index = await server.register_namespace(URI)
         node = await server.nodes.objects.add_variable(
-            ua.NodeId("pump.speed", index), "speed", 0.0, ua.VariantType.Double
+            ua.NodeId.from_string(f"ns={index};s=pump.speed"), "speed", 0.0, ua.VariantType.Double
         )
         await node.set_writable()
         written = 0
@@ -140,7 +143,7 @@ def opcua_device(port: int, pipe: Connection) -> None:
             written += 1
 
         async with server:
-            server.iserver.aspace.add_datachange_callback(node.nodeid, ua.AttributeIds.Value, count)
+            server.iserver.aspace.add_datachange_callback(node.nodeid, AttributeIds.Value, count)
             pipe.send("ready")
             for _ in range(2):
                 await asyncio.to_thread(pipe.recv)
@@ -153,7 +156,7 @@ def mqtt_client(port: int, user: str, password: str) -> paho.Client:
     """Return a connected MQTT 5 client without Nagle's delay."""
     client = paho.Client(CallbackAPIVersion.VERSION2, protocol=paho.MQTTv5)
     client.username_pw_set(user, password)
-    client.on_socket_open = lambda _c, _u, sock: sock.setsockopt(
+    client.on_socket_open = lambda _c, _u, sock: sock.setsockopt(  # type: ignore[union-attr]
         socket.IPPROTO_TCP, socket.TCP_NODELAY, 1
     )
     client.connect("127.0.0.1", port)
@@ -189,7 +192,7 @@ def bare_mqtt(port: int, credential: Credential, count: int) -> list[float]:
     assert subscribed.wait(5)
     times: list[float] = []
     for number in range(count):
-        request = Properties(PacketTypes.PUBLISH)
+        request = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]
         request.ResponseTopic = "stagetwin/reply/bare"
         request.CorrelationData = str(number).encode()
         arrived.clear()
@@ -209,11 +212,11 @@ def bare_opcua(port: int, count: int) -> list[float]:
         times: list[float] = []
         async with Client(f"opc.tcp://127.0.0.1:{port}/") as client:
             index = await client.get_namespace_index(URI)
-            node = client.get_node(ua.NodeId("pump.speed", index))
+            node = client.get_node(ua.NodeId.from_string(f"ns={index};s=pump.speed"))
             for number in range(count):
                 value = ua.DataValue(ua.Variant(number + 0.5, ua.VariantType.Double))
                 started = time.perf_counter()
-                await node.write_attribute(ua.AttributeIds.Value, value)
+                await node.write_attribute(AttributeIds.Value, value)
                 times.append((time.perf_counter() - started) * 1e3)
         return times
 

@@ -121,6 +121,8 @@ class Field:
         asked: Any = message.properties
         command_id = asked.CorrelationData.decode()
         value = json.loads(message.payload)
+        if isinstance(value, dict):
+            value = value["value"]
         device = message.topic.partition("/")[0]
         with self._lock:
             self.orders.append((message.topic, value))
@@ -134,7 +136,7 @@ class Field:
             client.publish(asked.ResponseTopic, json.dumps(reply), properties=answer)
         if self.obeying:
             topic = f"{device}/{message.topic.rpartition('/')[2]}"
-            client.publish(topic, message.payload, qos=1)
+            client.publish(topic, json.dumps(value), qos=1)
 
 
 def approve(stage: Path, folder: Path, endpoint: str) -> None:
