@@ -3,8 +3,8 @@
 `ours` is the time from `publish` on the control socket to VERIFIED as its follower sees it: guards,
 validation, the durable ledger, the command client in its own process, the device's answer, and a
 read-back that shows the value. `bare` is what a client needs for one request and its reply: an MQTT
-5 request with a response topic, a Write to an OPC UA server. Commands go one after another, each with
-another value, to a device in a process of its own.
+5 request with a response topic, a Write to an OPC UA server. Commands go one after another, each
+with another value, to a device in a process of its own.
 
 The figure is the 99th percentile [ms]; the median is printed above. Before it counts, every command
 must have ended VERIFIED, and the device must have executed each exactly once.
@@ -152,13 +152,16 @@ def opcua_device(port: int, pipe: Connection) -> None:
     asyncio.run(serve())
 
 
+def without_delay(_client: paho.Client, _data: Any, sock: Any) -> None:
+    """Switch Nagle's algorithm off."""
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+
 def mqtt_client(port: int, user: str, password: str) -> paho.Client:
     """Return a connected MQTT 5 client without Nagle's delay."""
     client = paho.Client(CallbackAPIVersion.VERSION2, protocol=paho.MQTTv5)
     client.username_pw_set(user, password)
-    client.on_socket_open = lambda _c, _u, sock: sock.setsockopt(  # type: ignore[union-attr]
-        socket.IPPROTO_TCP, socket.TCP_NODELAY, 1
-    )
+    client.on_socket_open = without_delay
     client.connect("127.0.0.1", port)
     return client
 
