@@ -15,7 +15,7 @@ from stagetwin.clock import Clock
 from stagetwin.commands._command import Command, Evidence, Moment
 from stagetwin.commands._ledger import Entry, Ledger
 from stagetwin.commands._life import Life
-from stagetwin.commands._states import Code, State, check_transition
+from stagetwin.commands._states import IN_FLIGHT, Code, State, check_transition
 from stagetwin.commands._targets import Targets
 
 __all__ = ["Records", "words"]
@@ -41,6 +41,7 @@ class Records:
     Attributes:
         targets: what can be commanded.
         counts: commands by their end.
+        sent: commands that have left and not ended.
         on_entered: called with a command whenever it entered a state or was noted upon.
         watched: tells of an ended command whether late evidence is still looked for.
     """
@@ -48,6 +49,7 @@ class Records:
     def __init__(self, ledger: Ledger, targets: Targets, clock: Clock) -> None:
         self.targets = targets
         self.counts: Counter[str] = Counter()
+        self.sent = 0
         self.on_entered: list[Callable[[Command], None]] = []
         self.watched: Callable[[Life], bool] = lambda _: False
         self._ledger, self._clock = ledger, clock
@@ -70,6 +72,7 @@ class Records:
         """Take up a command."""
         self._number += 1
         life.command.number = self._number
+        self.sent += life.command.state in IN_FLIGHT
         self._lives[life.command.id] = life
 
     def enter(
@@ -93,6 +96,7 @@ class Records:
         if not recorded:
             entry = {**(body or {}), "cause": cause, "code": str(code)}
             self._ledger.append(command.id, str(state), now, entry)
+        self.sent += (state in IN_FLIGHT) - (command.state in IN_FLIGHT)
         command.state, command.cause, command.code = state, cause, str(code)
         command.history.append(Moment(str(state), now, cause, str(code)))
         try:

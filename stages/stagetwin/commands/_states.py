@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 from stagetwin._errors import TransitionError
 
-__all__ = ["ENDS", "TRANSITIONS", "UNSENT", "Code", "State", "check_transition"]
+__all__ = ["ENDS", "IN_FLIGHT", "TRANSITIONS", "UNSENT", "Code", "State", "check_transition"]
 
 
 class State(enum.StrEnum):
@@ -92,6 +92,10 @@ ENDS = frozenset(state for state, following in TRANSITIONS.items() if not follow
 
 UNSENT = frozenset({State.REQUESTED, State.VALIDATED, State.REHEARSED, State.APPROVED, State.ARMED})
 """States in which nothing has left and nothing need."""
+
+
+IN_FLIGHT = frozenset({State.SENT, State.ACKNOWLEDGED})
+"""States in which a command has left and its outcome is looked for."""
 
 
 def check_transition(before: State, after: State) -> None:

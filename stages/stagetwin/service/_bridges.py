@@ -7,7 +7,7 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from stagetwin.host import wire
@@ -37,11 +37,18 @@ class _Link:
 
 
 class ConnectionSink:
-    """Takes what a bridge delivers, from any thread, and keeps the connection's state."""
+    """Takes what a bridge delivers, from any thread, and keeps the connection's state.
 
-    def __init__(self, name: str, hub: Hub) -> None:
+    Args:
+        name: name of the connection.
+        hub: where samples go.
+        arrived: called after samples went there.
+    """
+
+    def __init__(self, name: str, hub: Hub, arrived: Callable[[], None] = lambda: None) -> None:
         self.name = name
         self._hub = hub
+        self._arrived = arrived
         self._lock = threading.Lock()
         self._link = _Link()
         self._said: tuple[ConnectionState, str] | None = None
@@ -51,6 +58,7 @@ class ConnectionSink:
         with self._lock:
             self._link.seen = time.time()
         self._hub.submit(batch)
+        self._arrived()
 
     def state(self, state: ConnectionState, cause: str = "") -> None:
         """Take the connection's state."""

@@ -68,6 +68,11 @@ class Desk:
             wanted.setdefault(binding.connection, (spec, []))[1].append(binding.wire())
         return wanted
 
+    @property
+    def awaits_evidence(self) -> bool:
+        """Whether a command that was sent waits for samples; may be asked from any thread."""
+        return self.path.records.sent > 0
+
     def tick(self) -> None:
         """Look at rules and commands; call after each tick of the twin."""
         self._rules.step(self._twin.clock.steady())

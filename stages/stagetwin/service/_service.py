@@ -32,6 +32,9 @@ _log = logging.getLogger(__name__)
 MAX_ERRORS = 20
 """Bad bindings that a status names; `stagetwin check` names all."""
 
+SHORTEST_REST = 0.002
+"""Time between two ticks at least, however much a command waits for its proof [s]."""
+
 READ_BUDGET = 0.01
 """Longest time that a tick gives to reading a structural edit [s]."""
 
@@ -72,6 +75,8 @@ class Service:
         self._stop = asyncio.Event()
         self._links: dict[str, _Link] = {}
         self._rebind = asyncio.Event()
+        self._evidence = asyncio.Event()
+        self._loop: asyncio.AbstractEventLoop | None = None
         self._metrics = MetricsSnapshot()
         self.ready = asyncio.Event()
         self.metrics_port = 0
@@ -87,7 +92,7 @@ class Service:
         Raises:
             ServiceError: another service runs this stage's socket.
         """
-        loop = asyncio.get_running_loop()
+        self._loop = loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self.stop)
         if self._config.allow_commands:
@@ -147,15 +152,39 @@ class Service:
         period = 1 / self._config.tick_rate
         due = loop.time()
         while True:
+            started = loop.time()
+            self._evidence.clear()
             self.twin.tick()
             if self.twin.reading or (self.desk is not None and not self.twin.settled):
                 # Commands wait for guards that are those of the stage as it is now.
                 self._sync()
             if self.desk is not None:
                 self.desk.tick()
+            now = loop.time()
             # A tick that overran does not make the next ones hurry.
-            due = max(due + period, loop.time())
-            await asyncio.sleep(due - loop.time())
+            due = max(due + period, now) if now >= due else due
+            await self._rest(due, max(SHORTEST_REST, 4 * (now - started)))
+
+    async def _rest(self, due: float, least: float) -> None:
+        """Wait until the next tick is due, or, after a while, for a sample that proves a command.
+
+        Args:
+            due: when the next tick is due [s, loop's clock].
+            least: time that passes at least [s], so that proof may not take the whole machine.
+        """
+        loop = asyncio.get_running_loop()
+        least = min(loop.time() + least, due)
+        await asyncio.sleep(least - loop.time())
+        try:
+            async with asyncio.timeout_at(due):
+                await self._evidence.wait()
+        except TimeoutError:
+            pass
+
+    def _arrived(self) -> None:
+        """Take note of samples, from any thread: a command that was sent may wait for them."""
+        if self.desk is not None and self.desk.awaits_evidence and self._loop is not None:
+            self._loop.call_soon_threadsafe(self._evidence.set)
 
     async def _housekeeping(self) -> None:
         while True:
@@ -215,7 +244,7 @@ class Service:
         return {name: table.connections[name] for name in sorted(used)}
 
     def _start_link(self, group: asyncio.TaskGroup, spec: ConnectionSpec) -> _Link:
-        sink = ConnectionSink(spec.name, self.twin.hub)
+        sink = ConnectionSink(spec.name, self.twin.hub, self._arrived)
         credential = self._config.credentials.get(spec.credential)
         kind = InProcessBridge if self._config.in_process else BridgeProcess
         bridge = kind(spec, sink, credential)

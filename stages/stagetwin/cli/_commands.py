@@ -1,0 +1,279 @@
+"""`stagetwin commands` and `stagetwin halt`: what was asked for, and what became of it."""
+
+from __future__ import annotations
+
+import json
+import time
+from typing import Annotated, Any
+
+import typer
+from rich.table import Table
+from rich.text import Text
+
+from stagetwin._errors import ServiceError
+from stagetwin.cli._app import (
+    SocketOption,
+    StageArgument,
+    app,
+    console,
+    errors_as_exit,
+    socket_of,
+)
+from stagetwin.cli._cells import age_text, plain_text
+from stagetwin.cli._lives import (
+    UNSENT_ENDS,
+    end_text,
+    headline,
+    moment_text,
+    short_ids,
+    state_style,
+    value_text,
+    waiting_text,
+)
+from stagetwin.cli._set import follow_to_end
+from stagetwin.service import ControlClient
+
+__all__ = ["approve", "cancel", "deny", "halt", "list_", "show"]
+
+Row = dict[str, Any]
+
+commands = typer.Typer(
+    name="commands",
+    help="Commands of a running stage: what was asked for, by whom, and what became of it.",
+    no_args_is_help=True,
+)
+app.add_typer(commands)
+
+IdArgument = Annotated[
+    str, typer.Argument(metavar="ID", help="Id of the command, or the beginning of it.")
+]
+ReasonOption = Annotated[str, typer.Option(help="Why, for the record.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print as JSON.")]
+
+
+@commands.command(name="list")
+@errors_as_exit
+def list_(
+    stage: StageArgument,
+    prim: Annotated[str, typer.Argument(help="Show only what lies at or below.")] = "/",
+    only_open: Annotated[
+        bool, typer.Option("--open", help="Only those that have not ended.")
+    ] = False,
+    limit: Annotated[int, typer.Option(help="How many at most.", min=1, max=1000)] = 20,
+    as_json: JsonOption = False,
+    socket: SocketOption = None,
+) -> None:
+    """List the newest commands, newest first."""
+    with ControlClient(socket_of(stage, socket)) as service:
+        reply = service.ask(op="commands", prim=prim, open=only_open, limit=limit)
+    if as_json:
+        _print_json(reply)
+        return
+    if not reply["allowed"]:
+        console.print(Text("This service is read-only: it takes no commands.", "yellow"))
+    rows = reply["commands"]
+    if rows:
+        console.print(_table(rows))
+        return
+    what = "No open command" if only_open else "No command"
+    console.print(Text(f"{what} at or below {plain_text(prim)}."), soft_wrap=True)
+
+
+def _table(rows: list[Row]) -> Table:
+    """Return a table whose last column alone wraps: the cause stands below the command."""
+    table = Table(box=None, pad_edge=False)
+    for column in ("age", "id", "state", "value", "author", "command"):
+        table.add_column(
+            column,
+            header_style="dim",
+            justify="right" if column in ("age", "value") else "left",
+            overflow="fold",
+            no_wrap=column != "command",
+        )
+    now = time.time()
+    for row, short in zip(rows, short_ids(rows), strict=True):
+        state, author = plain_text(row["state"]), plain_text(row["author"])
+        if row["origin"] != "human":
+            author += f" ({plain_text(row['origin'])})"
+        cause = plain_text(row["cause"]) if row["ended"] else waiting_text(row)
+        table.add_row(
+            Text(age_text(now - float(row["created"])), style="dim"),
+            Text(short, style="dim"),
+            Text(state, style=state_style(state)),
+            Text(value_text(row["value"], row["unit"])),
+            Text(author),
+            Text.assemble(plain_text(row["target"]), (f"\n{cause}" if cause else "", "dim")),
+        )
+    return table
+
+
+@commands.command()
+@errors_as_exit
+def show(
+    stage: StageArgument,
+    identifier: IdArgument,
+    follow: Annotated[
+        bool, typer.Option("--follow", help="Wait for its end; exit status as of `set`.")
+    ] = False,
+    as_json: JsonOption = False,
+    socket: SocketOption = None,
+) -> None:
+    """Show everything about one command: its states with their times, its evidence."""
+    where = socket_of(stage, socket)
+    with ControlClient(where) as service:
+        row = service.ask(op="command", id=identifier)["command"]
+    if as_json:
+        _print_json(follow_to_end(where, stage, row["id"], quiet=True) if follow else row)
+    else:
+        _print_head(row)
+        if follow:
+            row = follow_to_end(where, stage, row["id"])
+        else:
+            _print_life(row)
+    if follow and row["state"] != "VERIFIED":
+        raise typer.Exit(1)
+
+
+def _print_head(row: Row) -> None:
+    console.print(headline(row), soft_wrap=True)
+    details = [("id", row["id"]), ("asked", _when(row["created"]))]
+    if row["reason"]:
+        details.append(("reason", row["reason"]))
+    if row["needs"] or row["approvals"]:
+        by = ", ".join(row["approvals"]) or "nobody yet"
+        details.append(("approved", f"by {by}, needs {row['needs']}"))
+    if not row["ended"] and row["expires_in"] is not None:
+        details.append(("expires", f"in {age_text(float(row['expires_in']))}"))
+    for name, text in details:
+        line = Text.assemble((f"  {name:<8}  ", "dim"), plain_text(text))
+        console.print(line, soft_wrap=True)
+
+
+def _when(seconds: float) -> str:
+    moment = time.strftime("%Y-%m-%d %H:%M:%S %Z", time.localtime(seconds))
+    return f"{moment}, {age_text(time.time() - seconds)} ago"
+
+
+def _print_life(row: Row) -> None:
+    for moment in row["history"]:
+        console.print(moment_text(moment, float(row["created"])), soft_wrap=True)
+    end = end_text(row) if row["ended"] else Text(f"{waiting_text(row)}", "dim")
+    console.print(end, soft_wrap=True)
+
+
+@commands.command()
+@errors_as_exit
+def cancel(
+    stage: StageArgument,
+    identifier: IdArgument,
+    reason: ReasonOption = "",
+    as_json: JsonOption = False,
+    socket: SocketOption = None,
+) -> None:
+    """Cancel a command that has not been sent; what was sent cannot be taken back."""
+    _ask(stage, socket, "cancel", identifier, reason, as_json)
+
+
+@commands.command()
+@errors_as_exit
+def approve(
+    stage: StageArgument,
+    identifier: IdArgument,
+    reason: ReasonOption = "",
+    as_json: JsonOption = False,
+    socket: SocketOption = None,
+) -> None:
+    """Approve a command of somebody else's."""
+    _ask(stage, socket, "approve_command", identifier, reason, as_json)
+
+
+@commands.command()
+@errors_as_exit
+def deny(
+    stage: StageArgument,
+    identifier: IdArgument,
+    reason: ReasonOption = "",
+    as_json: JsonOption = False,
+    socket: SocketOption = None,
+) -> None:
+    """Deny a command of somebody else's; it ends there."""
+    _ask(stage, socket, "deny_command", identifier, reason, as_json)
+
+
+def _ask(
+    stage: StageArgument,
+    socket: SocketOption,
+    operation: str,
+    identifier: str,
+    reason: str,
+    as_json: bool,
+) -> None:
+    with ControlClient(socket_of(stage, socket)) as service:
+        row = service.ask(op=operation, id=identifier, reason=reason)["command"]
+    if as_json:
+        _print_json(row)
+        return
+    console.print(headline(row), soft_wrap=True)
+    end = end_text(row) if row["ended"] else Text(waiting_text(row))
+    console.print(Text.assemble("  ", end), soft_wrap=True)
+
+
+@app.command()
+@errors_as_exit
+def halt(
+    stage: StageArgument,
+    prim: Annotated[str, typer.Argument(help="Stop what lies at or below.")] = "/",
+    reason: ReasonOption = "",
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    as_json: JsonOption = False,
+    socket: SocketOption = None,
+) -> None:
+    """Send every command at or below a prim to its safe value, past all approvals.
+
+    This is a request over ordinary networks and software, at best effort.
+    It is NO safety function and NO emergency stop (IEC 61508/61511, ISO 13850):
+    in danger, use the plant's own.
+
+    Exit status: 0 sent or on their way, 1 some were not, 2 could not be asked.
+    """
+    where = socket_of(stage, socket)
+    if not yes:
+        console.print(
+            Text("This is no emergency stop: in danger, use the plant's own.", "bold yellow")
+        )
+        below = "of the stage" if prim == "/" else f"at or below {plain_text(prim)}"
+        typer.confirm(f"Send every command {below} that has a safe value to it?", abort=True)
+    with ControlClient(where) as service:
+        rows = service.ask(op="halt", prim=prim, reason=reason)["commands"]
+    if as_json:
+        _print_json({"commands": rows})
+    else:
+        for row in rows:
+            console.print(_halt_line(row), soft_wrap=True)
+    if not rows:
+        raise ServiceError(f"no command at or below {prim} has a safe value: nothing was sent")
+    bad = sum(row["ended"] and row["state"] != "VERIFIED" for row in rows)
+    if not as_json:
+        tail = f", {bad} of them ended at once" if bad else ""
+        console.print(
+            Text(f"{len(rows)} asked for{tail}; look at the machines: this is no proof.", "bold"),
+            soft_wrap=True,
+        )
+    if bad:
+        raise typer.Exit(1)
+
+
+def _halt_line(row: Row) -> Text:
+    state = str(row["state"])
+    line = Text.assemble((plain_text(state).ljust(12), state_style(state)), "  ")
+    line.append(plain_text(row["target"]))
+    line.append(f"  {value_text(row['value'], row['unit'])}", "bold")
+    if row["cause"]:
+        line.append(f"  {plain_text(row['cause'])}")
+    if state in UNSENT_ENDS:
+        line.append("; nothing was sent", "red")
+    return line
+
+
+def _print_json(reply: Any) -> None:
+    print(json.dumps(reply, indent=2))  # noqa: T201 - plain, for scripts

@@ -1,0 +1,112 @@
+"""What a draft layer's change can be: an edit, or something that never publishes."""
+
+from __future__ import annotations
+
+import enum
+import json
+from collections.abc import Hashable
+from typing import Any
+
+import msgspec
+from pxr import Sdf, Usd
+
+from stagetwin.values import plain
+
+__all__ = ["Edit", "Ignored", "Reason", "commanded_properties", "desired_of", "identity"]
+
+_PREFIX, _SUFFIX = "twin:command:", ":desired"
+_API = "TwinCommandAPI:"
+
+
+class Reason(enum.StrEnum):
+    """Why a change of the draft layer is no edit that may publish itself."""
+
+    OPENED = "it was in the layer when that was opened"
+    RELOADED = "the layer was reloaded"
+    REPLACED = "the layer's content was replaced"
+    CLEARED = "the opinion was cleared"
+    VARIANT = "a variant was switched or edited"
+    UNDONE = "the attribute had this value before: an undo or redo"
+    MERGED = "several commands changed at once: a merge or paste"
+    MISSED = "it could not be followed change by change"
+
+
+class Edit(msgspec.Struct, frozen=True):
+    """Somebody gave one command a value that it did not have before in this draft.
+
+    Attributes:
+        path: path of the attribute in the draft layer.
+        command: prim path and command name.
+        old: value before; None if the layer had none.
+        new: value now.
+        first: whether the layer had no value of the attribute before.
+    """
+
+    path: str
+    command: str
+    old: Any
+    new: Any
+    first: bool = False
+
+
+class Ignored(msgspec.Struct, frozen=True):
+    """A change that stays a draft, and why.
+
+    Attributes:
+        path: path of the attribute in the draft layer.
+        command: prim path and command name.
+        old: value before; None if the layer had none.
+        new: value now; None if the layer has none.
+        reason: why it never publishes by itself.
+    """
+
+    path: str
+    command: str
+    old: Any
+    new: Any
+    reason: Reason
+
+
+def command_of(path: Sdf.Path) -> str:
+    """Return the command whose `desired` a path is, as prim path and name; empty if none."""
+    name = path.name
+    if not (name.startswith(_PREFIX) and name.endswith(_SUFFIX)):
+        return ""
+    command = name[len(_PREFIX) : -len(_SUFFIX)]
+    return f"{path.GetPrimPath()}.{command}" if command else ""
+
+
+def desired_of(command: str) -> str:
+    """Return the path of the `desired` attribute of a command `/Prim.name`."""
+    prim, _, name = command.rpartition(".")
+    return f"{prim}.{_PREFIX}{name}{_SUFFIX}"
+
+
+def commanded_properties(stage: Usd.Stage) -> dict[str, str]:
+    """Return, by path, the properties that commands drive instead of their own `desired`.
+
+    It says only which command an edit of a property is a draft of; where a command goes is for the
+    service to say.
+    """
+    found: dict[str, str] = {}
+    for prim in stage.Traverse():
+        for applied in prim.GetPrimTypeInfo().GetAppliedAPISchemas():
+            if not applied.startswith(_API):
+                continue
+            name = applied[len(_API) :]
+            rel = prim.GetRelationship(f"{_PREFIX}{name}:target")
+            targets = rel.GetForwardedTargets() if rel else []
+            if len(targets) == 1:
+                found[str(targets[0])] = f"{prim.GetPath()}.{name}"
+    return found
+
+
+def identity(value: Any) -> Hashable:
+    """Return something that two values share exactly if they are the same; NaN is NaN here."""
+    if isinstance(value, float):
+        return value if value == value else "nan"
+    if value is None or isinstance(value, int):
+        return value
+    if isinstance(value, str):
+        return "text", value
+    return type(value).__name__, json.dumps(plain(value))
