@@ -138,7 +138,7 @@ def opcua_device(port: int, pipe: Connection) -> None:
         await node.set_writable()
         written = 0
 
-        def count(*_: object) -> None:
+        async def count(*_: object) -> None:
             nonlocal written
             written += 1
 
