@@ -6,6 +6,8 @@
   - RealmError (stagetwin)            data of one realm would reach another
   - BridgeError
     - NotConnectedError               the other end does not answer, or refuses
+      - RefusedError                  it refuses, and waiting will not change that
+    - NamespaceError                  a server does not have the namespace of an address
     - BrokerError                     a local broker cannot be run
     - RecordingError                  a recorded file cannot be read
 """
@@ -19,9 +21,11 @@ __all__ = [
     "BrokerError",
     "ConnectionConfigError",
     "FieldError",
+    "NamespaceError",
     "NotConnectedError",
     "RealmError",
     "RecordingError",
+    "RefusedError",
 ]
 
 
@@ -31,6 +35,14 @@ class BridgeError(StagetwinError):
 
 class NotConnectedError(BridgeError):
     """The other end does not answer, or refuses; says why."""
+
+
+class RefusedError(NotConnectedError):
+    """The other end refuses a certificate, a user or a way to connect; waiting changes nothing."""
+
+
+class NamespaceError(BridgeError):
+    """A server does not have the namespace that an address names; says which it has."""
 
 
 class BrokerError(BridgeError):

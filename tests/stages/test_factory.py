@@ -319,6 +319,7 @@ def test_connections_hold_no_secret_and_stay_on_loopback(
         "plant": "simulation",
         "fleet": "simulation",
         "energy": "simulation",
+        "plc": "simulation",
         "testbed": "replay",
     }
 

@@ -1,4 +1,4 @@
-"""Commands that this package adds to `stagetwin`: `demo` and `replay`.
+"""Commands that this package adds to `stagetwin`: `demo`, `devices` and `replay`.
 
 What they need is imported when they run, so that the command line's help stays quick.
 """
@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-__all__ = ["demo", "replay"]
+__all__ = ["demo", "devices", "replay"]
 
 
 def replay(
@@ -150,3 +150,38 @@ def demo(
             stage=stage,
         )
     )
+
+
+def devices(
+    action: Annotated[
+        str, typer.Argument(metavar="ACTION", help="list or misbehave.", show_default=False)
+    ],
+    words: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[SOCKET_OR_FOLDER | ASSET MODE]",
+            help="Of list: a control socket, or a folder of them. Of misbehave: a device by id, "
+            "name or prim path, and refuse, delay:SECONDS, drift, freeze, lie, offline, mute or "
+            "none.",
+            show_default=False,
+        ),
+    ] = None,
+    place: Annotated[
+        Path | None,
+        typer.Option(
+            "--devices",
+            metavar="DIR",
+            help="Folder with the control sockets of the devices, or one of them.",
+            show_default=False,
+        ),
+    ] = None,
+) -> None:
+    """Show the simulated devices of a demo, or let one misbehave.
+
+    stagetwin devices list DIR
+
+    stagetwin devices misbehave line1-p101 delay:3 --devices DIR
+    """
+    from stagetwin_bridges.commands._devices import run_devices
+
+    run_devices(action, words or [], place)

@@ -10,7 +10,7 @@ from typing import Any
 
 from pxr import Gf, Sdf, Vt
 
-from ._parameters import CommandSpec, InterfaceSpec, SignalSpec
+from ._parameters import CommandSpec, InterfaceSpec, RuleSpec, SignalSpec
 
 _TYPES = {
     "bool": Sdf.ValueTypeNames.Bool,
@@ -180,6 +180,8 @@ def author_command(prim: Sdf.PrimSpec, command: CommandSpec, signals: Iterable[s
         ("tolerance", "double", command.tolerance, 0.0),
     ]
     _author_rows(prim, prefix, rows)
+    if command.safe is not None:
+        attribute(prim, prefix + "safe", command.type, command.safe, uniform=True)
     links = (("permissives", command.permissives), ("readback", [command.readback]))
     for name, sources in links:
         paths = [prim.path.AppendProperty(f"twin:telemetry:{s}:value") for s in sources if s]
@@ -196,6 +198,40 @@ def _author_rows(
             attribute(prim, prefix + name, type_name, value, uniform=True)
 
 
+def author_rule(prim: Sdf.PrimSpec, rule: RuleSpec, interface: InterfaceSpec) -> None:
+    """Apply TwinRuleAPI for one rule.
+
+    Raises:
+        ValueError: it names no signal or command of the interface.
+    """
+    signals = {signal.name: signal for signal in interface.signals}
+    commands = {command.name: command for command in interface.commands}
+    if rule.signal not in signals or rule.command not in commands:
+        raise ValueError(
+            f"{prim.name}: rule {rule.name!r} names signal {rule.signal!r} and command "
+            f"{rule.command!r}; there are {sorted(signals)} and {sorted(commands)}"
+        )
+    apply_schemas(prim, [f"TwinRuleAPI:{rule.name}"])
+    prefix = f"twin:rule:{rule.name}:"
+    links = (
+        ("signal", f"twin:telemetry:{rule.signal}:value"),
+        ("command", f"twin:command:{rule.command}:desired"),
+    )
+    for name, target in links:
+        relationship(prim, prefix + name, [prim.path.AppendProperty(target)])
+    threshold = attribute(
+        prim, prefix + "threshold", signals[rule.signal].type, rule.threshold, uniform=True
+    )
+    threshold.displayName = rule.label
+    attribute(prim, prefix + "setpoint", commands[rule.command].type, rule.setpoint, uniform=True)
+    rows: list[tuple[str, str, object, object]] = [
+        ("comparison", "token", rule.comparison, None),
+        ("holdFor", "double", rule.hold, 0.0),
+        ("urgency", "token", rule.urgency, "routine"),
+    ]
+    _author_rows(prim, prefix, rows)
+
+
 def author_interface(layer: Sdf.Layer, interface: InterfaceSpec) -> None:
     """A class prim `_<Name>` that every machine of the kind inherits."""
     prim = Sdf.PrimSpec(layer, f"_{interface.name}", Sdf.SpecifierClass)
@@ -203,14 +239,21 @@ def author_interface(layer: Sdf.Layer, interface: InterfaceSpec) -> None:
     apply_schemas(prim, ["TwinAssetAPI"])
     attribute(prim, "twin:kind", "token", interface.kind, uniform=True)
     attribute(prim, "twin:level", "token", interface.level, uniform=True)
+    if interface.connection:
+        attribute(prim, "twin:connection", "token", interface.connection, uniform=True)
     if interface.roles:
         attribute(prim, "twin:roles", "token[]", list(interface.roles), uniform=True)
+    if interface.remote:
+        switch = prim.path.AppendProperty(f"twin:telemetry:{interface.remote}:value")
+        relationship(prim, "twin:remote", [switch])
     if interface.frame:
         attribute(prim, "twin:frame", "token", interface.frame, uniform=True)
     for signal in interface.signals:
         author_signal(prim, signal)
     for command in interface.commands:
         author_command(prim, command, [signal.name for signal in interface.signals])
+    for rule in interface.rules:
+        author_rule(prim, rule, interface)
 
 
 def author_interfaces(layer: Sdf.Layer, interfaces: Iterable[InterfaceSpec]) -> None:

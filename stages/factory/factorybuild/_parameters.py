@@ -56,6 +56,7 @@ class CommandSpec:
         settle: How long the read-back may take [s].
         expiry: Time to live of a request [s].
         tolerance: Largest accepted difference of the read-back [unit].
+        safe: Value to fall back to [unit]; None for none.
     """
 
     name: str
@@ -76,22 +77,56 @@ class CommandSpec:
     settle: float = 5.0
     expiry: float = 10.0
     tolerance: float = 0.0
+    safe: bool | float | str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class RuleSpec:
+    """One rule of an interface, which commands the machine by itself.
+
+    Attributes:
+        signal: Name of the signal that is judged.
+        comparison: `above`, `below`, `equal` or `unequal`.
+        threshold: What it is compared with [unit of the signal].
+        command: Name of the command that is given the setpoint.
+        setpoint: [unit of the command].
+        hold: How long the condition must hold [s].
+        urgency: `routine`, or `urgent` to go before a person's request.
+    """
+
+    name: str
+    label: str
+    signal: str
+    comparison: str
+    threshold: bool | float | str
+    command: str
+    setpoint: bool | float | str
+    hold: float = 0.0
+    urgency: str = "routine"
 
 
 @dataclass(frozen=True, kw_only=True)
 class InterfaceSpec:
-    """A kind of machine: what every machine of the kind measures and obeys."""
+    """A kind of machine: what every machine of the kind measures and obeys.
+
+    Attributes:
+        connection: Name of its connection; empty for that of the area it stands in.
+        remote: Name of the bool signal of its local/remote switch; empty for none.
+    """
 
     name: str
     label: str
     kind: str
     level: str
     address: str
+    connection: str = ""
     encoding: str = "auto"
     frame: str = ""
     roles: tuple[str, ...] = ()
+    remote: str = ""
     signals: tuple[SignalSpec, ...] = ()
     commands: tuple[CommandSpec, ...] = ()
+    rules: tuple[RuleSpec, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,6 +139,7 @@ class ConnectionSpec:
     realm: str
     security: str
     credential: str
+    command_credential: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -197,19 +233,28 @@ def signal_spec(name: str, table: dict[str, Any], address: str, encoding: str) -
     return SignalSpec(name=name, **defaults | _fields(table))
 
 
+_COMMAND_ADDRESS = "factory/{twin:var:area}/{twin:id}/cmd/{signal}"
+
+
 def _interface(name: str, table: dict[str, Any]) -> InterfaceSpec:
-    head = {k: v for k, v in table.items() if k not in ("signals", "commands")}
+    parts = ("signals", "commands", "rules", "command_address")
+    head = {k: v for k, v in table.items() if k not in parts}
     address, encoding = head["address"], head.get("encoding", "auto")
     signals = [
         signal_spec(key, value, address, encoding) for key, value in table["signals"].items()
     ]
-    defaults: dict[str, Any] = {"address": "factory/{twin:var:area}/{twin:id}/cmd/{signal}"}
+    defaults: dict[str, Any] = {"address": table.get("command_address", _COMMAND_ADDRESS)}
     commands = [
         CommandSpec(name=key, **defaults | _fields(value))
         for key, value in table.get("commands", {}).items()
     ]
+    rules = [RuleSpec(name=key, **_fields(value)) for key, value in table.get("rules", {}).items()]
     return InterfaceSpec(
-        name=name, signals=tuple(signals), commands=tuple(commands), **_fields(head)
+        name=name,
+        signals=tuple(signals),
+        commands=tuple(commands),
+        rules=tuple(rules),
+        **_fields(head),
     )
 
 
@@ -220,7 +265,10 @@ def _machines(rows: list[dict[str, Any]]) -> tuple[MachineSpec, ...]:
 def _connection(name: str, table: dict[str, Any]) -> ConnectionSpec:
     keys = ("endpoint", "realm", "security", "credential")
     return ConnectionSpec(
-        name=name, label=table.get("label", name), **{key: table[key] for key in keys}
+        name=name,
+        label=table.get("label", name),
+        command_credential=table.get("command_credential", ""),
+        **{key: table[key] for key in keys},
     )
 
 

@@ -18,6 +18,9 @@ def author_connection(layer: Sdf.Layer, connection: ConnectionSpec) -> None:
     attribute(prim, "twin:realm", "token", connection.realm, uniform=True)
     attribute(prim, "twin:securityProfile", "token", connection.security, uniform=True)
     attribute(prim, "twin:credential", "string", connection.credential, uniform=True)
+    if connection.command_credential:
+        name = connection.command_credential
+        attribute(prim, "twin:commandCredential", "string", name, uniform=True)
 
 
 def write_connections(layer: Sdf.Layer, parameters: Parameters) -> None:

@@ -182,7 +182,7 @@ class CommandPath:
         command = life.command
         if author not in command.approvals:
             command.approvals.append(author)
-            body = {"approved": command.hash, "by": author, "reason": reason}
+            body = {"approved": command.hash, "by": author, "reason": words(reason)}
             self.records.note(command, f"approved by {author}", body)
         self._proceed(life, self._clock.steady())
         return command
