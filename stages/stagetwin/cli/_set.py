@@ -65,7 +65,9 @@ def set_(
     reason: Annotated[str, typer.Option(help="Why, for the record.")] = "",
     ttl: Annotated[
         float | None,
-        typer.Option(help="Time to live in seconds; the command's own by default.", show_default=False),
+        typer.Option(
+            help="Time to live in seconds; the command's own by default.", show_default=False
+        ),
     ] = None,
     wait: Annotated[
         bool, typer.Option("--wait/--no-wait", help="Follow the command to its end.")
