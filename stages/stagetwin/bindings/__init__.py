@@ -10,6 +10,7 @@ from stagetwin.bindings._model import (
     RuleBinding,
     Severity,
     TelemetryBinding,
+    is_below,
 )
 from stagetwin.bindings._read import BindingReading, read_bindings
 from stagetwin.bindings._templates import placeholders, resolve
@@ -25,6 +26,7 @@ __all__ = [
     "RuleBinding",
     "Severity",
     "TelemetryBinding",
+    "is_below",
     "placeholders",
     "read_bindings",
     "resolve",

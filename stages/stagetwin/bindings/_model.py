@@ -21,6 +21,7 @@ __all__ = [
     "RuleBinding",
     "Severity",
     "TelemetryBinding",
+    "is_below",
 ]
 
 
@@ -79,6 +80,17 @@ class Limits:
 
     def __str__(self) -> str:
         return f"[{bound_text(self.hard_min)}, {bound_text(self.hard_max)}]"
+
+
+def is_below(path: str, prim: str) -> bool:
+    """Tell whether a signal or command is the one named, of the prim named, or of one below it.
+
+    Args:
+        path: prim path and name, `/World/Pump.speed`.
+        prim: path of a prim, or of a signal or command; `/` is above all.
+    """
+    prefix = prim.rstrip("/")
+    return not prefix or path == prefix or path.startswith((f"{prefix}.", f"{prefix}/"))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

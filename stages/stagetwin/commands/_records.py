@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 
 from stagetwin._errors import CommandError
+from stagetwin.bindings import is_below
 from stagetwin.clock import Clock
 from stagetwin.commands._command import Command, Evidence, Moment
 from stagetwin.commands._ledger import Entry, Ledger
@@ -214,7 +215,7 @@ class Records:
         else:
             known += self._ended.values()
         found = sorted(
-            (command for command in known if _is_below(command.target, prim)),
+            (command for command in known if is_below(command.target, prim)),
             key=lambda command: command.number,
             reverse=True,
         )[:limit]
@@ -223,7 +224,7 @@ class Records:
         ids = {command.id for command in known}
         for command_id in self._ledger.newest(limit):
             past = None if command_id in ids else self.recorded(self._ledger.entries(command_id))
-            if past is not None and _is_below(past.target, prim):
+            if past is not None and is_below(past.target, prim):
                 found.append(past)
         return found[:limit]
 
@@ -272,9 +273,3 @@ class Records:
         command.before = body.get("before", command.before)
         if "evidence" in body:
             command.evidence = msgspec.convert(body["evidence"], Evidence)
-
-
-def _is_below(target: str, prim: str) -> bool:
-    """Tell whether a command's path is a path, of a prim, or below it."""
-    prefix = prim.rstrip("/")
-    return not prefix or target == prefix or target.startswith((f"{prefix}.", f"{prefix}/"))

@@ -8,7 +8,7 @@ from typing import Any
 
 from pxr import Sdf
 
-from stagetwin.bindings import BindingTable, CommandBinding
+from stagetwin.bindings import BindingTable, CommandBinding, is_below
 from stagetwin.commands._command import Command
 from stagetwin.commands._judge import Sent
 from stagetwin.live import SessionLayers
@@ -67,15 +67,7 @@ class Targets:
 
     def below(self, prim: str) -> list[Target]:
         """Return the targets at a command's path, or at and below a prim."""
-        prefix = prim.rstrip("/") or "/"
-        return [
-            target
-            for path, target in self._targets.items()
-            if prefix == "/"
-            or path == prefix
-            or target.binding.prim == prefix
-            or target.binding.prim.startswith(prefix + "/")
-        ]
+        return [target for path, target in self._targets.items() if is_below(path, prim)]
 
     def rebind(self, guarded: BindingTable | None) -> None:
         """Take the commands of the guards' stage; what stays keeps its revision and value."""

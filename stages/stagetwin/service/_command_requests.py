@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from stagetwin._errors import CommandError
-from stagetwin.bindings import BindingTable, CommandBinding
+from stagetwin.bindings import BindingTable, CommandBinding, is_below
 from stagetwin.commands import PublishRequest, Target
 from stagetwin.service._control import peer_user
 from stagetwin.service._desk import Desk
@@ -102,7 +102,7 @@ class CommandRequests:
         if self._desk_or_none is not None:
             found = [(t.binding, t) for t in self._desk_or_none.path.targets.below(prim)]
             return {"targets": [self._target(table, binding, t) for binding, t in found]}
-        below = [b for b in table.commands if _is_below(b, prim)]
+        below = [b for b in table.commands if is_below(b.path, prim)]
         return {"targets": [self._target(table, binding, None) for binding in below]}
 
     def _target(self, table: BindingTable, binding: CommandBinding, target: Target | None) -> Reply:
@@ -142,11 +142,6 @@ class CommandRequests:
             return None
         known = self._desk_or_none.path.inputs.one(binding.readback)
         return known.value if known is not None else None
-
-
-def _is_below(binding: CommandBinding, prim: str) -> bool:
-    prefix = prim.rstrip("/") or "/"
-    return prefix in ("/", binding.path, binding.prim) or binding.prim.startswith(prefix + "/")
 
 
 def _text(request: Reply, key: str) -> str:

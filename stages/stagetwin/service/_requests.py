@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from stagetwin._errors import ServiceError
-from stagetwin.bindings import TelemetryBinding
+from stagetwin.bindings import TelemetryBinding, is_below
 from stagetwin.service._command_requests import CommandRequests
 from stagetwin.service._desk import Desk
 from stagetwin.signals import Quality
@@ -93,17 +93,13 @@ class Requests:
             await asyncio.sleep(1 / rate)
 
     def _rows(self, request: Reply) -> list[tuple[int, TelemetryBinding]]:
-        prefix = str(request.get("prim", "/")).rstrip("/") or "/"
+        prim = str(request.get("prim", "/"))
+        table = self._service.twin.table.telemetry
         rows = [
-            (index, binding)
-            for index, binding in self._service.twin.table.telemetry.items()
-            if prefix == "/"
-            or binding.path == prefix
-            or binding.prim == prefix
-            or binding.prim.startswith(prefix + "/")
+            (index, binding) for index, binding in table.items() if is_below(binding.path, prim)
         ]
         if not rows:
-            raise ServiceError(f"no signal is bound at or below {prefix}")
+            raise ServiceError(f"no signal is bound at or below {prim}")
         return rows[:MAX_SIGNALS]
 
     def _signals(self, request: Reply) -> list[Reply]:
