@@ -240,10 +240,10 @@ class CommandGate:
             held = self._guards.get(transmission.asset)
             if held is None or held != transmission.guard:
                 return f"the guards of {transmission.asset} are not those it was approved under"
-            late = now - transmission.deadline
-            if late > 0:
-                return f"{late * 1e3:.0f} ms after its deadline"
-            if now >= transmission.expires:
+            # Not turned around: what cannot be compared does not pass.
+            if not now <= transmission.deadline:
+                return f"{(now - transmission.deadline) * 1e3:.0f} ms after its deadline"
+            if not now < transmission.expires:
                 return "its time to live is over"
             self._newest = transmission.token
         return ""

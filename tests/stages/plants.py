@@ -38,6 +38,8 @@ FIELD_TYPES = {
     "approval": "token",
     "expiry": "double",
     "settleTime": "double",
+    "dwell": "double",
+    "debounce": "double",
     "tolerance": "double",
     "publish": "token",
 }
@@ -136,12 +138,13 @@ def command(
     target: str | Sequence[str] = (),
     permissives: str | Sequence[str] = (),
     readback: str | Sequence[str] = (),
+    safe: str = "",
     **fields: Any,
 ) -> Part:
-    """A command; without a target it authors `desired`."""
+    """A command; without a target it authors `desired`. `safe` is usda text of its type."""
     if address:
         fields["address"] = address
-    return _signal(
+    part = _signal(
         "twin:command",
         "TwinCommandAPI",
         name,
@@ -153,10 +156,41 @@ def command(
         {"target": target, "permissives": permissives, "readback": readback},
         fields,
     )
+    more = f"{type_name} twin:command:{name}:safe = {safe}\n" if safe else ""
+    return Part(part.api, part.text + more)
+
+
+def rule(
+    name: str,
+    signal: str | Sequence[str],
+    threshold: str,
+    commanded: str | Sequence[str],
+    setpoint: str,
+    **fields: Any,
+) -> Part:
+    """A rule; threshold and setpoint are usda text with their types, such as `double 5`."""
+    types = {"comparison": "token", "holdFor": "double", "urgency": "token"}
+    lines = []
+    for rel, targets in (("signal", signal), ("command", commanded)):
+        paths = [targets] if isinstance(targets, str) else targets
+        if paths:
+            listed = ", ".join(f"<{path}>" for path in paths)
+            lines.append(f"rel twin:rule:{name}:{rel} = [{listed}]")
+    for which, text in (("threshold", threshold), ("setpoint", setpoint)):
+        if text:
+            type_name, value = text.split(" ", 1)
+            lines.append(f"{type_name} twin:rule:{name}:{which} = {value}")
+    for key, value in fields.items():
+        lines.append(f"uniform {types[key]} twin:rule:{name}:{key} = {literal(value)}")
+    return Part(f"TwinRuleAPI:{name}", "\n".join(lines) + "\n")
 
 
 def asset(
-    asset_id: str = "", level: str = "", connection: str = "", roles: Sequence[str] = ()
+    asset_id: str = "",
+    level: str = "",
+    connection: str = "",
+    roles: Sequence[str] = (),
+    remote: str | Sequence[str] = (),
 ) -> Part:
     """A twin asset."""
     lines = [
@@ -170,6 +204,9 @@ def asset(
     ]
     if roles:
         lines.append("uniform token[] twin:roles = [" + ", ".join(map(literal, roles)) + "]")
+    switches = [remote] if isinstance(remote, str) else remote
+    if switches:
+        lines.append("rel twin:remote = [" + ", ".join(f"<{path}>" for path in switches) + "]")
     return Part("TwinAssetAPI", "\n".join(lines) + "\n")
 
 
@@ -191,7 +228,12 @@ def connection(name: str = "line", endpoint: str | None = None, **attributes: st
     """A connection prim; its endpoint is the soft protocol's unless given."""
     where = f"soft://{name}" if endpoint is None else endpoint
     lines = [f"uniform string twin:endpoint = {literal(where)}"]
-    types = {"realm": "token", "securityProfile": "token", "credential": "string"}
+    types = {
+        "realm": "token",
+        "securityProfile": "token",
+        "credential": "string",
+        "commandCredential": "string",
+    }
     lines += [f"uniform {types[k]} twin:{k} = {literal(v)}" for k, v in attributes.items()]
     return prim(name, "\n".join(lines), type_name="TwinConnection")
 

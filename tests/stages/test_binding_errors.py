@@ -21,6 +21,7 @@ from tests.stages.plants import (
     connection,
     plant,
     prim,
+    rule,
     stage_of,
     table_of,
     telemetry,
@@ -130,6 +131,35 @@ BROKEN: list[Broken] = [
     Broken("target-outside", command("s", readback="/Other.a"), "outside"),
     Broken(
         "token", raw("TwinAssetAPI", 'token twin:level = "hero"'), "model, shadow, twin.*hero", ""
+    ),
+    Broken("target-element", command("s", targetId=3), "a whole attribute"),
+    Broken("safe", command("s", hard=(0, 1), safe="5"), "safe value cannot be sent.*5 is outside"),
+    Broken(
+        "safe",
+        command("s", "bool", safe="true", address="s")._replace(
+            text='bool twin:command:s:desired\nstring twin:command:s:address = "a"\n'
+            "int twin:command:s:safe = 1\n"
+        ),
+        "expected a boolean",
+    ),
+    Broken("range", command("s", dwell=-1.0), "dwell.*at least 0"),
+    Broken("range", command("s", dwell=float("inf")), "dwell.*finite"),
+    Broken("range", command("s", debounce=-0.5), "debounce"),
+    Broken("range", command("s", expiry=float("inf")), "expiry.*finite"),
+    Broken(
+        "remote", asset(remote=["/Plant/B/X.a", "/Plant/B/X.b"]), "one property at most, got 2", ""
+    ),
+    Broken("no-instance-name", raw("TwinRuleAPI"), "TwinRuleAPI:<name>", ""),
+    Broken("rule-signal", rule("s", (), "double 1", "/Plant/B/X.a", "double 1"), "one.*got 0"),
+    Broken(
+        "rule-signal",
+        rule("s", ["/Plant/B/X.a", "/Plant/B/X.b"], "double 1", "/Plant/B/X.a", "double 1"),
+        "exactly one property, got 2",
+    ),
+    Broken(
+        "rule-signal",
+        rule("s", "/Plant/B/X.a", "double 1", "/Plant/B/X.b", "double 1"),
+        "X.a is driven by no signal that runs",
     ),
 ]
 
@@ -270,6 +300,123 @@ def test_the_address_check_of_the_protocol_is_heard(monkeypatch: pytest.MonkeyPa
     assert len(table.telemetry) == 1
 
 
+HEAT = "/Plant/R.twin:telemetry:heat:value"
+SPEED = "/Plant/R.twin:command:speed:desired"
+
+
+class BrokenRule(NamedTuple):
+    """A rule between a signal and a command that run, and what is wrong with it."""
+
+    codes: list[str]
+    part: Part
+    says: str
+    heat: str = "double"
+    speed: str = "double"
+
+
+BROKEN_RULES = [
+    BrokenRule(["rule-command"], rule("r", HEAT, "double 1", (), "double 1"), "got 0"),
+    BrokenRule(["rule-command"], rule("r", HEAT, "double 1", HEAT, "double 1"), "no command that"),
+    BrokenRule(["rule-command"], rule("r", HEAT, "double 1", [SPEED, HEAT], "double 1"), "got 2"),
+    BrokenRule(["rule-threshold"], rule("r", HEAT, "", SPEED, "double 1"), "as a double, like"),
+    BrokenRule(
+        ["rule-threshold"], rule("r", HEAT, 'string "x"', SPEED, "double 1"), "does not fit"
+    ),
+    BrokenRule(["rule-threshold"], rule("r", HEAT, "double 999", SPEED, "double 1"), "outside"),
+    BrokenRule(["rule-threshold"], rule("r", HEAT, "double nan", SPEED, "double 1"), "finite"),
+    BrokenRule(["rule-setpoint"], rule("r", HEAT, "double 1", SPEED, ""), "author twin:rule:r:set"),
+    BrokenRule(["rule-setpoint"], rule("r", HEAT, "double 1", SPEED, "double 9999"), "9999 is out"),
+    BrokenRule(["rule-setpoint"], rule("r", HEAT, "double 1", SPEED, "bool true"), "got bool"),
+    BrokenRule(
+        ["rule-comparison"],
+        rule("r", HEAT, "bool true", SPEED, "double 1"),
+        "a bool can be equal or unequal, not above",
+        heat="bool",
+    ),
+    BrokenRule(
+        ["rule-signal"],
+        rule("r", HEAT, "double 1", SPEED, "double 1", comparison="equal"),
+        "a rule judges numbers, booleans and text",
+        heat="float3",
+    ),
+    BrokenRule(
+        ["rule", "token"],
+        rule("r", HEAT, "double 1", SPEED, "double 1", comparison="near"),
+        "above, below, equal, unequal.*near",
+    ),
+    BrokenRule(
+        ["range", "rule"],
+        rule("r", HEAT, "double 1", SPEED, "double 1", holdFor=-1.0),
+        "holdFor.*at least 0",
+    ),
+    BrokenRule(
+        ["range", "rule"],
+        rule("r", HEAT, "double 1", SPEED, "double 1", holdFor=float("inf")),
+        "holdFor must be finite",
+    ),
+]
+
+
+@pytest.mark.parametrize("broken", BROKEN_RULES, ids=lambda b: f"{b.codes[0]}: {b.says}")
+def test_a_bad_rule_is_reported_and_what_it_names_runs(broken: BrokenRule) -> None:
+    hard = (0, 500) if broken.heat == "double" else ()
+    machine = prim(
+        "R",
+        asset(),
+        telemetry("heat", broken.heat, "heat", hard=hard),
+        command("speed", broken.speed, "speed", hard=(0, 3000)),
+        rule("good", HEAT, "double 1", SPEED, "double 1") if broken.heat == "double" else "",
+        broken.part,
+    )
+    table = table_of(plant(machine))
+    assert [(p.code, p.signal) for p in table.problems] == [(c, "r") for c in broken.codes]
+    assert re.search(broken.says, " ".join(p.message for p in table.problems))
+    assert [r.name for r in table.rules] == (["good"] if broken.heat == "double" else [])
+    assert len(table.telemetry) == len(table.commands) == 1
+
+
+def test_a_rule_of_what_does_not_run_does_not_run() -> None:
+    machine = prim(
+        "R",
+        asset(),
+        telemetry("heat", address="heat"),
+        command("speed", address="{nothing}"),
+        rule("r", HEAT, "double 1", SPEED, "double 1"),
+    )
+    table = table_of(plant(machine))
+    assert [(p.code, p.signal) for p in table.problems] == [
+        ("rule-command", "r"),
+        ("template", "speed"),
+    ]
+    assert table.rules == []
+
+
+def test_a_protocol_that_carries_no_commands_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    from stagetwin.soft import SoftProtocol
+
+    monkeypatch.delattr(SoftProtocol, "commander")
+    table = table_of(plant(prim("A", telemetry("t", address="t"), command("s"))))
+    (problem,) = table.problems
+    assert (problem.signal, problem.code) == ("s", "no-command-protocol")
+    assert "connection 'line' carries no commands" in problem.message
+    assert table.commands == []
+    assert len(table.telemetry) == 1
+
+
+def test_the_command_check_of_the_protocol_is_heard(monkeypatch: pytest.MonkeyPatch) -> None:
+    from stagetwin.soft import SoftProtocol
+
+    def refuse(self: SoftProtocol, target: object) -> list[str]:
+        return ["no spaces", "no methods"] if " " in target.address else []  # type: ignore[attr-defined]
+
+    monkeypatch.setattr(SoftProtocol, "check_command", refuse)
+    table = table_of(
+        plant(prim("A", command("s", address="a b")), prim("B", command("s", address="ab")))
+    )
+    assert [(p.prim, p.code) for p in table.problems] == [("/Plant/A", "address")] * 2
+    assert [c.prim for c in table.commands] == ["/Plant/B"]
+
+
 def test_problems_are_sorted_and_stable() -> None:
     text = with_others(*(prim(f"B{i}", b.part, BODY) for i, b in enumerate(BROKEN)))
     stage = stage_of(text)
@@ -291,5 +438,16 @@ def test_every_code_in_the_source_is_reached_by_a_test_here() -> None:
     tested = set(re.findall(r'"([a-z]+(?:-[a-z]+)*)"', Path(__file__).read_text()))
     elsewhere = {"below-instance", "not-seeded"}  # with what causes them, in test_bindings
     assert set(calls) - tested - elsewhere == set()
+    made = {f"rule-{which}" for which in ("signal", "command", "threshold", "setpoint")}
+    assert made <= tested  # their names are put together
     assert {"unknown-attribute", "template", "driven-twice", "connection"} <= set(calls)
     assert set(calls) >= _WARNINGS
+
+
+def test_one_attribute_is_the_value_of_one_command() -> None:
+    both = [command(name, target="/Plant/A.speed") for name in ("one", "other")]
+    table = table_of(plant(prim("A", "double speed = 0", *both)))
+    assert [c.signal for c in table.commands] == ["one"]
+    (problem,) = table.problems
+    assert (problem.code, problem.signal) == ("commanded-twice", "other")
+    assert "/Plant/A.one" in problem.message

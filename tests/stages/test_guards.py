@@ -18,6 +18,7 @@ from tests.stages.plants import (
     command,
     plant,
     prim,
+    rule,
     stage_of,
     telemetry,
 )
@@ -32,7 +33,15 @@ TEXT = plant(
         telemetry("rpm", address="rpm", hard=(0, 4000)),
         telemetry("ready", "bool", "ready"),
         telemetry("temp", address="temp"),
-        command("speed", address="speed", hard=(0, 3000), permissives=READY, readback=RPM),
+        command(
+            "speed",
+            address="speed",
+            hard=(0, 3000),
+            permissives=READY,
+            readback=RPM,
+            safe="0",
+        ),
+        rule("slow", RPM, "double 3500", "/Plant/P1.twin:command:speed:desired", "double 500"),
     ),
     prim("P2", asset("P-102", level="shadow"), command("speed", address="s2")),
     prim("P3", asset("P-103", level="twin"), telemetry("rpm", address="rpm3")),
@@ -78,7 +87,32 @@ def drop_permissive(stage: Usd.Stage) -> None:
     stage.GetRelationshipAtPath(SPEED + "permissives").SetTargets([])
 
 
+def switch(stage: Usd.Stage) -> None:
+    stage.GetPrimAtPath("/Plant/P1").CreateRelationship("twin:remote").SetTargets([READY])
+
+
+def drop_rule(stage: Usd.Stage) -> None:
+    stage.GetPrimAtPath("/Plant/P1").RemoveAppliedSchema("TwinRuleAPI:slow")
+
+
+RULE = "/Plant/P1.twin:rule:slow:"
 GUARDED = [
+    switch,
+    drop_rule,
+    set_to(RULE + "threshold", 3900.0),
+    set_to(RULE + "setpoint", 2500.0),
+    set_to(RULE + "holdFor", 5.0),
+    set_to(RULE + "urgency", "urgent"),
+    set_to(RULE + "comparison", "below"),
+    set_to(SPEED + "dwell", 3.0),
+    set_to(SPEED + "debounce", 3.0),
+    set_to(SPEED + "safe", 100.0),
+    set_to(SPEED + "settleTime", 50.0),
+    set_to(SPEED + "publish", "settled"),
+    set_to(SPEED + "wireType", "Float"),
+    set_to(SPEED + "scale", 10.0),
+    set_to("/line.twin:commandCredential", "other"),
+    set_to("/line.twin:securityProfile", "trusted"),
     set_to("/Plant/P1.twin:level", "shadow"),
     set_to("/Plant/P1.twin:roles", ["operator", "guest"]),
     set_to(SPEED + "address", "elsewhere"),
@@ -111,6 +145,28 @@ def test_a_guarded_edit_changes_the_assets_hash_and_no_other(
     after = hashes(stage)
     assert after.get("/Plant/P1") != before["/Plant/P1"]
     assert after["/Plant/P3"] == before["/Plant/P3"]
+
+
+def test_a_rule_elsewhere_that_commands_an_asset_is_among_its_guards() -> None:
+    foreign = rule(
+        "far",
+        "/Plant/P3.twin:telemetry:rpm:value",
+        "double 5",
+        "/Plant/P1.twin:command:speed:desired",
+        "double 3000",
+    )
+    before = hashes(stage_of(TEXT))
+    text = TEXT.replace(
+        f'apiSchemas = ["TwinAssetAPI", "{telemetry("rpm").api}"]',
+        f'apiSchemas = ["TwinAssetAPI", "{telemetry("rpm").api}", "{foreign.api}"]',
+    ).replace('string twin:telemetry:rpm:address = "rpm3"', f"string twin:telemetry:rpm:address = "
+              f'"rpm3"\n{foreign.text}')  # fmt: skip
+    stage = stage_of(text)
+    assert [r.path for r in read_bindings(stage).rules] == ["/Plant/P1.slow", "/Plant/P3.far"]
+    after = hashes(stage)
+    assert after["/Plant/P1"] != before["/Plant/P1"]
+    stage.GetAttributeAtPath("/Plant/P3.twin:telemetry:rpm:address").Set("elsewhere")
+    assert hashes(stage)["/Plant/P1"] != after["/Plant/P1"], "and the signal it goes by"
 
 
 @pytest.mark.parametrize(

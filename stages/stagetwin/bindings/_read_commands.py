@@ -67,6 +67,10 @@ def read_command(scope: Scope, prim: Usd.Prim, name: str) -> None:
         safe=_safe(scope, prim, name, shared, type_name),
     )
     _check_protocol(scope, prim, name, shared, binding)
+    other = scope.commanded.setdefault(binding.target, binding.path)
+    if other != binding.path:
+        text = f"{binding.target} is the value of {other} already"
+        raise scope.fail(prim, name, "commanded-twice", text)
     scope.table.commands.append(binding)
 
 

@@ -36,6 +36,7 @@ class Scope:
         self.ignored = ignored
         self.table = BindingTable()
         self.defaults: dict[str, AddressDefaults] = {}
+        self.commanded: dict[str, str] = {}
         self._protocols: dict[str, Protocol | None] = {}
         self._unusable: dict[str, str] = {}
         # What prims inherit, asked once per ancestor and not once per signal.

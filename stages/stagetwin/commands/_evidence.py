@@ -58,7 +58,8 @@ def _near(value: Any, wanted: Any, tolerance: float, relative: float) -> bool:
 
 def kind_of(binding: CommandBinding, readback: TelemetryBinding) -> str:
     """Return `stored` where the read-back is the written node itself, else `process`."""
-    same = (readback.connection, readback.address) == (binding.connection, binding.address)
+    read = readback.connection, readback.address, readback.field
+    same = read == (binding.connection, binding.address, binding.field)
     return "stored" if same else "process"
 
 

@@ -67,7 +67,7 @@ class CommandPath:
             wake: called from any thread when `pump` has something to do.
         """
         self.twin = twin
-        self.targets = Targets(twin.layers, ledger.epoch * 1_000_000)
+        self.targets = Targets(twin.layers, ledger.epoch * 1_000_000_000)
         self.inputs = Inputs(twin)
         self._ledger, self._transport = ledger, transport
         self._wake = wake
@@ -327,7 +327,7 @@ class CommandPath:
         if command.state is State.REHEARSED:
             return f": {len(command.approvals)} of {command.needs} approved it"
         if command.state is State.APPROVED and life.target.holder:
-            return f": {life.target.holder} was under way to the same machine"
+            return f": {life.target.holder} was under way to it"
         return ""
 
     def _look_at_the_clock(self, now: float) -> None:
