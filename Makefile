@@ -18,6 +18,7 @@ help: ## list the targets
 
 setup: $(STAMP) ## make .venv and see to the system parts that tests and demo want
 	@.ci/system-parts broker
+	@.ci/system-parts opcua
 
 $(STAMP): pyproject.toml constraints.txt
 	@.ci/system-parts python "$(PYTHON)"

@@ -1,9 +1,9 @@
 """OPC UA values through a subscription to composed attributes, against asyncua's own ways.
 
-One server process (asyncua's) writes 1,000 Doubles in rounds, at a pace. Each contender subscribes to
-all of them every 100 ms, with queues that hold whatever the server writes meanwhile. `ours` is the
-OPC UA bridge, hub and live layer with times, quality and health, at 60 ticks a second, all in one
-process: values end on the stage. `bare` is an asyncua handler that does nothing but count;
+One server process (asyncua's) writes 1,000 Doubles in rounds, at a pace. Each contender subscribes
+to all of them every 100 ms, with queues that hold whatever the server writes meanwhile. `ours` is
+the OPC UA bridge, hub and live layer with times, quality and health, at 60 ticks a second, all in
+one process: values end on the stage. `bare` is an asyncua handler that does nothing but count;
 `iterator` is asyncua's iterator with an unbounded queue, and counts. Neither touches a stage.
 
 The figure is values taken in per CPU-second of the consuming process, all of its threads together.
@@ -27,7 +27,9 @@ import time
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from asyncua import Client, Server, ua
+from asyncua import ua
+from asyncua.client.client import Client
+from asyncua.server.server import Server
 from pxr import Sdf, Usd
 
 import stagetwin  # noqa: F401 - registers the schema before the first stage
@@ -89,12 +91,10 @@ async def serve(port: int) -> None:
     await server.init()
     server.set_endpoint(f"opc.tcp://127.0.0.1:{port}/plant")
     namespace = await server.register_namespace(NAMESPACE)
-    nodes = [
-        (
-            await server.nodes.objects.add_variable(ua.NodeId(f"v{i}", namespace), f"v{i}", 0.0)
-        ).nodeid
-        for i in range(SIGNALS)
-    ]
+    nodes: list[ua.NodeId] = []
+    for row in range(SIGNALS):
+        name: Any = ua.NodeId.from_string(f"ns={namespace};s=v{row}")
+        nodes.append((await server.nodes.objects.add_variable(name, f"v{row}", 0.0)).nodeid)
     await server.start()
     reader = asyncio.StreamReader()
     loop = asyncio.get_running_loop()
@@ -106,7 +106,7 @@ async def serve(port: int) -> None:
         due = time.perf_counter()
         for _ in range(rounds):
             written += 1
-            now = datetime.datetime.now(datetime.UTC)
+            now: Any = datetime.datetime.now(datetime.UTC)
             for node in nodes:
                 held = ua.Variant(written, ua.VariantType.Double)
                 await server.write_attribute_value(node, ua.DataValue(held, SourceTimestamp=now))
@@ -171,7 +171,7 @@ class Counter:
     def __init__(self) -> None:
         self.seen = 0
 
-    def datachange_notification(self, _node: Any, _value: float, _data: Any) -> None:
+    def datachange_notification(self, node: Any, val: Any, data: Any) -> None:
         """Count one value."""
         self.seen += 1
 
@@ -181,7 +181,7 @@ async def run_asyncua(endpoint: str, total: int, iterate: bool) -> Outcome:
     counter = Counter()
     async with Client(endpoint) as client:
         namespace = await client.get_namespace_index(NAMESPACE)
-        nodes = [client.get_node(ua.NodeId(f"v{i}", namespace)) for i in range(SIGNALS)]
+        nodes = [client.get_node(f"ns={namespace};s=v{i}") for i in range(SIGNALS)]
         if iterate:
             subscription = await client.create_subscription(100, queue_maxsize=0)
         else:

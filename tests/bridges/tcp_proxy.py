@@ -141,11 +141,10 @@ class TcpProxy:
         await self._cut()
 
     async def _close(self) -> None:
+        await self._flow(True, ())
         await self._refuse()
-        left = asyncio.all_tasks() - {asyncio.current_task()}
-        for task in left:
-            task.cancel()
-        await asyncio.gather(*left, return_exceptions=True)
+        if left := asyncio.all_tasks() - {asyncio.current_task()}:
+            await asyncio.wait(left, timeout=5)
 
     async def _cut(self) -> int:
         links = list(self._links.values())

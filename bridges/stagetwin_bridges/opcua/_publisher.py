@@ -96,6 +96,7 @@ class OpcUaPublisher:
         self._wake = asyncio.Event()
         self._known: dict[str, tuple[ua.NodeId, Variable] | None] = {}
         self._untimed: set[str] = set()
+        self._warned: set[str] = set()
         self._thread = LoopThread(f"opcua-publisher-{connection.name}")
         self._thread.start(self._serve)
         self._connected.wait(timeout)
@@ -207,29 +208,32 @@ class OpcUaPublisher:
                 if value := self._value(message):
                     wanted.append((message, value))
             except (WireError, KeyError) as error:
-                logger.warning("not written to %s: %s", message.address, error)
+                self._warn(message.address, str(error))
         if not wanted:
             return 0
         results = await self._ask(client, [value for _, value in wanted])
-        again = [
-            (message, value)
-            for (message, value), result in zip(wanted, results, strict=True)
-            if result.value == StatusCodes.BadWriteNotSupported
-            and message.address not in self._untimed
-        ]
-        taken = 0
-        if again:
-            for message, value in again:
+        again: list[int] = []
+        for row, ((message, value), result) in enumerate(zip(wanted, results, strict=True)):
+            if result.value == StatusCodes.BadWriteNotSupported and value.Value.SourceTimestamp:
                 self._untimed.add(message.address)
                 value.Value = ua.DataValue(value.Value.Value, StatusCode=None)
-            second = await self._ask(client, [value for _, value in again])
-            taken = sum(not result.is_bad() for result in second)
+                again.append(row)
+        if again:
+            # Such a server lets nobody say when a value was taken; it takes the value alone.
+            for row, result in zip(
+                again, await self._ask(client, [wanted[row][1] for row in again]), strict=True
+            ):
+                results[row] = result
         for (message, _), result in zip(wanted, results, strict=True):
-            if not result.is_bad():
-                taken += 1
-            elif message.address not in self._untimed:
-                logger.warning("not written to %s: %s", message.address, name_of(result))
-        return taken
+            if result.is_bad():
+                self._warn(message.address, name_of(result))
+        return sum(not result.is_bad() for result in results)
+
+    def _warn(self, address: str, why: str) -> None:
+        """Say why a node does not take values, once."""
+        if address not in self._warned:
+            self._warned.add(address)
+            logger.warning("not written to %s: %s", address, why)
 
     @staticmethod
     async def _ask(client: Client, values: list[ua.WriteValue]) -> list[ua.StatusCode]:
