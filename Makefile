@@ -60,9 +60,11 @@ wheel: setup ## build dist/*.whl through the source distribution and check what 
 	$(BIN)/python -m build --no-isolation --outdir dist .
 	$(BIN)/python .ci/check_wheel.py dist/*.whl
 
-bench: setup ## measure the live layer, and MQTT to stage, against their peers
+bench: setup ## measure both ways against their peers
 	$(BIN)/python -m benchmarks.live_layer
 	$(BIN)/python -m benchmarks.mqtt_to_stage
+	$(BIN)/python -m benchmarks.opcua_to_stage
+	$(BIN)/python -m benchmarks.command_roundtrip
 
 clean: ## remove what was built, the environment included
 	rm -rf $(VENV) dist build out .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis

@@ -5,8 +5,6 @@ mqtts://broker.plant:8883?version=5&qos=1&subscribe=plant1/#&time=ts&time_unit=m
 
 from __future__ import annotations
 
-import ipaddress
-import urllib.parse
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
@@ -19,6 +17,7 @@ from pydantic import (
 )
 
 from stagetwin.ports import ConnectionSpec
+from stagetwin_bridges._endpoints import is_loopback, query_options, said, split
 from stagetwin_bridges._errors import ConnectionConfigError, FieldError
 from stagetwin_bridges.fields import FieldPath
 from stagetwin_bridges.mqtt._topics import filter_problem, is_wildcard
@@ -165,76 +164,26 @@ class Endpoint(BaseModel):
         Raises:
             ConnectionConfigError: names what is wrong and what is allowed.
         """
-        try:
-            # An endpoint has no fragment: '#' in a topic filter may stand as it is.
-            parts = urllib.parse.urlsplit(uri.replace("#", "%23"))
-            port = parts.port
-        except ValueError as error:
-            raise ConnectionConfigError(f"endpoint: {error}") from None
-        if "@" in parts.netloc:
-            # The URI is not repeated: what stands before the @ may be a password.
-            raise ConnectionConfigError(
-                "endpoint: user information is not allowed in a URI; name a credential instead"
-            )
-        if parts.scheme not in _PORTS:
-            raise ConnectionConfigError(f"endpoint {uri!r}: expected the scheme mqtt or mqtts")
-        if not parts.hostname:
-            raise ConnectionConfigError(f"endpoint {uri!r}: expected a host")
-        if parts.path.strip("/") or "%" in parts.netloc:
+        parts = split(uri, _PORTS, "mqtt or mqtts")
+        if parts.path.strip("/"):
             raise ConnectionConfigError(
                 f"endpoint {uri!r}: expected nothing between the port and the query; topics are "
                 f"the signals' addresses"
             )
         try:
             return cls(
-                host=parts.hostname,
-                port=port or _PORTS[parts.scheme],
+                host=parts.host,
+                port=parts.port or _PORTS[parts.scheme],
                 tls=parts.scheme == "mqtts",
-                options=MqttOptions.model_validate(_options(parts.query)),
+                options=MqttOptions.model_validate(query_options(parts.query, "subscribe")),
             )
         except ValidationError as error:
-            raise ConnectionConfigError(f"endpoint {uri!r}: {_said(error)}") from None
+            raise ConnectionConfigError(f"endpoint {uri!r}: {said(error, MqttOptions)}") from None
 
     @property
     def loopback(self) -> bool:
         """Whether nothing leaves this host."""
-        if self.host == "localhost":
-            return True
-        try:
-            return ipaddress.ip_address(self.host).is_loopback
-        except ValueError:
-            return False
-
-
-def _options(query: str) -> dict[str, Any]:
-    # Not parse_qsl: it would turn the '+' of a topic filter into a space.
-    given: dict[str, Any] = {}
-    for part in filter(None, query.split("&")):
-        key, found, value = (urllib.parse.unquote(text) for text in part.partition("="))
-        if not found:
-            raise ConnectionConfigError(f"option {key!r}: expected <name>=<value>")
-        if key == "subscribe":
-            given.setdefault(key, []).append(value)
-        elif key in given:
-            raise ConnectionConfigError(f"option {key!r} is given twice; only subscribe may be")
-        else:
-            given[key] = value
-    return given
-
-
-def _said(error: ValidationError) -> str:
-    """Return pydantic's findings as one line, with the names that are allowed."""
-    parts: list[str] = []
-    for finding in error.errors(include_url=False, include_context=False):
-        name = ".".join(str(part) for part in finding["loc"])
-        if finding["type"] == "extra_forbidden":
-            known = ", ".join(sorted(MqttOptions.model_fields))
-            parts.append(f"unknown option {name!r}; allowed: {known}")
-        else:
-            parts.append(
-                f"{name + ': ' if name else ''}{finding['msg']}, got {finding['input']!r:.60}"
-            )
-    return "; ".join(parts)
+        return is_loopback(self.host)
 
 
 def security_problems(connection: ConnectionSpec, endpoint: Endpoint) -> list[str]:

@@ -5,12 +5,11 @@ opc.tcp://plc.hall7:4840/UA/Server?publishing=0.1&queue=20
 
 from __future__ import annotations
 
-import ipaddress
-import urllib.parse
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from stagetwin_bridges._endpoints import is_loopback, query_options, said, split
 from stagetwin_bridges._errors import ConnectionConfigError
 
 __all__ = ["Endpoint", "LossClass", "OpcUaOptions", "Policy", "Trust"]
@@ -77,30 +76,16 @@ class Endpoint(BaseModel):
         Raises:
             ConnectionConfigError: names what is wrong and what is allowed.
         """
-        try:
-            # An endpoint has no fragment: '#' in an address may stand as it is.
-            parts = urllib.parse.urlsplit(uri.replace("#", "%23"))
-            port = parts.port
-        except ValueError as error:
-            raise ConnectionConfigError(f"endpoint: {error}") from None
-        if "@" in parts.netloc:
-            # The URI is not repeated: what stands before the @ may be a password.
-            raise ConnectionConfigError(
-                "endpoint: user information is not allowed in a URI; name a credential instead"
-            )
-        if parts.scheme != _SCHEME:
-            raise ConnectionConfigError(f"endpoint {uri!r}: expected the scheme {_SCHEME}")
-        if not parts.hostname or "%" in parts.netloc:
-            raise ConnectionConfigError(f"endpoint {uri!r}: expected a host")
+        parts = split(uri, (_SCHEME,), _SCHEME)
         try:
             return cls(
-                host=parts.hostname,
-                port=_PORT if port is None else port,
+                host=parts.host,
+                port=_PORT if parts.port is None else parts.port,
                 path=parts.path,
-                options=OpcUaOptions.model_validate(_options(parts.query)),
+                options=OpcUaOptions.model_validate(query_options(parts.query)),
             )
         except ValidationError as error:
-            raise ConnectionConfigError(f"endpoint {uri!r}: {_said(error)}") from None
+            raise ConnectionConfigError(f"endpoint {uri!r}: {said(error, OpcUaOptions)}") from None
 
     @property
     def url(self) -> str:
@@ -116,36 +101,4 @@ class Endpoint(BaseModel):
     @property
     def loopback(self) -> bool:
         """Whether nothing leaves this host."""
-        if self.host == "localhost":
-            return True
-        try:
-            return ipaddress.ip_address(self.host).is_loopback
-        except ValueError:
-            return False
-
-
-def _options(query: str) -> dict[str, Any]:
-    given: dict[str, Any] = {}
-    for part in filter(None, query.split("&")):
-        key, found, value = (urllib.parse.unquote(text) for text in part.partition("="))
-        if not found:
-            raise ConnectionConfigError(f"option {key!r}: expected <name>=<value>")
-        if key in given:
-            raise ConnectionConfigError(f"option {key!r} is given twice")
-        given[key] = value
-    return given
-
-
-def _said(error: ValidationError) -> str:
-    """Return pydantic's findings as one line, with the names that are allowed."""
-    parts: list[str] = []
-    for finding in error.errors(include_url=False, include_context=False):
-        name = ".".join(str(part) for part in finding["loc"])
-        if finding["type"] == "extra_forbidden":
-            known = ", ".join(sorted(OpcUaOptions.model_fields))
-            parts.append(f"unknown option {name!r}; allowed: {known}")
-        else:
-            parts.append(
-                f"{name + ': ' if name else ''}{finding['msg']}, got {finding['input']!r:.60}"
-            )
-    return "; ".join(parts)
+        return is_loopback(self.host)
