@@ -104,7 +104,8 @@ def demo(
         ),
     ] = None,
     no_failure: Annotated[
-        bool, typer.Option("--no-failure", help="Leave the broker alone.")
+        bool,
+        typer.Option("--no-failure", help="Leave the broker and the machines alone."),
     ] = False,
     recording: Annotated[
         Path | None,
@@ -125,18 +126,21 @@ def demo(
         Path | None,
         typer.Option(
             "--stage",
-            help="Root layer of another plant, such as out/factory-5/factory.usda; all its signals "
-            "are simulated, unless the recording has a column for each signal of its one replay "
-            "topic.",
+            help="Root layer of another plant, such as out/factory-5/factory.usda; all its "
+            "machines are simulated, unless the recording has a column for each signal of its one "
+            "replay topic. What it has no machine for is left out.",
             show_default=False,
         ),
     ] = None,
 ) -> None:
-    """Bring a plant to life on this machine, and show how it survives a failure.
+    """Bring a plant to life on this machine, command it, and show what it survives.
 
-    Starts a broker of its own with generated passwords, the real service, simulated signals and,
-    for the example plant, a recording. All connections lead to that broker, whatever the stage
-    says, so that no real device is reached. Nothing is left behind.
+    Starts a broker of its own with generated passwords, the real service with commands allowed,
+    simulated machines and, for the example plant, a recording. Then a machine obeys, one refuses,
+    one lies, a gateway drops off, and the broker is killed; exit status 1 if anything of it comes
+    out otherwise than it should. All connections lead to this broker, those of OPC UA to servers
+    on free ports of this machine, whatever the stage says, so that no real device is reached.
+    Nothing is left behind.
     """
     from stagetwin_bridges.commands._demo import DemoRequest, run_demo
 

@@ -1,18 +1,17 @@
-"""`stagetwin demo`: the example plant alive, and a failure survived."""
+"""`stagetwin demo`: the example plant alive, both ways, and failures survived."""
 
 from __future__ import annotations
 
 import contextlib
-import shlex
 import signal
 import sys
+import threading
 import time
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
-from typing import Any, cast
+from typing import Any, Self, cast
 
 import typer
 from rich.console import Console
@@ -20,19 +19,26 @@ from rich.text import Text
 
 from stagetwin._data import factory_folder
 from stagetwin.cli.view import Feed, Screen, WatchModel
-from stagetwin.ports import Publisher, find_model, find_protocol
+from stagetwin.ports import find_protocol
 from stagetwin_bridges._errors import BrokerError
 from stagetwin_bridges.broker import BrokerKind, LocalBroker
+from stagetwin_bridges.commands._cast import Cast
+from stagetwin_bridges.commands._hints import hint_lines, hints
+from stagetwin_bridges.commands._observer import connect
 from stagetwin_bridges.commands._plant import DemoPlant
+from stagetwin_bridges.commands._player import Player
 from stagetwin_bridges.commands._replay import mismatch
-from stagetwin_bridges.commands._story import Event, Story, Timing, connect
-from stagetwin_bridges.commands._traffic import Books, Player, Traffic
+from stagetwin_bridges.commands._story import Event, Story, Timing
 from stagetwin_bridges.recording import Recording
 
 __all__ = ["DemoRequest", "run_demo"]
 
-_PANEL_LINES = 10
+_PANEL_LINES = 15
+_EVENT_LINES = 3
+"""Lines that what happens is given at least."""
 _RECORDING_SPEED = 5.0
+_STATUS_EVERY = 5.0
+"""Time between two lines about everything where nobody watches [s]."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,13 +66,15 @@ def run_demo(request: DemoRequest) -> None:
     console = Console()
     attended = console.is_terminal and sys.stdin.isatty()
     with contextlib.ExitStack() as stack:
-        stack.enter_context(_signals_unwind())
+        signals = stack.enter_context(_Signals())
         console.print("starting a broker, the service and the plant's devices ...", style="dim")
-        broker = stack.enter_context(LocalBroker(kind))
-        plant = DemoPlant(broker, request.stage)
-        stack.callback(plant.close)
-        plant.start()
-        story = _start_plant(stack, plant, broker, request, None if attended else console)
+        with signals.held():
+            broker = stack.enter_context(LocalBroker(kind))
+            plant = DemoPlant(broker, request.stage)
+            stack.callback(plant.close)
+            plant.start()
+        shown = None if attended else console
+        story = _start_plant(stack, signals, plant, broker, request, shown)
         if attended:
             _attend(console, plant, story, request)
         else:
@@ -81,105 +89,86 @@ def run_demo(request: DemoRequest) -> None:
 
 def _start_plant(
     stack: contextlib.ExitStack,
+    signals: _Signals,
     plant: DemoPlant,
     broker: LocalBroker,
     request: DemoRequest,
     console: Console | None,
 ) -> Story:
-    books = Books()
-    publishers = _publishers(stack, plant, broker, books)
-    bench, path, recording = plant.bench_topic, Path(), None
-    if bench:
-        path = request.recording or factory_folder() / "recordings" / "testbed_synthetic.csv"
-        recording = Recording.open(path)
-        on_bench = [b for b in plant.table.telemetry.values() if b.address == bench]
-        if request.recording is None and mismatch(recording, on_bench, bench)[1]:
-            # A stage of one's own replays something else: made-up signals are what it gets.
-            bench, recording = "", None
-    bindings = [b for b in plant.table.telemetry.values() if b.address != bench]
-    model: Any = find_model("synthetic").of_stage(plant.stage, bindings, seed=1)
-    traffic = Traffic(model, bindings, publishers, books, request.rate)
-
     def tell(event: Event) -> None:
         if console is not None:
-            console.print(event.line(), soft_wrap=True)
+            console.print(event.line(), soft_wrap=True, highlight=False)
 
+    path, recording = _recording(plant, request)
+    recorded = plant.bench_topic if recording is not None else ""
+    park = plant.device_park(request.rate, recorded)
     timing = Timing.within(request.seconds, request.failure, console is None)
-    story = Story(plant, broker, traffic, timing, tell)
+    story = Story(plant, broker, park, timing, tell)
+    table = plant.table
     story.say("info", f"{broker.kind} listens on 127.0.0.1:{broker.port}, passwords made up")
-    recorded = f", {len(plant.table.commands)} commands" if plant.table.commands else ""
-    story.say("info", f"{plant.stage_path.name}: {len(plant.table.telemetry)} signals{recorded}")
+    commands = f", {len(table.commands)} commands" if table.commands else ""
+    story.say("info", f"{plant.stage_path.name}: {len(table.telemetry)} signals{commands}")
+    # The service starts meanwhile.
+    stack.callback(park.stop)
+    with signals.held():
+        park.start()
+    names = ", ".join(park.names)
+    story.say("info", f"made-up machines behind {names}: {len(park.pids)} processes")
     if recording is not None:
-        connection = next(
-            b.connection for b in plant.table.telemetry.values() if b.address == bench
-        )
-        player = Player(recording, publishers[connection], bench, _RECORDING_SPEED)
+        connection = next(b.connection for b in table.telemetry.values() if b.address == recorded)
+        spec = table.connections[connection]
+        publisher = find_protocol(spec.endpoint).publisher(spec, broker.credential("publisher"))
+        stack.callback(publisher.close)
+        player = Player(recording, publisher, recorded, _RECORDING_SPEED)
         stack.callback(player.close)
         player.start()
         story.say("info", f"{path.name} plays into {connection}, {_RECORDING_SPEED:g} x")
     if console is not None:
         story.say("note", "try in another terminal:")
-        for words in ("watch", "status", "snapshot"):
-            story.say("note", "  " + " ".join(_hint(plant, words)))
-    stack.callback(traffic.close)
+        for words in hints(plant, Cast.of(table)):
+            story.say("note", "  " + " ".join(words))
+    # The service ends while the machines do.
+    stack.callback(plant.stop)
+    # Before either leaves: that would be no story.
     stack.callback(story.close)
     story.start()
     return story
 
 
-def _publishers(
-    stack: contextlib.ExitStack, plant: DemoPlant, broker: LocalBroker, books: Books
-) -> dict[str, Publisher]:
-    credential = broker.credential("publisher")
-    publishers: dict[str, Publisher] = {}
-    for name, spec in plant.table.connections.items():
-        publisher = find_protocol(spec.endpoint).publisher(spec, credential)
-        stack.callback(publisher.close)
-        values_of = Counter(channel.address for channel in plant.table.channels(name))
-        publishers[name] = books.publisher(publisher, values_of)
-    return publishers
-
-
-def _hint(plant: DemoPlant, command: str) -> list[str]:
-    """Return a command line that asks the demo's service, as words for a shell."""
-    stage = plant.stage_path.resolve()
-    with contextlib.suppress(ValueError):
-        stage = stage.relative_to(Path.cwd())
-    words = ["stagetwin", command, str(stage), "--socket", str(plant.socket)]
-    return [shlex.quote(word) for word in words]
-
-
-def _hint_lines(plant: DemoPlant, width: int) -> list[Text]:
-    """Return what to try in another terminal; what is too wide goes on as a shell reads it."""
-    words = _hint(plant, "status")
-    whole = " " + " ".join(words)
-    lines = [whole]
-    if len(whole) > width:
-        lines = [" " + " ".join(words[:-2]) + " \\", "   " + " ".join(words[-2:])]
-    title = " in another terminal (or snapshot, or watch):"
-    return [Text(title, "dim"), *(Text(line, "#7fd1e0") for line in lines)]
+def _recording(plant: DemoPlant, request: DemoRequest) -> tuple[Path, Recording | None]:
+    """Return what is played onto the stage, None if it has no place for it."""
+    path = request.recording or factory_folder() / "recordings" / "testbed_synthetic.csv"
+    topic = plant.bench_topic
+    if not topic:
+        return path, None
+    recording = Recording.open(path)
+    on_bench = [b for b in plant.table.telemetry.values() if b.address == topic]
+    if request.recording is None and mismatch(recording, on_bench, topic)[1]:
+        # A stage of one's own replays something else: made-up signals are what it gets.
+        return path, None
+    return path, recording
 
 
 # -- attended: the live view
 
 
 def _attend(console: Console, plant: DemoPlant, story: Story, request: DemoRequest) -> None:
-    feed: Feed = connect(plant, story.told)
-    ends = None if request.seconds is None else time.monotonic() + request.seconds
+    feed: Feed = connect(plant, threading.Event())
+    cast = Cast.of(plant.table)
 
     def panel() -> Sequence[Text]:
         title = Text(" what happens ", "bold #8fc7ff on #1d2a33").append(" " * 500, "on #1d2a33")
         width, height = console.size
-        # Where the next terminal can look stays in sight beside the newest.
-        hints = _hint_lines(plant, width)
-        room = min(_PANEL_LINES, height // 3) - 1 - len(hints)
-        if room < 1:
-            hints, room = [], room + len(hints)
+        # What another terminal can do stays in sight beside the newest.
+        room = min(_PANEL_LINES, height // 3) - 1
+        asked = hint_lines(plant, cast, width, room - _EVENT_LINES)
         lines = [line for event in story.events for line in event.lines(width)]
-        return [title, *hints, *lines[-max(room, 1) :]]
+        return [title, *asked, *lines[-max(room - len(asked), 1) :]]
 
     def done() -> bool:
-        return bool(story.failed) or (ends is not None and time.monotonic() > ends)
+        return bool(story.failed) or (
+            request.seconds is not None and story.elapsed > request.seconds
+        )
 
     try:
         Screen(feed, console, panel, done).run()
@@ -187,20 +176,21 @@ def _attend(console: Console, plant: DemoPlant, story: Story, request: DemoReque
         feed.close()
 
 
-# -- unattended: a line a second
+# -- unattended: what happens, and a line now and then
 
 
 def _narrate(console: Console, story: Story, request: DemoRequest) -> None:
-    began = time.monotonic()
+    due = _STATUS_EVERY
     while not story.failed:
-        elapsed = time.monotonic() - began
-        if request.seconds is not None and elapsed >= request.seconds:
-            break
         if request.seconds is None and story.told.is_set():
             break
-        time.sleep(1.0)
-        if story.model.signals:
-            console.print(_line(story.model, elapsed + 1.0), highlight=False, soft_wrap=True)
+        if request.seconds is not None and story.elapsed >= request.seconds:
+            break
+        time.sleep(0.1)
+        if story.elapsed >= due:
+            due += _STATUS_EVERY
+            if story.model.signals:
+                console.print(_line(story.model, story.elapsed), highlight=False, soft_wrap=True)
 
 
 def _line(model: WatchModel, elapsed: float) -> str:
@@ -214,19 +204,42 @@ def _line(model: WatchModel, elapsed: float) -> str:
     )
 
 
-@contextlib.contextmanager
-def _signals_unwind() -> Iterator[None]:
-    """Let SIGTERM, SIGHUP and Ctrl-C unwind the stack, and nothing interrupt that."""
+class _Signals:
+    """Lets SIGTERM, SIGHUP and Ctrl-C unwind the stack, and nothing interrupt that."""
 
-    def leave(number: int, _frame: FrameType | None) -> None:
-        for each in numbers:
+    _NUMBERS = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
+
+    def __init__(self) -> None:
+        self._before: dict[signal.Signals, Any] = {}
+        self._is_held = False
+        self._came = 0
+
+    def __enter__(self) -> Self:
+        self._before = {number: signal.signal(number, self._leave) for number in self._NUMBERS}
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    @contextlib.contextmanager
+    def held(self) -> Iterator[None]:
+        """Let a signal wait for the end of the block: a process that is being started is nobody's.
+
+        It is not blocked: the process would inherit that.
+        """
+        self._is_held = True
+        try:
+            yield
+        finally:
+            self._is_held = False
+        if self._came:
+            self._leave(self._came, None)
+
+    def _leave(self, number: int, _frame: FrameType | None) -> None:
+        self._came = number
+        if self._is_held:
+            return
+        for each in self._NUMBERS:
             signal.signal(each, signal.SIG_IGN)
         raise SystemExit(128 + number)
-
-    numbers = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
-    before = {number: signal.signal(number, leave) for number in numbers}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import contextlib
-import getpass
 import math
 import os
+import pwd
 import shutil
+import socket
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from urllib.parse import quote
 
@@ -22,9 +23,10 @@ from stagetwin._errors import ServiceError
 from stagetwin.bindings import BindingTable, read_bindings
 from stagetwin.guards import GuardBook, GuardStage
 from stagetwin.opening import open_stage
-from stagetwin.ports import Credential
-from stagetwin_bridges._errors import BridgeError
-from stagetwin_bridges.broker import LocalBroker
+from stagetwin.ports import ConnectionSpec, Credential, scheme_of
+from stagetwin_bridges._errors import BridgeError, RealmError
+from stagetwin_bridges.broker import LocalBroker, Role
+from stagetwin_bridges.devices import DeviceGroup, DevicePark, ServerOptions, ServerUser
 
 __all__ = ["DemoPlant"]
 
@@ -32,9 +34,15 @@ _BENCH = Sdf.Path("/World/TestBed")
 _BENCH_CONNECTION = Sdf.Path("/World/Connections/testbed")
 _BENCH_PLACE = (16.0, -24.0, 0.0)
 """Where the test bed stands in the factory [m]: beside the AMR area."""
-_CREDENTIAL = "demo"
+_CREDENTIAL, _COMMAND_CREDENTIAL = "demo", "demo-commander"
 _STALE_AFTER = 2.5
 """Signals of the demo are stale after this long [s], so that one need not wait to see it."""
+
+
+_SERVED = "opc.tcp"
+"""Scheme of the connections whose devices are servers of their own; others share the broker."""
+_SECURITY_OPTIONS = ("policy", "trust")
+"""Options that ask for a certificate, which made-up servers have none of."""
 
 
 class DemoPlant:
@@ -45,6 +53,7 @@ class DemoPlant:
         table: its bindings.
         stage_path: root layer.
         socket: control socket of the service.
+        devices: folder with the control sockets of the simulated devices.
         bench_topic: address that the recording goes to; empty if there is no test bed.
     """
 
@@ -52,12 +61,14 @@ class DemoPlant:
         """Write everything that the service needs.
 
         Args:
-            broker: where all connections lead, whatever their endpoints say.
+            broker: where connections lead, whatever their endpoints say; those of OPC UA lead to
+                a server on a free port of this host.
             stage: root layer of another plant than the example.
 
         Raises:
             StageError: the plant's files are missing or cannot be opened.
             BridgeError: no signal is bound on it.
+            RealmError: a connection leads to a plant, where machines are real.
         """
         # Short, since people copy it from a terminal.
         self._folder = Path(tempfile.mkdtemp(prefix="stw-"))
@@ -70,19 +81,28 @@ class DemoPlant:
 
     def _prepare(self, broker: LocalBroker, stage: Path | None) -> None:
         self._is_example = stage is None
+        self._broker = broker
         self.stage_path = stage or factory_folder() / "factory.usda"
         self.socket = self._folder / "s.sock"
+        self.devices = self._folder / "devices"
         self._state = self._folder / "state"
         self._credentials = self._folder / "credentials.toml"
         self._sidecars = [self._write_sidecar()]
         endpoints = self._endpoints(open_stage(self.stage_path, self._sidecars), broker)
         self.stage = open_stage(self.stage_path, self._sidecars, endpoints)
-        self._endpoint_pairs = [f"{name}={uri}" for name, uri in endpoints.items()]
+        self._endpoints_in_use = endpoints
         self.table = read_bindings(self.stage)
         if not self.table.telemetry:
             raise BridgeError(f"{self.stage_path}: no signal is bound, so there is nothing to show")
+        for name, spec in self.table.connections.items():
+            if spec.realm == "plant":
+                raise RealmError(
+                    f"{spec.prim}: connection {name!r} leads to a plant; the demo's machines are "
+                    f"made up, allowed: realm simulation or replay"
+                )
         self.bench_topic = self._bench_topic(self.table)
-        self._write_credentials(broker)
+        self._roles = _roles_of(self.table.connections.values())
+        self._write_credentials()
         self._approve()
 
     # -- what it writes
@@ -105,15 +125,15 @@ class DemoPlant:
                     Sdf.AttributeSpec(
                         prim, name, Sdf.ValueTypeNames.Double, Sdf.VariabilityUniform
                     ).default = _STALE_AFTER
-        for spec in table.connections.values():
-            # The broker here lets nobody in without a password.
+        commanded = {binding.connection for binding in table.commands}
+        for name, spec in table.connections.items():
+            # Nobody is let in here without a password, and who reads may not command.
             if not spec.credential:
-                Sdf.AttributeSpec(
-                    Sdf.CreatePrimInLayer(layer, spec.prim),
-                    "twin:credential",
-                    Sdf.ValueTypeNames.String,
-                    Sdf.VariabilityUniform,
-                ).default = _CREDENTIAL
+                _author(layer, spec, "twin:credential", _CREDENTIAL)
+            if name in commanded and not spec.command_credential:
+                _author(layer, spec, "twin:commandCredential", _COMMAND_CREDENTIAL)
+            if scheme_of(spec.endpoint) == _SERVED:
+                _author(layer, spec, "twin:securityProfile", "none")
         layer.Save()
         return path
 
@@ -136,13 +156,20 @@ class DemoPlant:
 
     @staticmethod
     def _endpoints(stage: Usd.Stage, broker: LocalBroker) -> dict[str, str]:
-        """Return this broker's address for every connection, with the options that it has."""
+        """Return an address on this host for every connection, with the options that it has."""
         table = read_bindings(stage)
         endpoints: dict[str, str] = {}
+        served = [n for n, s in table.connections.items() if scheme_of(s.endpoint) == _SERVED]
+        ports = dict(zip(served, _free_ports(len(served)), strict=True))
         for name, spec in sorted(table.connections.items()):
+            options = spec.endpoint.partition("?")[2].split("&")
+            if name in ports:
+                kept = [o for o in options if o.partition("=")[0] not in _SECURITY_OPTIONS]
+                endpoints[name] = f"opc.tcp://127.0.0.1:{ports[name]}/?{'&'.join(kept)}"
+                continue
             # Options of another protocol mean nothing here; an empty query keeps them out.
-            spoken = spec.endpoint.startswith("mqtt")
-            options = [spec.endpoint.partition("?")[2] if spoken else ""]
+            if not spec.endpoint.startswith("mqtt"):
+                options = []
             if broker.kind == "nats":
                 # It grants 65535 unacknowledged messages a session, 1024 a subscription: 63 of
                 # them. So one for each area of the plant, in place of one a topic.
@@ -161,28 +188,73 @@ class DemoPlant:
         }
         return addresses.pop() if len(addresses) == 1 else ""
 
-    def _write_credentials(self, broker: LocalBroker) -> None:
-        reader = broker.credential("subscriber")
-        names = sorted({c.credential for c in self.table.connections.values() if c.credential})
+    def _write_credentials(self) -> None:
         fd = os.open(self._credentials, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         with os.fdopen(fd, "w", encoding="utf-8") as file:
-            for name in names:
-                file.write(_toml(name, reader))
+            for name, role in sorted(self._roles.items()):
+                file.write(_toml(name, self._broker.credential(role)))
 
     def _approve(self) -> None:
-        """Approve the guards, in a book of the demo's own: commands reach the private broker."""
+        """Approve the guards, in a book of the demo's own: commands reach made-up machines."""
         self._state.mkdir(mode=0o700)
         hashes = GuardStage(self.stage.GetRootLayer()).hashes()
-        GuardBook(self._state / "guards.json").approve(hashes, getpass.getuser(), time.time())
+        GuardBook(self._state / "guards.json").approve(hashes, _user(), time.time())
+
+    # -- the devices
+
+    def device_park(self, rate: float, recorded: str = "") -> DevicePark:
+        """Return machines for every connection, not yet started.
+
+        Args:
+            rate: telemetry messages of each signal per second [Hz].
+            recorded: address that a recording plays to; no machine does.
+        """
+        connections = self.table.connections
+        bindings = (*self.table.telemetry.values(), *self.table.commands)
+        groups: list[DeviceGroup] = []
+        for name in connections:
+            played = {b.asset for b in bindings if recorded and b.address == recorded}
+            assets = {b.asset for b in bindings if b.connection == name}
+            if made_up := assets - played:
+                # No assets named is all of them.
+                named = () if made_up == assets else tuple(sorted(made_up))
+                groups.append(DeviceGroup(name, named))
+        served = {n: s for n, s in connections.items() if scheme_of(s.endpoint) == _SERVED}
+        return DevicePark(
+            self.stage_path,
+            self.devices,
+            sidecars=self._sidecars,
+            endpoints=self._endpoints_in_use,
+            credentials={
+                name: self._broker.credential("device") for name in connections.keys() - served
+            },
+            groups=groups,
+            servers={name: self._server(spec) for name, spec in served.items()},
+            rate=rate,
+        )
+
+    def _server(self, spec: ConnectionSpec) -> ServerOptions:
+        """Return who may come in: who reads, and who commands."""
+        users: dict[str, ServerUser] = {}
+        for name in filter(None, (spec.credential, spec.command_credential)):
+            role = self._roles[name]
+            known = self._broker.credential(role)
+            users[role] = ServerUser(
+                username=known.username, password=known.password, commands=role != "subscriber"
+            )
+        return ServerOptions(users=tuple(users.values()))
 
     # -- the service
 
     def start(self) -> None:
-        """Start the service in a process of its own."""
+        """Start the service in a process of its own; whoever runs the demo holds every role."""
+        roles = {role for asset in self.table.assets.values() for role in asset.roles}
         command = [
             *(sys.executable, "-m", "stagetwin", "run", str(self.stage_path)),
             *(f"--sidecar={path}" for path in self._sidecars),
-            *(f"--endpoint={pair}" for pair in self._endpoint_pairs),
+            *(f"--endpoint={name}={uri}" for name, uri in self._endpoints_in_use.items()),
+            "--allow-commands",
+            *(f"--role={role}={_user()}" for role in sorted(roles)),
             f"--credentials={self._credentials}",
             f"--socket={self.socket}",
             f"--state-dir={self._state}",
@@ -209,6 +281,11 @@ class DemoPlant:
             log = (self._folder / "service.log").read_text(errors="replace").splitlines()
             raise BridgeError(f"the service has ended: {' | '.join(log[-5:]) or 'no log'}")
 
+    def stop(self) -> None:
+        """Ask the service to end, without waiting for it."""
+        if self._process is not None:
+            self._process.terminate()
+
     def close(self) -> None:
         """End the service and remove everything."""
         process, self._process = self._process, None
@@ -221,6 +298,43 @@ class DemoPlant:
                 process.wait()
         with contextlib.suppress(OSError):
             shutil.rmtree(self._folder)
+
+
+def _user() -> str:
+    """Return who runs this, as the service will see it at the other end of its socket."""
+    try:
+        return pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:
+        return f"uid-{os.getuid()}"
+
+
+def _roles_of(connections: Iterable[ConnectionSpec]) -> dict[str, Role]:
+    """Return what each credential's name stands for."""
+    specs = list(connections)
+    readers = {spec.credential for spec in specs if spec.credential}
+    commanders = {spec.command_credential for spec in specs if spec.command_credential}
+    roles: dict[str, Role] = dict.fromkeys(readers, "subscriber")
+    for name in commanders:
+        # One name for both ways must be let through both ways.
+        roles[name] = "device" if name in readers else "commander"
+    return roles
+
+
+def _author(layer: Sdf.Layer, spec: ConnectionSpec, name: str, value: str) -> None:
+    type_name = Sdf.ValueTypeNames.Token
+    if name.endswith("redential"):
+        type_name = Sdf.ValueTypeNames.String
+    prim = Sdf.CreatePrimInLayer(layer, spec.prim)
+    Sdf.AttributeSpec(prim, name, type_name, Sdf.VariabilityUniform).default = value
+
+
+def _free_ports(count: int) -> list[int]:
+    """Return TCP ports of the loopback interface that nobody listens on at the moment."""
+    with contextlib.ExitStack() as stack:
+        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
+        for each in sockets:
+            each.bind(("127.0.0.1", 0))
+        return [int(each.getsockname()[1]) for each in sockets]
 
 
 def _area(topic: str) -> str:

@@ -1,0 +1,100 @@
+"""What to try in another terminal while the demo runs: whole command lines, to be copied."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import shlex
+from pathlib import Path
+
+from rich.text import Text
+
+from stagetwin_bridges.commands._cast import Cast, Part
+from stagetwin_bridges.commands._plant import DemoPlant
+
+__all__ = ["hint_lines", "hints"]
+
+_STYLE = "#7fd1e0"
+_SHARE = 0.6
+"""Where between its limits a setpoint is proposed."""
+
+
+def hints(plant: DemoPlant, cast: Cast) -> list[list[str]]:
+    """Return command lines that ask the demo's service and devices, as words for a shell.
+
+    The most telling come first.
+    """
+    part = cast.obeys
+    lines: list[list[str]] = []
+    if part is not None:
+        lines.append(_asked(plant, "set", part.command.path, _proposed(part)))
+    liar = cast.refuses or part
+    if liar is not None:
+        asset = plant.table.assets[liar.command.asset]
+        known_as = asset.id or liar.command.asset
+        words = ("stagetwin", "devices", "misbehave", known_as, "refuse")
+        lines.append([*words, "--devices", str(plant.devices)])
+    if part is not None:
+        lines.append(_asked(plant, "commands list"))
+        lines.append(_asked(plant, "halt", _halted(cast, part)))
+    lines += [_asked(plant, command) for command in ("status", "watch", "snapshot")]
+    return [[shlex.quote(word) for word in words] for words in lines]
+
+
+def hint_lines(plant: DemoPlant, cast: Cast, width: int, room: int) -> list[Text]:
+    """Return what stays in sight: a title that names some, and the first whole; or nothing.
+
+    Args:
+        plant, cast: as for `hints`.
+        width: of the terminal [cells]; what is wider goes on as a shell reads it.
+        room: lines that there are at most.
+    """
+    known = hints(plant, cast)
+    shown: list[Text] = []
+    named = 0
+    for words in known[:3]:
+        lines = _folded(words, width)
+        if 1 + len(shown) + len(lines) > room:
+            break
+        shown += [Text(line, _STYLE) for line in lines]
+        named += 1
+    if not shown:
+        return []
+    # Not beside a command line, which people copy whole.
+    others = ", ".join(words[1] for words in known[named:])
+    title = f" try in another terminal ({others} too):" if others else " try in another terminal:"
+    return [Text(title, "dim", no_wrap=True), *shown]
+
+
+def _folded(words: list[str], width: int) -> list[str]:
+    whole = " " + " ".join(words)
+    if len(whole) <= width:
+        return [whole]
+    return [" " + " ".join(words[:-2]) + " \\", "   " + " ".join(words[-2:])]
+
+
+def _asked(plant: DemoPlant, command: str, *more: str) -> list[str]:
+    stage = plant.stage_path.resolve()
+    with contextlib.suppress(ValueError):
+        stage = stage.relative_to(Path.cwd())
+    return ["stagetwin", *command.split(), str(stage), *more, "--socket", str(plant.socket)]
+
+
+def _halted(cast: Cast, part: Part) -> str:
+    """Return a prim to halt: best one where the demo itself has nobody to command."""
+    played = [each for each in (part, cast.refuses, cast.drops_off) if each is not None]
+    theirs = {_parent(each) for each in played}
+    others = (_parent(each) for each in reversed(cast.others))
+    return next((prim for prim in others if prim not in theirs), _parent(part))
+
+
+def _parent(part: Part) -> str:
+    return part.command.asset.rpartition("/")[0] or "/"
+
+
+def _proposed(part: Part) -> str:
+    limits = part.command.limits
+    low, high = limits.hard_min, limits.hard_max
+    if not isinstance(low, float) or not isinstance(high, float) or math.isinf(high - low):
+        return "1"
+    return f"{low + _SHARE * (high - low):.4g}"
