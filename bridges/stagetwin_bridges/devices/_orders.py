@@ -19,6 +19,9 @@ __all__ = ["EXPIRY_PROPERTY", "Envelope", "orders_of"]
 EXPIRY_PROPERTY = "stagetwin-expires-in"
 """MQTT 5 user property: what is left of a command's time to live [s]."""
 
+TIME_PROPERTY = "stagetwin-time"
+"""MQTT 5 user property: when a command was written [s, Unix]."""
+
 
 @dataclass(frozen=True, slots=True)
 class Envelope:
@@ -59,7 +62,7 @@ def orders_of(
     said: dict[str, Any] = {
         "id": str(order_id or ""),
         "expires_in": _number(expires_in),
-        "sent": _number(head.get("time")),
+        "sent": _number(head.get("time", properties.get(TIME_PROPERTY))),
         "realm": str(head.get("realm", properties.get(realm_property, ""))),
     }
     # A time to live that cannot be read is none that is left.

@@ -29,10 +29,13 @@ __all__ = ["EXPIRES_PROPERTY", "carries_id", "command_problems", "packet_of", "p
 EXPIRES_PROPERTY: Final = "stagetwin-expires-in"
 """MQTT 5 user property: what remains of a command's time to live [s], with a fraction."""
 
+TIME_PROPERTY: Final = "stagetwin-time"
+"""MQTT 5 user property: when a command was written [s, Unix], with a fraction."""
+
 _LARGEST: Final = 65_536
 """Bytes of a payload. A longer one might leave in parts, and a command must leave at once."""
 
-_OWN_KEYS: Final = ("id", "expires_in", "reply_to")
+_OWN_KEYS: Final = ("id", "expires_in", "time", "reply_to")
 _WHOLE: Final = FieldPath(("value",))
 _OPERATIONS: Final = ("write", "publish")
 _PUBLISH: Final = 0x30
@@ -133,13 +136,16 @@ def carries_id(target: CommandTarget, version: str) -> bool:
 # -- payloads --------------------------------------------------------------------------------------
 
 
-def payload_of(transmission: Transmission, expires_in: float, reply_to: str) -> bytes:
+def payload_of(
+    transmission: Transmission, expires_in: float, reply_to: str, written: float
+) -> bytes:
     """Return the payload of a command.
 
     Args:
         transmission: the command; its target has no problems.
         expires_in: what remains of its time to live [s].
         reply_to: topic of replies.
+        written: when it is written [s, Unix].
 
     Raises:
         RefusedError: its value is not of the target's kind, or does not fit.
@@ -153,7 +159,12 @@ def payload_of(transmission: Transmission, expires_in: float, reply_to: str) -> 
         document: dict[str, Any] = {}
         path = FieldPath.parse(target.field) if target.field else _WHOLE
         path.place(document, value)
-        document |= {"id": transmission.id, "expires_in": expires_in, "reply_to": reply_to}
+        document |= {
+            "id": transmission.id,
+            "expires_in": expires_in,
+            "time": written,
+            "reply_to": reply_to,
+        }
         payload = _json(document)
     elif isinstance(value, str):
         payload = _utf8(value)
@@ -255,7 +266,12 @@ def _item(value: Any, code: str, size: int) -> Any:
 
 
 def packet_of(
-    transmission: Transmission, payload: bytes, expires_in: float, reply_to: str, version: str
+    transmission: Transmission,
+    payload: bytes,
+    expires_in: float,
+    reply_to: str,
+    written: float,
+    version: str,
 ) -> bytes:
     """Return the PUBLISH packet of a command: QoS 0, not retained.
 
@@ -264,18 +280,21 @@ def packet_of(
     """
     body = _sized(transmission.target.address.encode())
     if version == "5":
-        body += _properties(transmission, expires_in, reply_to)
+        body += _properties(transmission, expires_in, reply_to, written)
     body += payload
     return bytes([_PUBLISH]) + _varint(len(body)) + body
 
 
-def _properties(transmission: Transmission, expires_in: float, reply_to: str) -> bytes:
+def _properties(
+    transmission: Transmission, expires_in: float, reply_to: str, written: float
+) -> bytes:
     properties: Any = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]
     properties.ResponseTopic = reply_to
     properties.CorrelationData = transmission.id.encode()
     properties.MessageExpiryInterval = min(max(math.ceil(expires_in), 1), 2**32 - 1)
     properties.UserProperty = [
         (EXPIRES_PROPERTY, f"{expires_in:.3f}"),
+        (TIME_PROPERTY, f"{written:.3f}"),
         (REALM_PROPERTY, transmission.realm),
     ]
     return bytes(properties.pack())

@@ -284,10 +284,10 @@ class MqttCommander:
         if transmission.realm != self._realm:
             realm = transmission.realm
             return f"its realm is {realm!r} on a connection of realm {self._realm!r}", b""
-        left = self._gate.remaining(transmission)
-        payload = payload_of(transmission, left, self._reply_topic)
+        left, now = self._gate.remaining(transmission), time.time()
+        payload = payload_of(transmission, left, self._reply_topic, now)
         version = self._settings.version
-        return "", packet_of(transmission, payload, left, self._reply_topic, version)
+        return "", packet_of(transmission, payload, left, self._reply_topic, now, version)
 
     def _hear(self, heard: HeardReply) -> None:
         reply = self._replies.settle(heard)

@@ -45,10 +45,10 @@ def transmission(value: Any, to: CommandTarget) -> Transmission:
 def payload(value: Any, to: CommandTarget) -> bytes:
     """Return the payload of a command to a sound target."""
     assert PROTOCOL.check_command(to) == []
-    return payload_of(transmission(value, to), 9.5, "stagetwin/reply/me")
+    return payload_of(transmission(value, to), 9.5, "stagetwin/reply/me", 1.5e9)
 
 
-OWN = {"id": "0190-id", "expires_in": 9.5, "reply_to": "stagetwin/reply/me"}
+OWN = {"id": "0190-id", "expires_in": 9.5, "time": 1.5e9, "reply_to": "stagetwin/reply/me"}
 
 
 @pytest.mark.parametrize(
@@ -196,7 +196,7 @@ def test_both_operations_publish() -> None:
 def test_a_packet_is_one_publish_of_quality_0(size: int) -> None:
     command = transmission(1.0, target())
     for version in ("5", "3.1.1"):
-        whole = packet_of(command, b"x" * size, 9.2, "r", version)
+        whole = packet_of(command, b"x" * size, 9.2, "r", 1.5e9, version)
         (packet,) = packets(whole)
         assert packet.first == 0x30
         assert packet.body.startswith(b"\x00\x10plant/pump/speed")

@@ -127,12 +127,12 @@ def test_a_permissive_that_is_unknown_or_false_refuses(
     with command_service(stage, private, broker) as service:
         field.say("pump/speed", 100.0)
         ready(service)
-        unknown = publish(service, PUMP, 1500.0)
+        unknown = ended(service, publish(service, PUMP, 1500.0)["id"])
         assert (unknown["state"], unknown["code"]) == ("REJECTED", "permissive")
         assert "unknown" in unknown["cause"]
         field.say("pump/ready", False)
         wait_for(lambda: service.seen()["/World/Pump.ready"]["value"] is False)
-        refused = publish(service, PUMP, 1500.0)
+        refused = ended(service, publish(service, PUMP, 1500.0)["id"])
         assert (refused["state"], refused["code"]) == ("REJECTED", "permissive")
         assert f"{value_of('/World/Pump', 'ready')} is false" in refused["cause"]
     assert field.orders == []
@@ -145,7 +145,7 @@ def test_nobody_commands_without_a_role(broker: LocalBroker, field: Field, priva
     with service:
         alive(field)
         ready(service)
-        row = publish(service, PUMP, 1500.0)
+        row = ended(service, publish(service, PUMP, 1500.0)["id"])
         assert (row["state"], row["code"]) == ("REJECTED", "rights")
     assert field.orders == []
 
@@ -159,7 +159,7 @@ def test_guards_that_nobody_approved_command_nothing(
     with service:
         alive(field)
         ready(service)
-        row = publish(service, PUMP, 1500.0)
+        row = ended(service, publish(service, PUMP, 1500.0)["id"])
         assert (row["state"], row["code"]) == ("REJECTED", "guards")
         assert targets(service)[PUMP]["level"] == "shadow"
     assert field.orders == []
@@ -175,7 +175,7 @@ def test_a_limit_changed_in_the_plants_file_voids_the_approval(
         text = stage.read_text(encoding="utf-8").replace("maximum = 3000", "maximum = 9000")
         stage.write_text(text, encoding="utf-8")
         wait_for(lambda: targets(service)[PUMP]["level"] == "shadow")
-        row = publish(service, PUMP, 5000.0)
+        row = ended(service, publish(service, PUMP, 5000.0)["id"])
         assert (row["state"], row["code"]) == ("REJECTED", "guards")
     assert field.orders == []
 
@@ -188,7 +188,7 @@ def test_what_waits_for_approval_ends_when_the_guards_change(
         alive(field)
         ready(service)
         waiting = publish(service, PUMP, 1500.0)
-        assert waiting["state"] == "REHEARSED"
+        wait_for(lambda: targets(service)[PUMP]["status"] == "REHEARSED")
         with pytest.raises(ServiceError, match="its author"):
             service.ask(op="approve_command", id=waiting["id"])
         text = stage.read_text(encoding="utf-8").replace("cmd/speed", "cmd/other")
@@ -207,7 +207,7 @@ def test_offline_is_refused_and_never_queued(
         ready(service)
         broker.kill()
         wait_for(lambda: service.status()["commands"]["clients"]["line"]["state"] != "online")
-        row = publish(service, PUMP, 1500.0)
+        row = ended(service, publish(service, PUMP, 1500.0)["id"])
         assert row["state"] == "REJECTED"
         assert row["code"] in ("offline", "stale")
         broker.restart()
@@ -285,6 +285,7 @@ def test_the_stop_request_moves_to_the_safe_value_whatever_the_permissives_say(
         alive(field, 1500.0)
         ready(service)
         waiting = publish(service, PUMP, 1600.0)
+        wait_for(lambda: targets(service)[PUMP]["status"] == "REHEARSED")
         field.say("pump/ready", False)
         wait_for(lambda: service.seen()["/World/Pump.ready"]["value"] is False)
         (stop,) = service.ask(op="halt", prim="/World", reason="smoke")["commands"]

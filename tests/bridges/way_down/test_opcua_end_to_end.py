@@ -138,7 +138,7 @@ def test_two_cuts_and_a_restart_with_other_namespaces_lose_no_machine(
         finally:
             server.close()
         wait_for(lambda: service.status()["commands"]["clients"]["line"]["state"] != "online")
-        offline = publish(service, f"{PATH}.speed", 1300.0)
+        offline = ended(service, publish(service, f"{PATH}.speed", 1300.0)["id"])
         assert (offline["state"], offline["code"]) in [
             ("REJECTED", "offline"),
             ("REJECTED", "stale"),
