@@ -11,7 +11,7 @@ from pydantic import BaseModel, ValidationError
 
 from stagetwin_bridges._errors import ConnectionConfigError
 
-__all__ = ["Parts", "is_loopback", "query_options", "said", "split"]
+__all__ = ["Parts", "is_loopback", "masked", "query_options", "said", "split"]
 
 
 class Parts(NamedTuple):
@@ -22,6 +22,22 @@ class Parts(NamedTuple):
     port: int | None
     path: str
     query: str
+
+
+def masked(uri: str, known: Container[str] = ()) -> str:
+    """Return an endpoint as a message may repeat it, without what may be a secret.
+
+    Args:
+        uri: the endpoint.
+        known: options whose values are no secrets; the value of any other one is hidden.
+    """
+    start, found, query = uri.partition("?")
+    parts = []
+    for part in query.split("&"):
+        name, given, value = part.partition("=")
+        secret = given and value and urllib.parse.unquote(name) not in known
+        parts.append(f"{name}=***" if secret else part)
+    return f"{start}{found}{'&'.join(parts)}"
 
 
 def split(uri: str, schemes: Container[str], expected: str) -> Parts:
@@ -47,12 +63,12 @@ def split(uri: str, schemes: Container[str], expected: str) -> Parts:
             "endpoint: user information is not allowed in a URI; name a credential instead"
         )
     if parts.scheme not in schemes:
-        raise ConnectionConfigError(f"endpoint {uri!r}: expected the scheme {expected}")
+        raise ConnectionConfigError(f"endpoint {masked(uri)!r}: expected the scheme {expected}")
     if not parts.hostname:
-        raise ConnectionConfigError(f"endpoint {uri!r}: expected a host")
+        raise ConnectionConfigError(f"endpoint {masked(uri)!r}: expected a host")
     if "%" in parts.netloc:
         raise ConnectionConfigError(
-            f"endpoint {uri!r}: expected nothing between the port and the query"
+            f"endpoint {masked(uri)!r}: expected nothing between the port and the query"
         )
     return Parts(parts.scheme, parts.hostname, port, parts.path, parts.query)
 

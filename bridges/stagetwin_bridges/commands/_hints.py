@@ -5,6 +5,9 @@ from __future__ import annotations
 import contextlib
 import math
 import shlex
+import shutil
+import sys
+import tempfile
 from pathlib import Path
 
 from rich.text import Text
@@ -32,7 +35,7 @@ def hints(plant: DemoPlant, cast: Cast) -> list[list[str]]:
     if liar is not None:
         asset = plant.table.assets[liar.command.asset]
         known_as = asset.id or liar.command.asset
-        words = ("stagetwin", "devices", "misbehave", known_as, "refuse")
+        words = (_program(), "devices", "misbehave", known_as, "refuse")
         lines.append([*words, "--devices", str(plant.devices)])
     if part is not None:
         lines.append(_asked(plant, "commands list"))
@@ -77,7 +80,21 @@ def _asked(plant: DemoPlant, command: str, *more: str) -> list[str]:
     stage = plant.stage_path.resolve()
     with contextlib.suppress(ValueError):
         stage = stage.relative_to(Path.cwd())
-    return ["stagetwin", *command.split(), str(stage), *more, "--socket", str(plant.socket)]
+    words = [_program(), *command.split(), str(stage), *more, "--socket", str(plant.socket)]
+    # What a copied line leaves behind, it leaves with the other passing things.
+    return (
+        [*words, "-o", f"{tempfile.gettempdir()}/snapshot.usdc"] if command == "snapshot" else words
+    )
+
+
+def _program() -> str:
+    """Return how the command line is called from here: it need not be on another shell's path."""
+    if shutil.which("stagetwin"):
+        return "stagetwin"
+    program = Path(sys.argv[0])
+    with contextlib.suppress(ValueError):
+        program = program.resolve().relative_to(Path.cwd())
+    return str(program)
 
 
 def _halted(cast: Cast, part: Part) -> str:

@@ -17,7 +17,7 @@ from pydantic import (
 )
 
 from stagetwin.ports import ConnectionSpec
-from stagetwin_bridges._endpoints import is_loopback, query_options, said, split
+from stagetwin_bridges._endpoints import is_loopback, masked, query_options, said, split
 from stagetwin_bridges._errors import ConnectionConfigError, FieldError
 from stagetwin_bridges.fields import FieldPath
 from stagetwin_bridges.mqtt._topics import filter_problem, is_wildcard
@@ -167,8 +167,8 @@ class Endpoint(BaseModel):
         parts = split(uri, _PORTS, "mqtt or mqtts")
         if parts.path.strip("/"):
             raise ConnectionConfigError(
-                f"endpoint {uri!r}: expected nothing between the port and the query; topics are "
-                f"the signals' addresses"
+                f"endpoint {masked(uri)!r}: expected nothing between the port and the query; "
+                f"topics are the signals' addresses"
             )
         try:
             return cls(
@@ -178,7 +178,8 @@ class Endpoint(BaseModel):
                 options=MqttOptions.model_validate(query_options(parts.query, "subscribe")),
             )
         except ValidationError as error:
-            raise ConnectionConfigError(f"endpoint {uri!r}: {said(error, MqttOptions)}") from None
+            shown = masked(uri, MqttOptions.model_fields)
+            raise ConnectionConfigError(f"endpoint {shown!r}: {said(error, MqttOptions)}") from None
 
     @property
     def loopback(self) -> bool:

@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from stagetwin_bridges._endpoints import is_loopback, query_options, said, split
+from stagetwin_bridges._endpoints import is_loopback, masked, query_options, said, split
 from stagetwin_bridges._errors import ConnectionConfigError
 
 __all__ = ["Endpoint", "LossClass", "OpcUaOptions", "Policy", "Trust"]
@@ -85,7 +85,10 @@ class Endpoint(BaseModel):
                 options=OpcUaOptions.model_validate(query_options(parts.query)),
             )
         except ValidationError as error:
-            raise ConnectionConfigError(f"endpoint {uri!r}: {said(error, OpcUaOptions)}") from None
+            shown = masked(uri, OpcUaOptions.model_fields)
+            raise ConnectionConfigError(
+                f"endpoint {shown!r}: {said(error, OpcUaOptions)}"
+            ) from None
 
     @property
     def url(self) -> str:

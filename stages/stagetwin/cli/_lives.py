@@ -168,12 +168,19 @@ def waiting_text(row: Row) -> str:
 
 
 def short_ids(rows: Sequence[Row]) -> list[str]:
-    """Return the beginning of each id that no other of them shares."""
+    """Return the beginning of each id that no other of them shares.
+
+    Ids of one moment differ late; each is as long as it alone needs to be.
+    """
     whole = [str(row["id"]) for row in rows]
-    size = _SHORTEST_ID
-    while size < 36 and len({each[:size] for each in whole}) < len(set(whole)):
-        size += 1
-    return [plain_text(each[:size]) for each in whole]
+    return [plain_text(_short(each, whole)) for each in whole]
+
+
+def _short(one: str, others: Sequence[str]) -> str:
+    for size in range(_SHORTEST_ID, len(one)):
+        if not any(each != one and each.startswith(one[:size]) for each in others):
+            return one[:size]
+    return one
 
 
 def near_paths(wanted: str, paths: Iterable[str]) -> list[str]:

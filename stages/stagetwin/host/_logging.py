@@ -40,6 +40,29 @@ class JsonFormatter(logging.Formatter):
         return json.dumps(entry)
 
 
+_CONTROLS = {
+    code: chr(code).encode("unicode_escape").decode()
+    for code in (*range(0x20), *range(0x7F, 0xA0), *range(0x2028, 0x202F), *range(0x2066, 0x206A))
+}
+_OF_A_TRACE = {code: escaped for code, escaped in _CONTROLS.items() if code != ord("\n")}
+
+
+class TextFormatter(logging.Formatter):
+    """One line an event; an error's lines follow it, indented so that none passes for an event.
+
+    Control characters are written as escapes: what people and devices say may hold any.
+    """
+
+    def __init__(self) -> None:
+        super().__init__("%(asctime)s %(levelname)-7s %(message)s", datefmt="%H:%M:%S")
+
+    def formatMessage(self, record: logging.LogRecord) -> str:
+        return super().formatMessage(record).translate(_CONTROLS)
+
+    def formatException(self, ei: Any) -> str:
+        return super().formatException(ei).translate(_OF_A_TRACE).replace("\n", "\n    ")
+
+
 class _NeverWaits(logging.handlers.QueueHandler):
     """Hands records to a thread that writes them."""
 
@@ -90,9 +113,7 @@ def configure_logging(style: str, level: str) -> None:
     if style == "json":
         handler.setFormatter(JsonFormatter())
     else:
-        handler.setFormatter(
-            logging.Formatter("%(asctime)s %(levelname)-7s %(message)s", datefmt="%H:%M:%S")
-        )
+        handler.setFormatter(TextFormatter())
     root = logging.getLogger()
     root.handlers[:] = [_NeverWaits(handler)]
     root.setLevel(level.upper())

@@ -16,6 +16,7 @@ from collections import deque
 from collections.abc import Sequence
 from typing import BinaryIO
 
+from stagetwin._errors import StagetwinError
 from stagetwin.actuation import Commander, CommandProtocol, Reading, Report, Transmission
 from stagetwin.host import _wire as wire
 from stagetwin.host._logging import configure_logging
@@ -163,14 +164,23 @@ class _Hosted:
 
     def obey(self, kind: int, body: bytes) -> None:
         """Do what one frame asks."""
-        if kind == wire.Kind.OPEN:
-            self._open(wire.decode(body, wire.OpenRequest))
-        elif kind == wire.Kind.OPEN_COMMANDS:
-            self._open_commands(wire.decode(body, wire.OpenCommandsRequest))
+        if kind in (wire.Kind.OPEN, wire.Kind.OPEN_COMMANDS):
+            try:
+                self._begin(kind, body)
+            except StagetwinError as error:
+                # Starting again would not mend an endpoint, a credential or a missing package.
+                _log.error("%s", error)
+                self._sink.state(ConnectionState.FAILED, str(error))
         elif self._bridge is not None and kind == wire.Kind.REBIND:
             self._bridge.rebind(wire.decode(body, wire.RebindRequest).channels)
         elif self._commander is not None:
             self._command(self._commander, kind, body)
+
+    def _begin(self, kind: int, body: bytes) -> None:
+        if kind == wire.Kind.OPEN:
+            self._open(wire.decode(body, wire.OpenRequest))
+        else:
+            self._open_commands(wire.decode(body, wire.OpenCommandsRequest))
 
     def _open(self, request: wire.OpenRequest) -> None:
         protocol = find_protocol(request.connection.endpoint)
