@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from stagetwin.clock import ManualClock
 from stagetwin.hub import Hub
 from stagetwin.ports import Reject
-from stagetwin.signals import SampleBuffer, Samples, Status, empty_samples
+from stagetwin.signals import Quality, SampleBuffer, Samples, Status, empty_samples
 from tests.stages.conftest import MakePlant
 from tests.stages.plants import HEADER, connection, plant, prim, table_of, telemetry
 
@@ -37,6 +37,7 @@ TABLE = table_of(
     + prim("P1", 'uniform token twin:connection = "line"', *SIGNALS)
 )
 SIZE = len(SIGNALS)
+PATIENT = telemetry("mode", address="m", staleAfter=math.inf)
 
 
 def new_hub() -> tuple[Hub, ManualClock]:
@@ -67,7 +68,7 @@ def batch_of(rows: list[tuple[int, Any, float, int]]) -> Samples:
     if not rows:
         return empty_samples()
     channel, value, source, status = zip(*rows, strict=True)
-    return Samples.of(channel, value, receive_time=0.0, source_time=source, status=status)
+    return Samples.of(channel, value, receive_time=NAN, source_time=source, status=status)
 
 
 @settings(max_examples=150)
@@ -159,7 +160,7 @@ def test_an_older_sample_never_becomes_the_live_value() -> None:
     send(hub, 0, 2.0, 99.0)
     assert hub.latest.value[0] == 1.0
     assert (hub.fates.late, hub.rejections.counts()) == (1, {("line", "late"): 1})
-    assert hub.latest.seen[0] == clock.steady(), "late, and yet a sign of life"
+    assert hub.latest.seen[0] == clock.steady() - 1, "the past tells nothing of now"
 
 
 def test_the_same_time_is_not_late() -> None:
@@ -290,7 +291,8 @@ def test_a_buffer_hands_over_the_samples_of_messages_as_rows() -> None:
 def test_a_full_buffer_keeps_the_newest_and_counts_the_rest(
     messages: list[Any], capacity: int
 ) -> None:
-    buffer, sent = SampleBuffer(capacity), []
+    buffer = SampleBuffer(capacity)
+    sent: list[tuple[int, Any, float]] = []
     for n, message in enumerate(messages):
         if message == "text":
             buffer.add_object(n, f"t{n}", float(n), float(n))
@@ -344,7 +346,7 @@ def test_messages_that_a_bridge_refuses_are_counted_beside_the_samples(live: Mak
 def test_an_owner_that_stands_still_costs_the_oldest_samples_and_says_so(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("stagetwin.hub._hub.MAX_WAITING", 10)
+    monkeypatch.setattr("stagetwin.hub._inbox.MAX_WAITING", 10)
     hub, _ = new_hub()
     for n in range(8):
         hub.submit(batch_of([(0, float(n), NAN, 0)] * 3))
@@ -353,3 +355,199 @@ def test_an_owner_that_stands_still_costs_the_oldest_samples_and_says_so(
     assert hub.fates.received == 9
     assert hub.rejections.counts() == {("", "overflow"): 15}
     assert hub.fates.balanced()
+
+
+def send_later(hub: Hub, value: float) -> None:
+    hub.submit(Samples.of([0], [value], receive_time=NAN))
+
+
+def test_an_owner_that_stands_still_keeps_the_order_of_samples_and_breaks(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("stagetwin.hub._inbox.MAX_WAITING", 2)
+    hub, _ = new_hub()
+    for value in (1.0, 2.0, 3.0):
+        send_later(hub, value)
+        hub.interrupted("line")
+    hub.vouch([0], True)
+    hub.drain()
+    assert (hub.latest.value[0], bool(hub.latest.anew[0])) == (3.0, False)
+    assert hub.rejections.counts() == {("", "overflow"): 1}
+    assert hub.fates.balanced()
+
+
+def quality(hub: Hub, channel: int = 0) -> Quality:
+    hub.drain()
+    return Quality(int(hub.latest.quality[channel]))
+
+
+def stood(hub: Hub, clock: ManualClock) -> None:
+    """Let a vouched device that reports changes only be good for a minute."""
+    hub.connection_online("line", True)
+    send(hub, 0, 5.0)
+    hub.vouch([0], True)
+    clock.advance(60)
+    assert quality(hub) is Quality.GOOD
+
+
+def test_word_of_a_device_is_worth_nothing_for_a_value_of_an_earlier_session() -> None:
+    hub, clock = new_hub()
+    stood(hub, clock)
+    hub.connection_online("line", False)
+    clock.advance(11)
+    assert quality(hub) is Quality.STALE
+    hub.connection_online("line", True)
+    hub.vouch([0], True)
+    assert quality(hub) is Quality.STALE, "what it was may have changed meanwhile"
+    send(hub, 0, 5.0)
+    clock.advance(60)
+    assert quality(hub) is Quality.GOOD
+
+
+def test_a_break_too_short_for_a_tick_is_a_break() -> None:
+    hub, clock = new_hub()
+    stood(hub, clock)
+    hub.connection_online("line", False)
+    hub.connection_online("line", True)
+    hub.vouch([0], True)
+    clock.advance(11)
+    assert quality(hub) is Quality.STALE
+
+
+def test_what_came_before_a_break_is_of_the_earlier_session_however_late_it_is_looked_at() -> None:
+    hub, clock = new_hub()
+    stood(hub, clock)
+    send_later(hub, 5.0)
+    hub.vouch([0], True)
+    hub.connection_online("line", False)
+    hub.connection_online("line", True)
+    hub.drain()
+    clock.advance(11)
+    assert quality(hub) is Quality.STALE
+
+
+def test_values_that_come_before_a_new_session_says_that_it_stands_count() -> None:
+    hub, clock = new_hub()
+    stood(hub, clock)
+    hub.connection_online("line", False)
+    send(hub, 0, 5.0)
+    hub.connection_online("line", True)
+    hub.vouch([0], True)
+    clock.advance(60)
+    assert quality(hub) is Quality.GOOD
+
+
+def test_a_break_is_that_of_one_connection() -> None:
+    hub, clock = new_hub()
+    stood(hub, clock)
+    hub.interrupted("spare")
+    hub.interrupted("unheard of")
+    clock.advance(60)
+    assert quality(hub) is Quality.GOOD
+
+
+def test_a_channel_that_was_not_bound_for_a_while_needs_a_new_sample() -> None:
+    hub, clock = new_hub()
+    stood(hub, clock)
+    hub.bind({i: b for i, b in TABLE.telemetry.items() if i != 0}, SIZE)
+    hub.bind(TABLE.telemetry, SIZE)
+    hub.vouch([0], True)
+    clock.advance(11)
+    assert quality(hub) is Quality.STALE
+
+
+def test_the_past_does_not_keep_a_value_alive() -> None:
+    hub, clock = new_hub()
+    now = clock.wall()
+    send(hub, 0, 5.0, now)
+    for second in range(10):
+        clock.advance(1)
+        send(hub, 0, 6.0, now - 3600 + second)
+    assert (hub.fates.late, quality(hub)) == (10, Quality.GOOD)
+    clock.advance(0.1)
+    assert quality(hub) is Quality.STALE
+
+
+def test_after_a_clock_was_set_back_values_are_uncertain_until_it_is_right() -> None:
+    hub, clock = new_hub()
+    send(hub, 0, 1.0, clock.wall())
+    clock.advance(11)
+    send(hub, 0, 2.0, clock.wall() - 3600)
+    assert (hub.latest.value[0], quality(hub)) == (2.0, Quality.UNCERTAIN)
+    clock.advance(1)
+    send(hub, 0, 3.0, clock.wall() - 3600)
+    assert (hub.latest.value[0], quality(hub)) == (3.0, Quality.UNCERTAIN)
+    clock.advance(1)
+    send(hub, 0, 4.0, clock.wall() - 1)
+    assert (hub.latest.value[0], quality(hub)) == (4.0, Quality.GOOD)
+
+
+def test_where_staleness_is_no_matter_a_clock_set_back_is() -> None:
+    table = table_of(HEADER + connection() + prim("P1", PATIENT, 'token twin:connection = "line"'))
+    clock = ManualClock()
+    hub = Hub(clock)
+    hub.bind(table.telemetry, 1)
+    send(hub, 0, 1.0, clock.wall() - 1e6)
+    assert quality(hub) is Quality.GOOD, "as old as it likes"
+    send(hub, 0, 2.0, clock.wall())
+    clock.advance(61)
+    for behind, expected in (
+        (3600, Quality.UNCERTAIN),
+        (3000, Quality.UNCERTAIN),
+        (10, Quality.GOOD),
+        (5, Quality.GOOD),
+    ):
+        send(hub, 0, 3.0, clock.wall() - behind)
+        assert quality(hub) is expected, behind
+
+
+@pytest.mark.parametrize(
+    ("age", "status", "expected"),
+    [
+        (9.9, 0, Status.GOOD),
+        (10.1, 0, Status.UNCERTAIN),
+        (10.1, 0x00DA0000, Status.UNCERTAIN),
+        (10.1, Status.UNCERTAIN_INITIAL_VALUE, Status.UNCERTAIN_INITIAL_VALUE),
+        (10.1, Status.BAD_DEVICE_FAILURE, Status.BAD_DEVICE_FAILURE),
+        (NAN, 0, Status.GOOD),
+    ],
+)
+def test_a_sample_that_is_stale_when_it_comes_is_uncertain(
+    age: float, status: int, expected: Status
+) -> None:
+    hub, clock = new_hub()
+    send(hub, 0, 5.0, clock.wall() - age, status)
+    assert hub.latest.status[0] == expected
+
+
+def test_a_server_that_passes_an_old_value_on_says_that_it_holds() -> None:
+    hub, clock = new_hub()
+    buffer = SampleBuffer()
+    now = clock.wall()
+    buffer.add(0, 5.0, now - 86_400, now, server_time=now)
+    hub.submit(buffer.take() or empty_samples())
+    assert quality(hub) is Quality.GOOD
+
+
+@pytest.mark.parametrize(
+    ("received", "expected"), [(-26.0, Quality.STALE), (-5.0, Quality.GOOD), (60.0, Quality.GOOD)]
+)
+def test_a_sample_is_as_old_as_it_is_and_not_as_our_looking_at_it(
+    received: float, expected: Quality
+) -> None:
+    hub, clock = new_hub()
+    clock.advance(100)
+    hub.submit(Samples.of([0], [5.0], receive_time=clock.wall() + received))
+    assert quality(hub) is expected
+    assert hub.latest.seen[0] == clock.steady() + min(received, 0.0)
+
+
+def test_a_wall_clock_set_forward_makes_nothing_older_than_its_last_sign_of_life() -> None:
+    hub, clock = new_hub()
+    clock.advance(100)
+    send(hub, 0, 5.0)
+    clock.advance(1)
+    hub.submit(Samples.of([0], [6.0], receive_time=clock.wall()))
+    clock.now += 3600
+    assert quality(hub) is Quality.GOOD
+    assert hub.latest.seen[0] == clock.steady() - 1

@@ -8,7 +8,6 @@ to the stage), unchanged, within the deadband, superseded (overtaken within its 
 from __future__ import annotations
 
 import threading
-from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -20,6 +19,7 @@ from stagetwin.bindings import TelemetryBinding
 from stagetwin.clock import Clock
 from stagetwin.hub._condition import Mask, condition, late_rows
 from stagetwin.hub._counters import Rejections
+from stagetwin.hub._inbox import Inbox, joined, rows_of
 from stagetwin.hub._latest import OBJECT, ChannelParameters, Latest
 from stagetwin.hub._redundancy import RedundancyGroups
 from stagetwin.ports import Reject
@@ -32,12 +32,10 @@ Index = npt.NDArray[np.intp]
 FUTURE_TOLERANCE = 60.0
 """How far a device's clock may be ahead of ours [s]; beyond, its times are not believed."""
 
-MAX_WAITING = 2_000_000
-"""Samples that may wait for the next tick, about 100 MB."""
-
 CLOCK_RESET_AFTER = 60.0
 """A source whose times stay behind for this long (or its `staleAfter`, if shorter) has set its
-clock back; from then on its times count again [s]."""
+clock back; from then on its times count again, and its values as uncertain until its clock is right
+[s]."""
 
 
 @dataclass(slots=True)
@@ -100,9 +98,7 @@ class Hub:
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._lock = threading.Lock()
-        self._inbox: deque[Samples] = deque()
-        self._waiting = 0
-        self._vouchers: deque[tuple[Sequence[int], bool]] = deque()
+        self._inbox = Inbox()
         self.latest = Latest()
         self.fates = Fates()
         self.rejections = Rejections()
@@ -120,20 +116,30 @@ class Hub:
         Past `MAX_WAITING` rows, which only an owner that stands still lets pile up, the oldest
         batches go and are counted.
         """
-        dropped = 0
-        with self._lock:
-            self._inbox.append(batch)
-            self._waiting += len(batch)
-            while self._waiting > MAX_WAITING and len(self._inbox) > 1:
-                oldest = self._inbox.popleft()
-                self._waiting -= len(oldest)
-                dropped += len(oldest)
+        dropped = self._inbox.submit(batch)
         if dropped:
             self.rejections.add("", Reject.OVERFLOW, dropped, "the owner of the stage stands still")
 
     def vouch(self, channels: Sequence[int], alive: bool) -> None:
         """Take word of devices: they live, or said goodbye."""
-        self._vouchers.append((channels, alive))
+        self._inbox.vouch(channels, alive)
+
+    def connection_online(self, connection: str, online: bool) -> None:
+        """Say whether a connection stands: only then does a vouched device count as alive."""
+        with self._lock:
+            stood = connection in self._online
+            (self._online.add if online else self._online.discard)(connection)
+            if stood and not online:
+                self._inbox.broke(connection)
+
+    def interrupted(self, connection: str) -> None:
+        """Say that what comes over a connection from now on is of another session.
+
+        Word of a device keeps a value alive only if the value came in the same session: what
+        changed in between may have been missed.
+        """
+        with self._lock:
+            self._inbox.broke(connection)
 
     # -- from the owner
 
@@ -149,24 +155,21 @@ class Hub:
         before[: len(self.parameters.active)] = self.parameters.active
         self.parameters = ChannelParameters(bindings, size)
         self._fresh = self.parameters.active & ~before
+        # Nobody listens for a channel that is not bound.
+        self._forget_word_of(~self.parameters.active)
         self._groups = RedundancyGroups(bindings)
-
-    def connection_online(self, connection: str, online: bool) -> None:
-        """Say whether a connection stands: only then does a vouched device count as alive."""
-        (self._online.add if online else self._online.discard)(connection)
 
     def drain(self) -> Changes:
         """Judge what came in since the last call and return what to write."""
         size = self.latest.size
         tick = _Tick(np.zeros(size, np.bool_), np.zeros(size, np.bool_), np.zeros(size, np.bool_))
-        with self._lock:
-            batches = list(self._inbox)
-            self._inbox.clear()
-            self._waiting = 0
-        if batches:
-            self._take(_joined(batches), tick)
-        while self._vouchers:
-            self._take_voucher(*self._vouchers.popleft())
+        for stretch in self._inbox.take():
+            if stretch.batches:
+                self._take(joined(stretch.batches), tick)
+            for channels, alive in stretch.vouchers:
+                self._take_voucher(channels, alive)
+            if stretch.broken in self.parameters.connections:
+                self._forget_word_of(self.parameters.of_connection(stretch.broken))
         self._judge_quality(tick)
         sampled = tick.value.copy() if self._groups else tick.value
         if self._fresh.any():
@@ -195,15 +198,17 @@ class Hub:
         if not len(batch):
             return
         self._distrust_the_future(batch)
-        late = self._late(batch, steady)
+        late, was_reset = self._late(batch, steady)
+        latest.doubted[batch.channel[was_reset]] = True
         if late.any():
-            # Not into the live values; a history keeps them.
+            # Not into the live values, nor a sign that what they say still holds; a history keeps
+            # them.
             self._count(Reject.LATE, batch.channel[late])
             self.fates.late += int(late.sum())
-            latest.seen[batch.channel[late]] = steady
-            batch = _rows(batch, ~late)
+            batch = rows_of(batch, ~late)
             if not len(batch):
                 return
+        self._doubt_the_past(batch)
         left_bad = np.zeros(len(batch), np.bool_)
 
         def refuse(reason: Reject, rows: Mask, status: Status, text: Callable[[int], str]) -> None:
@@ -236,19 +241,37 @@ class Hub:
         gone = int((~active).sum())
         self.fates.rejected += gone
         self.rejections.add("", Reject.RETIRED, gone)
-        return _rows(batch, active)
+        return rows_of(batch, active)
 
     def _distrust_the_future(self, batch: Samples) -> None:
         """Take away source times ahead of our clock: one would make all that follow late."""
         ahead = batch.source_time > self._clock.wall() + FUTURE_TOLERANCE
         if ahead.any():
             batch.source_time = np.where(ahead, np.nan, batch.source_time)
-            batch.status = np.where(ahead & (batch.status == 0), Status.UNCERTAIN, batch.status)
-            batch.status = batch.status.astype(np.uint32)
+            _make_uncertain(batch, ahead)
 
-    def _late(self, batch: Samples, steady: float) -> Mask:
+    def _doubt_the_past(self, batch: Samples) -> None:
+        """Make uncertain what was so when it was measured and need not be so now.
+
+        That is a sample whose source time is older than its signal's `staleAfter`, and what follows
+        a clock that was set back, until its times are near ours. A server's time with a sample is
+        the server's word that the value holds, however long ago it changed.
+        """
+        latest, channel = self.latest, batch.channel
+        doubted = latest.doubted[channel]
+        most = self.parameters.stale_after[channel]
+        most = np.where(doubted, np.minimum(most, CLOCK_RESET_AFTER), most)
+        old = self._clock.wall() - batch.source_time > most  # False for NaN
+        old &= doubted | np.isnan(batch.server_time)
+        if doubted.any():
+            latest.doubted[channel[~old & (batch.source_time == batch.source_time)]] = False
+        if old.any():
+            _make_uncertain(batch, old)
+
+    def _late(self, batch: Samples, steady: float) -> tuple[Mask, Mask]:
+        """Return which rows are late, and which are not because a clock was set back."""
         newest_time, channel = self.latest.source_time, batch.channel
-        late = late_rows(batch, newest_time)
+        late = by_order = late_rows(batch, newest_time)
         if late.any():
             patience = np.minimum(self.parameters.stale_after[channel], CLOCK_RESET_AFTER)
             was_reset = steady - self.latest.accepted[channel] > patience
@@ -257,7 +280,7 @@ class Hub:
                 newest_time = newest_time.copy()
                 newest_time[channel[was_reset]] = np.nan
                 late = late_rows(batch, newest_time)
-        return late
+        return late, by_order & ~late
 
     def _count(
         self,
@@ -291,7 +314,10 @@ class Hub:
         last[channel] = rows
         touched = np.flatnonzero(last >= 0)
         newest = last[touched]
-        latest.seen[touched] = steady
+        # What waited for us is as old as it is, not as young as our looking at it.
+        age = np.fmax(self._clock.wall() - batch.receive_time[newest], 0.0)  # 0 for NaN
+        latest.seen[touched] = np.maximum(latest.seen[touched], steady - age)
+        latest.anew[touched] = True
         latest.gone[touched] = False
         latest.server_time[touched] = batch.server_time[newest]
         changed_status = latest.status[touched] != batch.status[newest]
@@ -349,12 +375,16 @@ class Hub:
         self.latest.vouched[known] = alive
         self.latest.gone[known] = not alive
 
+    def _forget_word_of(self, channels: Mask) -> None:
+        self.latest.vouched[channels] = False
+        self.latest.anew[channels] = False
+
     def _judge_quality(self, tick: _Tick) -> None:
         latest, p, steady = self.latest, self.parameters, self._clock.steady()
         if p.connections and latest.vouched.any():
             online = np.array([name in self._online for name in p.connections], np.bool_)
-            # A device that lives and never said this signal has not made it known.
-            alive = latest.vouched & p.active & online[p.connection] & ~np.isneginf(latest.seen)
+            # A device that lives and did not say this signal since has not made it known.
+            alive = latest.vouched & latest.anew & p.active & online[p.connection]
             latest.seen[alive] = steady
         stale = np.isneginf(latest.seen) | latest.gone | (steady - latest.seen > p.stale_after)
         quality = np.where(stale, np.uint8(Quality.STALE), quality_of(latest.status))
@@ -363,37 +393,7 @@ class Hub:
         tick.quality |= changed
 
 
-def _joined(batches: list[Samples]) -> Samples:
-    if len(batches) == 1:
-        return batches[0]
-    objects: dict[int, Any] = {}
-    start = 0
-    for b in batches:
-        for row, value in b.objects.items():
-            objects[start + row] = value
-        start += len(b)
-    return Samples(
-        np.concatenate([b.channel for b in batches]),
-        np.concatenate([b.value for b in batches]),
-        np.concatenate([b.source_time for b in batches]),
-        np.concatenate([b.server_time for b in batches]),
-        np.concatenate([b.receive_time for b in batches]),
-        np.concatenate([b.status for b in batches]),
-        objects,
-    )
-
-
-def _rows(batch: Samples, mask: Mask) -> Samples:
-    objects: dict[int, Any] = {}
-    if batch.objects:
-        position = np.cumsum(mask) - 1
-        objects = {int(position[r]): v for r, v in batch.objects.items() if mask[r]}
-    return Samples(
-        batch.channel[mask],
-        batch.value[mask],
-        batch.source_time[mask],
-        batch.server_time[mask],
-        batch.receive_time[mask],
-        batch.status[mask],
-        objects,
-    )
+def _make_uncertain(batch: Samples, rows: Mask) -> None:
+    """Lower the status of those rows that the source calls good."""
+    good = rows & (batch.status >> np.uint32(30) == 0)
+    batch.status = np.where(good, np.uint32(Status.UNCERTAIN), batch.status)

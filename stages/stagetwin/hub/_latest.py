@@ -44,13 +44,16 @@ class Latest:
         value: stage value of numeric channels, float64.
         objects: value of the others, and of integers beyond 2**53; None elsewhere.
         source_time, server_time, receive_time: of the newest sample [s, Unix], NaN if unsaid.
-        seen: steady time of the last sign of life [s], -inf for never.
+        seen: steady time of the last sign of life [s], -inf for never: when a sample was received,
+            or a device was vouched for.
         accepted: steady time of the last accepted sample [s], -inf for never.
         status: raw status code, uint32.
         quality: `Quality` in force, uint8.
         arrived: whether a value was ever accepted.
         gone: whether the device behind it said goodbye.
         vouched: whether the device behind it says that it lives.
+        anew: whether a sample came since its connection last broke.
+        doubted: whether its source set its clock back and is not near ours since.
     """
 
     def __init__(self) -> None:
@@ -67,6 +70,8 @@ class Latest:
         self.arrived = np.empty(0, np.bool_)
         self.gone = np.empty(0, np.bool_)
         self.vouched = np.empty(0, np.bool_)
+        self.anew = np.empty(0, np.bool_)
+        self.doubted = np.empty(0, np.bool_)
 
     def grow(self, size: int) -> None:
         """Make room for channels up to `size`; what is there stays."""
@@ -84,6 +89,8 @@ class Latest:
         self.arrived = _grown(self.arrived, size, False)
         self.gone = _grown(self.gone, size, False)
         self.vouched = _grown(self.vouched, size, False)
+        self.anew = _grown(self.anew, size, False)
+        self.doubted = _grown(self.doubted, size, False)
         self.size = size
 
 
@@ -140,3 +147,8 @@ class ChannelParameters:
         self.has_limits = bool(np.isfinite(self.low).any() or np.isfinite(self.high).any())
         self.has_soft = bool(np.isfinite(self.soft_low).any() or np.isfinite(self.soft_high).any())
         self.has_deadband = bool(self.deadband.any())
+
+    def of_connection(self, name: str) -> npt.NDArray[np.bool_]:
+        """Return which channels are bound to a connection of the table."""
+        bound: npt.NDArray[np.bool_] = self.connection == self.connections.index(name)
+        return self.active & bound

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import time
 from collections.abc import Iterable
 
 from pxr import Sdf, Tf, Usd
@@ -13,6 +14,9 @@ from stagetwin._errors import usd_message
 __all__ = ["FileWatcher", "LayerWatcher"]
 
 _log = logging.getLogger(__name__)
+
+TIME_STEP = 2.0
+"""Steps in which the coarsest file systems count the time of a file [s]."""
 
 
 def used_layers(stage: Usd.Stage, guards: Usd.Stage | None) -> list[Sdf.Layer]:
@@ -106,14 +110,18 @@ class FileWatcher:
                 continue
             known = self._stamps.get(path)
             self._stamps[path] = stamp
-            if known is None or known == stamp:
+            if known == stamp:
                 continue
             if layer.dirty:
-                _log.warning("%s changed on disk, but has unsaved edits here: not reloaded", path)
+                if known is not None:
+                    text = "%s changed on disk, but has unsaved edits here: not reloaded"
+                    _log.warning(text, path)
                 continue
             try:
-                layer.Reload(force=True)
-                reloaded.append(path)
+                # At the first look it may have changed since it was opened: the layer knows of
+                # which time its content is, and reads the file again if it is another.
+                if layer.Reload(force=known is not None or _just_written(stamp)):
+                    reloaded.append(path)
                 self.unreadable.pop(path, None)
             except Tf.ErrorException as error:
                 # The layer keeps its content; the writer's next save is another stamp.
@@ -122,6 +130,11 @@ class FileWatcher:
                     "%s cannot be read, its last good state stays: %s", path, usd_message(error)
                 )
         return reloaded
+
+
+def _just_written(stamp: tuple[int, int, int]) -> bool:
+    """Tell whether a file is so new that its time may be that of two writes."""
+    return abs(time.time() - stamp[0] / 1e9) < TIME_STEP
 
 
 def _stamp(path: str) -> tuple[int, int, int] | None:

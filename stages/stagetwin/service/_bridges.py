@@ -21,7 +21,7 @@ from stagetwin.ports import (
     Reject,
     find_protocol,
 )
-from stagetwin.service._host_process import HostProcess, secret_of
+from stagetwin.service._host_process import SILENT, HostProcess, secret_of
 from stagetwin.signals import Samples
 
 __all__ = ["BridgeProcess", "ConnectionSink", "InProcessBridge"]
@@ -34,6 +34,11 @@ class _Link:
     state: ConnectionState = ConnectionState.OFFLINE
     cause: str = "not started"
     seen: float = float("nan")
+    silent: bool = False
+
+    def now(self) -> tuple[ConnectionState, str]:
+        """Return state and cause: what was said, while whoever said it answers."""
+        return (ConnectionState.OFFLINE, SILENT) if self.silent else (self.state, self.cause)
 
 
 class ConnectionSink:
@@ -52,6 +57,7 @@ class ConnectionSink:
         self._lock = threading.Lock()
         self._link = _Link()
         self._said: tuple[ConnectionState, str] | None = None
+        hub.interrupted(name)
 
     def samples(self, batch: Samples) -> None:
         """Pass samples on to the hub."""
@@ -63,14 +69,26 @@ class ConnectionSink:
     def state(self, state: ConnectionState, cause: str = "") -> None:
         """Take the connection's state."""
         with self._lock:
-            self._link.state, self._link.cause = state, cause
+            self._link.state, self._link.cause, self._link.silent = state, cause, False
             if state is ConnectionState.ONLINE:
                 self._link.seen = time.time()
-            news = (state, cause) != self._said and state is not ConnectionState.CONNECTING
-            if news:
-                self._said = (state, cause)
-        if news:
+            elif state is not ConnectionState.CONNECTING:
+                self._hub.interrupted(self.name)
+            self._tell()
+
+    def answers(self, alive: bool) -> None:
+        """Take note that the bridge's process fell silent, or speaks again after that."""
+        with self._lock:
+            self._link.silent = not alive
+            self._tell()
+
+    def _tell(self) -> None:
+        """Tell the hub at once, and the log what is new."""
+        state, cause = said = self._link.now()
+        self._hub.connection_online(self.name, state is ConnectionState.ONLINE)
+        if said != self._said and state is not ConnectionState.CONNECTING:
             # Attempts to connect are no news, nor is the same failure again.
+            self._said = said
             wanted = state is ConnectionState.ONLINE or cause == "stopped"
             level = logging.INFO if wanted else logging.WARNING
             text = f": {cause}" if cause else ""
@@ -87,7 +105,7 @@ class ConnectionSink:
     def read(self) -> tuple[ConnectionState, str, float]:
         """Return state, cause and last sign of life [s, Unix]."""
         with self._lock:
-            return self._link.state, self._link.cause, self._link.seen
+            return *self._link.now(), self._link.seen
 
 
 class InProcessBridge:
@@ -156,6 +174,10 @@ class BridgeProcess(HostProcess):
     def starting(self) -> None:
         """See HostProcess."""
         self._sink.state(ConnectionState.CONNECTING)
+
+    def answers(self, alive: bool) -> None:
+        """See HostProcess."""
+        self._sink.answers(alive)
 
     def ended(self, cause: str, pause: float) -> None:
         """See HostProcess."""

@@ -26,7 +26,7 @@ from stagetwin.ports import (
     Credential,
     find_protocol,
 )
-from stagetwin.service._host_process import HostProcess, secret_of
+from stagetwin.service._host_process import SILENT, HostProcess, secret_of
 
 __all__ = ["CommandEvents", "Commanders"]
 
@@ -55,11 +55,24 @@ class _Link:
         self.spec, self.targets = spec, list(targets)
         self.events = events
         self.said: tuple[ConnectionState, str] = (ConnectionState.OFFLINE, "not started")
+        self._before_silence: tuple[ConnectionState, str] | None = None
         protocol = find_protocol(spec.endpoint)
         self.reads = isinstance(protocol, CommandProtocol) and protocol.reads
 
     def state(self, state: ConnectionState, cause: str = "") -> None:
         """Take the client's state."""
+        self._before_silence = None
+        self._say(state, cause)
+
+    def answers(self, alive: bool) -> None:
+        """Take note that the client's process fell silent, or speaks again after that."""
+        if alive and self._before_silence is not None:
+            self.state(*self._before_silence)
+        elif not alive:
+            self._before_silence = self.said
+            self._say(ConnectionState.OFFLINE, SILENT)
+
+    def _say(self, state: ConnectionState, cause: str) -> None:
         before, self.said = self.said, (state, cause)
         if before != self.said and state is not ConnectionState.CONNECTING:
             wanted = state is ConnectionState.ONLINE or cause == "stopped"
@@ -107,6 +120,10 @@ class _CommanderProcess(HostProcess):
     def starting(self) -> None:
         """See HostProcess."""
         self._link.state(ConnectionState.CONNECTING)
+
+    def answers(self, alive: bool) -> None:
+        """See HostProcess."""
+        self._link.answers(alive)
 
     def ended(self, cause: str, pause: float) -> None:
         """See HostProcess."""

@@ -13,17 +13,26 @@ import msgspec
 from stagetwin.host import wire
 from stagetwin.ports import Credential
 
-__all__ = ["HostProcess", "secret_of"]
+__all__ = ["SILENT", "HostProcess", "secret_of"]
 
 BACKOFF_FIRST = 0.5
 BACKOFF_LAST = 30.0
 STABLE_AFTER = 60.0
 """A process that ran for this long starts over with the shortest pause [s]."""
 
+SILENT_AFTER = 3 * wire.HEARTBEAT
+"""Silence after which nothing that a process said counts as being so now [s]."""
+
+SILENT = "its process does not answer"
+"""Cause of a connection whose process is silent."""
+
 HUNG_AFTER = 15 * wire.HEARTBEAT
 """Silence after which a process counts as hung [s]."""
 
 STOP_TIMEOUT = 5.0
+
+_LATE = 0.5
+"""Being called this much later than asked for is a stall of our own [s]."""
 
 
 def secret_of(credential: Credential | None) -> dict[str, str] | None:
@@ -59,6 +68,9 @@ class HostProcess:
     def starting(self) -> None:
         """Take note that a process is about to start."""
 
+    def answers(self, alive: bool) -> None:
+        """Take note that the process fell silent, or speaks again after that."""
+
     def ended(self, cause: str, pause: float) -> None:
         """Take note that a process ended, and that the next starts after a pause [s]."""
 
@@ -72,7 +84,11 @@ class HostProcess:
         pause = BACKOFF_FIRST
         while True:
             started = time.monotonic()
-            cause = await self._run_once()
+            try:
+                cause = await self._run_once()
+            except OSError as error:
+                # No memory or no file descriptors for a process: there may be some later.
+                cause = f"no {self._what} process can be started: {error}"
             if time.monotonic() - started > STABLE_AFTER:
                 pause = BACKOFF_FIRST
             self.ended(cause, pause)
@@ -99,14 +115,17 @@ class HostProcess:
 
     async def _listen(self, process: asyncio.subprocess.Process) -> str:
         """Take frames until there is a reason to end, and return it."""
+        spoke = False
         while True:
             self._frame = self._frame or asyncio.ensure_future(_read_frame(process))
-            done, _ = await asyncio.wait({self._frame}, timeout=HUNG_AFTER)
-            if not done:
-                # After a stall of our own the time is up before waiting bytes are looked at.
-                done, _ = await asyncio.wait({self._frame}, timeout=2 * wire.HEARTBEAT)
-            if not done:
-                return f"{self._what} process {process.pid} hung"
+            if not await self._arrives(self._frame, SILENT_AFTER):
+                if spoke:  # before that it is starting, which may take longer
+                    self.answers(False)
+                if not await self._arrives(self._frame, HUNG_AFTER - SILENT_AFTER):
+                    return f"{self._what} process {process.pid} hung"
+                if self._frame.exception() is None:
+                    self.answers(True)
+            spoke = True
             frame, self._frame = self._frame, None
             try:
                 self.take(*frame.result())
@@ -115,6 +134,17 @@ class HostProcess:
                 return f"{self._what} process {process.pid} ended with status {code}"
             except (ValueError, TypeError, msgspec.MsgspecError) as error:
                 return f"{self._what} process {process.pid} sent what cannot be read: {error}"
+
+    @staticmethod
+    async def _arrives(frame: asyncio.Future[tuple[int, bytes]], timeout: float) -> bool:
+        """Wait for a frame; return whether it, or the end of the process, came in time."""
+        asked = time.monotonic()
+        done, _ = await asyncio.wait({frame}, timeout=timeout)
+        if not done:
+            # After a stall of our own the time is up before waiting bytes are looked at.
+            stalled = time.monotonic() - asked > timeout + _LATE
+            done, _ = await asyncio.wait({frame}, timeout=2 * wire.HEARTBEAT if stalled else _LATE)
+        return bool(done)
 
     def post(self, frame: bytes) -> bool:
         """Write a frame to the process; return whether there is one."""

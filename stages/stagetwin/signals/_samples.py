@@ -169,7 +169,8 @@ class SampleBuffer:
 
     def _drop_oldest(self) -> None:
         rows, messages = 0, 0
-        while rows < self._capacity // 2:
+        # Half at once, so that it is seldom done; more where one message alone brought more.
+        while rows < max(self._capacity // 2, len(self._channel) - self._capacity):
             rows += self._message_size[messages]
             messages += 1
         del self._channel[:rows], self._value[:rows]
