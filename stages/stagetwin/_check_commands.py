@@ -75,9 +75,6 @@ def _unlike(command: CommandBinding, readback: TelemetryBinding) -> Iterator[Pro
             "they are never equal"
         )
         yield _problem(command, "readback-type", text)
-    if command.unit != readback.unit:
-        text = f"commanded in {command.unit!r}, read back in {readback.unit!r}: nothing converts"
-        yield _problem(command, "readback-unit", text)
     if 0 < command.tolerance < readback.deadband:
         text = (
             f"tolerance {command.tolerance:g} is below the deadband {readback.deadband:g} of the "

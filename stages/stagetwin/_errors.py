@@ -16,6 +16,7 @@
     - CommandError        a request for a command is malformed, unknown or not allowed here
   - TransitionError       a command cannot go from its state to the one asked for
   - LedgerError           the commands' ledger is owned by another, damaged or cannot be written
+    - LedgerDamagedError  its content is not what was written, or cannot be read or written
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ __all__ = [
     "CommandError",
     "ConnectionConfigError",
     "FieldError",
+    "LedgerDamagedError",
     "LedgerError",
     "OwnershipError",
     "ProtocolNotFoundError",
@@ -92,6 +94,10 @@ class TransitionError(StagetwinError):
 
 class LedgerError(StagetwinError):
     """The commands' ledger is owned by another process, damaged, or cannot be written."""
+
+
+class LedgerDamagedError(LedgerError):
+    """A ledger's content is not what was written, or cannot be read or written."""
 
 
 class WireError(StagetwinError):

@@ -121,20 +121,29 @@ class GuardBook:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._approvals: dict[str, Approval] = {}
+        self._fault = ""
         self.reload()
 
     def reload(self) -> None:
         """Read the file; without one, nothing is approved.
 
         Raises:
-            StageError: it is damaged. Nothing is guessed from a damaged book.
+            StageError: it is damaged, or others may write it. Nothing counts then, whatever it said
+                before.
         """
+        self._approvals, self._fault = {}, ""
+        try:
+            self._approvals = self._read()
+        except StageError as error:
+            self._fault = str(error)
+            raise
+
+    def _read(self) -> dict[str, Approval]:
         try:
             mode = self._path.stat().st_mode
             text = self._path.read_text(encoding="utf-8")
         except FileNotFoundError:
-            self._approvals = {}
-            return
+            return {}
         except (OSError, UnicodeDecodeError) as error:
             raise StageError(
                 f"{self._path} cannot be read, nothing counts as approved: {error}"
@@ -144,7 +153,7 @@ class GuardBook:
                 f"{self._path} can be written by others, nothing in it counts (chmod 600)"
             )
         try:
-            self._approvals = dict(_BookFile.model_validate_json(text).assets)
+            return dict(_BookFile.model_validate_json(text).assets)
         except ValidationError as error:
             raise StageError(
                 f"{self._path} is damaged, nothing counts as approved: {error}"
@@ -170,7 +179,7 @@ class GuardBook:
         for prim, digest in hashes.items():
             approval = self._approvals.get(prim)
             if approval is None:
-                causes[prim] = "its guards were never approved (stagetwin approve)"
+                causes[prim] = self._fault or "its guards were never approved (stagetwin approve)"
             elif approval.hash != digest:
                 causes[prim] = f"its guards changed since {approval.author} approved them"
         return causes

@@ -118,6 +118,12 @@ class Twin:
         """Whether bindings and guards are those of the stage as it is now."""
         return self._readings is None and not self._watcher.dirty
 
+    def look_at_files(self) -> None:
+        """Take note of what changed on disk up to now; `sync_structure` then follows it."""
+        self._owner.check()
+        if self._readings is None:
+            self._files.poll()
+
     def sync_structure(self, budget: float = math.inf) -> bool:
         """Pick up structural edits: layers edited here, or files changed on disk.
 
@@ -129,8 +135,7 @@ class Twin:
             Whether the bindings were read again.
         """
         self._owner.check()
-        if self._readings is None:
-            self._files.poll()
+        self.look_at_files()
         if self._watcher.dirty:
             # Also in the middle of a reading, which then is of a stage that is no more.
             self._watcher.refresh()
@@ -209,11 +214,17 @@ class Twin:
                     _log.warning("%s: an edit of %s in the session was removed", prim, name)
 
     def guards_approved(self) -> None:
-        """Take note that the guard book may have changed."""
+        """Take note that the guard book may have changed.
+
+        Raises:
+            StageError: it is damaged; every twin runs as shadow then.
+        """
         if self._guards is not None:
-            self._guards.reload()
             before = len(self.demoted)
-            self._apply_guards(self._hashes)
+            try:
+                self._guards.reload()
+            finally:
+                self._apply_guards(self._hashes)
             _log.info(
                 "guards approved: %d twins run as shadow, %d before", len(self.demoted), before
             )

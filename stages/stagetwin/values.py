@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from pxr import Gf, Sdf, Tf, Vt
 
+from stagetwin._bounds import Bound, as_bound, bound_text, spread, tightest
 from stagetwin._errors import WireRangeError, WireTypeError
 from stagetwin.ports import ValueKind
 
@@ -27,49 +28,6 @@ __all__ = [
     "tightest",
     "value_type",
 ]
-
-Bound = float | tuple[float, ...]
-"""A limit: one number for all components, or one for each."""
-
-
-def as_bound(authored: Any) -> Bound | None:
-    """Return an authored limit as a bound, or None if it is none: no number, or NaN."""
-    if isinstance(authored, bool):
-        return None
-    if isinstance(authored, (int, float)):
-        return None if math.isnan(authored) else float(authored)
-    if isinstance(authored, (str, bytes)) or not hasattr(authored, "__len__"):
-        return None
-    parts = [as_bound(authored[i]) for i in range(len(authored))]
-    numbers = tuple(part for part in parts if isinstance(part, float))
-    if not numbers or len(numbers) != len(parts):
-        return None
-    return numbers[0] if len(set(numbers)) == 1 else numbers
-
-
-def tightest(choose: Callable[[float, float], float], one: Bound, other: Bound) -> Bound:
-    """Return the component-wise choice (min or max) of two bounds."""
-    if isinstance(one, float) and isinstance(other, float):
-        return choose(one, other)
-    size = len(one) if isinstance(one, tuple) else len(other)  # type: ignore[arg-type]
-    pairs = zip(_spread(one, size), _spread(other, size), strict=True)
-    chosen = tuple(choose(a, b) for a, b in pairs)
-    return chosen[0] if len(set(chosen)) == 1 else chosen
-
-
-def _spread(bound: Bound, size: int) -> tuple[float, ...]:
-    """Return a bound with one number per component; one of another length is padded loosely."""
-    if isinstance(bound, tuple):
-        return (*bound, *(bound[-1:] * (size - len(bound))))[:size]
-    return (bound,) * size
-
-
-def bound_text(bound: Bound) -> str:
-    """Return a bound as people write it."""
-    if isinstance(bound, tuple):
-        return f"({', '.join(f'{part:g}' for part in bound)})"
-    return f"{bound:g}"
-
 
 _INTEGER_RANGES: dict[str, tuple[int, int]] = {
     "uchar": (0, 2**8 - 1),
@@ -193,7 +151,7 @@ def _scaled(number: float, scale: float, offset: float) -> float:
 
 def _in_range(numbers: Sequence[float], low: Bound, high: Bound) -> Sequence[float]:
     size = len(numbers)
-    for number, least, most in zip(numbers, _spread(low, size), _spread(high, size), strict=True):
+    for number, least, most in zip(numbers, spread(low, size), spread(high, size), strict=True):
         if not least <= number <= most:
             raise WireRangeError(f"{_said(number)} is outside [{least:g}, {most:g}]")
     return numbers
@@ -303,7 +261,7 @@ def _array_converter(
         if per_component:
             # Every vector of the array has the same limits, one a component.
             return array([item(v, scale, offset, low, high) for v in value])
-        bounds = zip(_spread(low, len(value)), _spread(high, len(value)), strict=True)
+        bounds = zip(spread(low, len(value)), spread(high, len(value)), strict=True)
         return array(
             [item(v, scale, offset, a, b) for v, (a, b) in zip(value, bounds, strict=True)]
         )
@@ -375,16 +333,47 @@ def json_text(value: Any) -> str:
     return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
 
 
-def stage_value(type_name: str, value: Any, low: Bound = -math.inf, high: Bound = math.inf) -> Any:
+def stage_value(
+    type_name: str,
+    value: Any,
+    low: Bound = -math.inf,
+    high: Bound = math.inf,
+    tokens: Sequence[str] = (),
+) -> Any:
     """Return the attribute value of plain data, held to type and limits, nothing coerced.
+
+    Args:
+        type_name: USD type name.
+        value: plain data.
+        low: least allowed.
+        high: most allowed.
+        tokens: texts that are allowed, for a text or each of an array; empty for all.
 
     Raises:
         WireTypeError: it is of another type.
-        WireRangeError: the type or the limits cannot hold it.
+        WireRangeError: the type, the limits or the allowed texts cannot hold it.
     """
     kind = value_type(type_name)
     if kind is None:
         raise WireTypeError(f"a {type_name} cannot be driven")
     if kind.kind is ValueKind.BOOLEAN and not isinstance(value, bool):
         raise WireTypeError(f"expected a boolean, got {type(value).__name__}")
-    return kind.convert(value, 1.0, 0.0, low, high)
+    made = kind.convert(value, 1.0, 0.0, low, high)
+    if kind.kind is ValueKind.COMPOSITE and kind.scalable:
+        _check_made(plain(made), low, high)
+    for word in (value if isinstance(value, (list, tuple)) else [value]) if tokens else ():
+        if word not in tokens:
+            raise WireRangeError(f"{word!r:.80} is none of {', '.join(map(repr, tokens))}")
+    return made
+
+
+def _check_made(parts: list[Any], low: Bound, high: Bound) -> None:
+    """Hold what a type made of numbers to the limits: a float3 rounds them, and maybe beyond."""
+    if parts and isinstance(parts[0], list):
+        for part in parts:
+            _check_made(part, low, high)
+        return
+    try:
+        _in_range(parts, low, high)
+    except WireRangeError as error:
+        raise WireRangeError(f"as the type rounds it, {error}") from None

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
+from pxr import Usd
 
 from stagetwin.bindings import Problem, Severity, read_bindings
 from stagetwin.bindings._scope import _WARNINGS
@@ -61,6 +62,12 @@ def limited(limits: str) -> Part:
     return raw("TwinTelemetryAPI:s", f"double {T}:value {limits}\n{ADDRESS}")
 
 
+def allowing(part: Part, tokens: str) -> Part:
+    """A command `s` that allows some tokens only."""
+    text = part.text.replace("s:desired ", f"s:desired ( allowedTokens = {tokens} )", 1)
+    return Part(part.api, text)
+
+
 BROKEN: list[Broken] = [
     Broken("no-address", telemetry("s"), "author an address"),
     Broken("no-value", raw("TwinTelemetryAPI:s", f'string {T}:address = "a"'), f"{T}:value"),
@@ -90,6 +97,11 @@ BROKEN: list[Broken] = [
     Broken("limits", limited(LIMITS), "no value is within.*9, 1"),
     Broken("limits", limited(WORD_LIMIT), "hot.*number"),
     Broken("limits", limited(PAIR_LIMIT), "number"),
+    *(
+        Broken("limits", command("s", own, hard=(0, 1)), f"no meaning for a {re.escape(own)}")
+        for own in ("quatf", "matrix4d", "quatd[]", "string", "bool")
+    ),
+    Broken("limits", telemetry("s", "quatf", "a", soft=(0, None)), "no meaning for a quatf"),
     Broken("target", tele(f"rel {T}:target = [<X.a>, <X.b>]"), "exactly one property, got 2"),
     Broken("limits", limited("(\nlimits = {\ndouble hard = 5\n}\n)"), "no dictionary"),
     Broken(
@@ -141,6 +153,11 @@ BROKEN: list[Broken] = [
             "int twin:command:s:safe = 1\n"
         ),
         "expected a boolean",
+    ),
+    Broken(
+        "safe",
+        allowing(command("s", "token", safe='"boom"'), '["open", "shut"]'),
+        "safe value cannot be sent: 'boom' is none of 'open', 'shut'",
     ),
     Broken("range", command("s", dwell=-1.0), "dwell.*at least 0"),
     Broken("range", command("s", dwell=float("inf")), "dwell.*finite"),
@@ -328,6 +345,12 @@ BROKEN_RULES = [
     BrokenRule(["rule-setpoint"], rule("r", HEAT, "double 1", SPEED, "double 9999"), "9999 is out"),
     BrokenRule(["rule-setpoint"], rule("r", HEAT, "double 1", SPEED, "bool true"), "got bool"),
     BrokenRule(
+        ["rule-setpoint"],
+        rule("r", HEAT, "double 1", SPEED, 'token "boom"'),
+        "setpoint does not fit /Plant/R.speed: 'boom' is none of 'low', 'high'",
+        speed="token",
+    ),
+    BrokenRule(
         ["rule-comparison"],
         rule("r", HEAT, "bool true", SPEED, "double 1"),
         "a bool can be equal or unequal, not above",
@@ -360,12 +383,18 @@ BROKEN_RULES = [
 @pytest.mark.parametrize("broken", BROKEN_RULES, ids=lambda b: f"{b.codes[0]}: {b.says}")
 def test_a_bad_rule_is_reported_and_what_it_names_runs(broken: BrokenRule) -> None:
     hard = (0, 500) if broken.heat == "double" else ()
+    is_token = broken.speed == "token"
+    speed = command("speed", broken.speed, "speed", hard=() if is_token else (0, 3000))
+    if is_token:
+        listed = 'speed:desired ( allowedTokens = ["low", "high"] )'
+        speed = Part(speed.api, speed.text.replace("speed:desired ", listed, 1))
+    setpoint = 'token "low"' if is_token else "double 1"
     machine = prim(
         "R",
         asset(),
         telemetry("heat", broken.heat, "heat", hard=hard),
-        command("speed", broken.speed, "speed", hard=(0, 3000)),
-        rule("good", HEAT, "double 1", SPEED, "double 1") if broken.heat == "double" else "",
+        speed,
+        rule("good", HEAT, "double 1", SPEED, setpoint) if broken.heat == "double" else "",
         broken.part,
     )
     table = table_of(plant(machine))
@@ -451,3 +480,44 @@ def test_one_attribute_is_the_value_of_one_command() -> None:
     (problem,) = table.problems
     assert (problem.code, problem.signal) == ("commanded-twice", "other")
     assert "/Plant/A.one" in problem.message
+
+
+@pytest.mark.parametrize("first", ["command", "signal"])
+def test_a_read_back_in_another_unit_keeps_a_command_from_running(first: str) -> None:
+    signal = prim("B", telemetry("rpm", address="rpm", unit="Hz"))
+    rpm = "/Plant/A/B.twin:telemetry:rpm:value"
+    commanded = prim("C", command("speed", readback=rpm, unit="1/min"))
+    inside = (signal, commanded) if first == "signal" else (commanded, signal)
+    outer = prim("A", asset(), *inside)
+    table = table_of(plant(outer))
+    (problem,) = table.errors()
+    assert (problem.signal, problem.code) == ("speed", "readback-unit")
+    assert "commanded in '1/min', but /Plant/A/B.rpm is read back in 'Hz'" in problem.message
+    assert table.commands == []
+    assert len(table.telemetry) == 1
+
+
+def test_each_of_several_read_backs_has_the_commands_unit() -> None:
+    signals = [
+        telemetry(n, address=n, target="/Plant/A.rpm", redundancyGroup="rpm", unit=unit)
+        for n, unit in (("a", "1/min"), ("b", "Hz"))
+    ]
+    speed = command("speed", readback="/Plant/A.rpm", unit="1/min")
+    table = table_of(plant(prim("A", asset(), "double rpm = 0", *signals, speed)))
+    assert [(p.signal, p.code) for p in table.problems] == [("speed", "readback-unit")]
+
+
+def test_allowed_tokens_are_those_that_all_layers_allow() -> None:
+    stage = stage_of(plant(prim("A", asset(), allowing(command("s", "token"), '["a", "b", "c"]'))))
+    attr = stage.GetAttributeAtPath("/Plant/A.twin:command:s:desired")
+    (found,) = read_bindings(stage).commands
+    assert found.tokens == ("a", "b", "c")
+    with Usd.EditContext(stage, stage.GetSessionLayer()):
+        attr.SetMetadata("allowedTokens", ["d", "c", "b"])
+    (found,) = read_bindings(stage).commands
+    assert found.tokens == ("c", "b")
+    with Usd.EditContext(stage, stage.GetSessionLayer()):
+        attr.SetMetadata("allowedTokens", ["d"])
+    table = read_bindings(stage)
+    assert [(p.signal, p.code) for p in table.problems] == [("s", "tokens")]
+    assert table.commands == []

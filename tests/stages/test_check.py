@@ -171,7 +171,6 @@ def test_common_spellings_of_units_are_understood_in_the_error(written: str, mea
 @pytest.mark.parametrize(
     ("code", "signals", "more"),
     [
-        ("readback-unit", [telemetry("rpm", address="rpm", unit="Hz")], {"unit": "1/min"}),
         ("readback-type", [telemetry("rpm", "bool", "rpm")], {}),
         (
             "tolerance-below-deadband",
@@ -188,6 +187,13 @@ def test_what_could_never_be_verified_or_permitted_is_a_warning(
     report = check(tmp_path, pump("P1", *signals, speed))
     assert codes(report) == [("/Plant/P1", code)]
     assert report.errors == 0
+
+
+def test_a_read_back_in_another_unit_is_an_error(tmp_path: Path) -> None:
+    speed = command("speed", readback=SPEED, unit="1/min")
+    report = check(tmp_path, pump("P1", telemetry("rpm", address="rpm", unit="Hz"), speed))
+    assert codes(report) == [("/Plant/P1", "readback-unit")]
+    assert (report.errors, report.commands) == (1, 0)
 
 
 def test_commands_that_nobody_may_give_are_a_warning(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -12,7 +13,7 @@ import pytest
 from rich.console import Console
 from typer.testing import CliRunner, Result
 
-from stagetwin.cli import _app, _commands, _set, app
+from stagetwin.cli import _app, _ask, _commands, _set, app
 from tests.stages.command_service import WAY, CommandService, target
 
 P1, P2, V1 = "/World/Line1/P101.speed", "/World/Line1/P102.speed", "/World/Line2/V1.open"
@@ -259,3 +260,74 @@ def test_a_whole_life_in_processes_of_their_own(service: CommandService) -> None
     assert shown.returncode == 0, shown.stderr
     assert "ACKNOWLEDGED" in shown.stdout
     assert "\x1b" not in shown.stdout
+
+
+@pytest.mark.parametrize(
+    ("reply", "status", "words"),
+    [
+        ({"entries": 12345, "damage": ""}, 0, "The ledger is whole: 12,345 entries"),
+        ({"entries": 0, "damage": f"entry 3 {NASTY}"}, 1, "The ledger is damaged: entry 3 [/y]"),
+    ],
+)
+def test_a_ledger_is_verified(
+    service: CommandService,
+    monkeypatch: pytest.MonkeyPatch,
+    reply: dict[str, object],
+    status: int,
+    words: str,
+) -> None:
+    async def verify(_request: object) -> dict[str, object]:
+        return reply
+
+    monkeypatch.setattr(service, "_on_verify_ledger", verify, raising=False)
+    done = run(service, "commands", "verify", "plant.usda")
+    assert done.exit_code == status, done.output
+    assert words in done.output
+    assert "\x1b[31m" not in done.output
+    plain = run(service, "commands", "verify", "plant.usda", "--json")
+    assert (plain.exit_code, json.loads(plain.output)) == (status, reply)
+
+
+def test_a_list_says_why_a_service_takes_no_commands(
+    service: CommandService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def commands(_request: object) -> dict[str, object]:
+        return {"commands": [], "allowed": False, "cause": "its ledger is unfit"}
+
+    monkeypatch.setattr(service, "_on_commands", commands)
+    assert "its ledger is unfit" in run(service, "commands", "list", "plant.usda").output
+
+
+@pytest.mark.parametrize(
+    ("commands", "words", "styled"),
+    [
+        ({"allowed": False, "cause": "commands need --allow-commands"}, "commands: none", ""),
+        ({"allowed": False, "cause": "entry 3 was changed"}, "entry 3 was changed", "entry 3"),
+        (
+            {
+                "allowed": True,
+                "open": 2,
+                "ended": {"VERIFIED": 5, "UNVERIFIED": 1},
+                "clients": {NASTY: {"state": "offline", "cause": NASTY}},
+                "ledger": {"broken": "disk is full"},
+            },
+            "commands: 2 open, 1 UNVERIFIED, 5 VERIFIED",
+            "1 UNVERIFIED",
+        ),
+    ],
+)
+def test_a_status_has_a_line_of_commands(
+    monkeypatch: pytest.MonkeyPatch, commands: dict[str, object], words: str, styled: str
+) -> None:
+    console = Console(width=200, force_terminal=True, color_system="standard")
+    monkeypatch.setattr(_ask, "console", console)
+    with console.capture() as captured:
+        _ask._print_commands(commands)
+    shown = captured.get()
+    assert words in "".join(re.split(r"\x1b\[[0-9;]*m", shown))
+    if styled:
+        assert f"\x1b[1;31m{styled}" in shown
+    if commands["allowed"]:
+        assert "\x1b[31moffline" in shown
+        assert "the ledger is broken, nothing leaves" in shown
+        assert "disk is full" in shown

@@ -319,3 +319,30 @@ def test_a_file_is_written_whole_or_not_at_all(
         write_atomically(path, b"new")
     assert path.read_bytes() == b"old"
     assert [file.name for file in tmp_path.iterdir()] == ["book"]
+
+
+@pytest.mark.parametrize("fault", ["damaged", "world-writable"])
+def test_a_book_that_goes_bad_while_it_counts_counts_no_more(
+    tmp_path: Path, live: MakePlant, fault: str
+) -> None:
+    path = tmp_path / "guards.json"
+    stage = stage_of(TEXT)
+    book = GuardBook(path)
+    book.approve(GuardStage(stage.GetRootLayer()).hashes(), "ada", 5.0)
+    good = path.read_bytes()
+    twin = live(stage, book).twin
+    told: list[dict[str, str]] = []
+    twin.on_guards.append(lambda: told.append(dict(twin.approved)))
+    assert sorted(twin.approved) == ["/Plant/P1", "/Plant/P3"]
+    if fault == "damaged":
+        path.write_bytes(b"{")
+    else:
+        path.chmod(0o666)
+    with pytest.raises(StageError, match="nothing"):
+        twin.guards_approved()
+    assert (twin.approved, told) == ({}, [{}])
+    assert str(path) in twin.demoted["/Plant/P1"]
+    path.write_bytes(good)
+    path.chmod(0o600)
+    twin.guards_approved()
+    assert sorted(twin.approved) == ["/Plant/P1", "/Plant/P3"]

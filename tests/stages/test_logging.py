@@ -41,3 +41,29 @@ def test_a_log_that_is_read_has_every_line_in_order() -> None:
     entries = [json.loads(line) for line in log.splitlines()]
     assert [entry["message"].split()[1] for entry in entries] == [str(n) for n in range(2_000)]
     assert {entry["level"] for entry in entries} == {"info"}
+
+
+FORGE = """
+import logging
+from stagetwin.host import configure_logging
+configure_logging("text", "info")
+log = logging.getLogger("plant")
+log.info("said: %s", "x\\n12:00:00 INFO    all is well\\x1b[2J\\r\\x9b\\u2028")
+try:
+    raise RuntimeError("y\\n12:00:00 INFO    all is well\\x1b[2J")
+except RuntimeError:
+    log.exception("failed")
+"""
+
+
+def test_what_is_said_makes_no_line_of_its_own() -> None:
+    done = subprocess.run([sys.executable, "-c", FORGE], capture_output=True, check=True)
+    log = done.stderr.decode()
+    lines = log.split("\n")
+    events = [line for line in lines if line and not line.startswith(" ")]
+    assert [event.split(maxsplit=2)[1:] for event in events] == [
+        ["INFO", r"said: x\n12:00:00 INFO    all is well\x1b[2J\r\x9b\u2028"],
+        ["ERROR", "failed"],
+    ]
+    assert "    12:00:00 INFO    all is well\\x1b[2J" in lines
+    assert all(sign.isprintable() or sign == "\n" for sign in log)

@@ -12,7 +12,7 @@ from pxr import Gf, Sdf, Vt
 
 from stagetwin._errors import WireError, WireRangeError, WireTypeError
 from stagetwin.ports import ValueKind
-from stagetwin.values import value_type
+from stagetwin.values import stage_value, value_type
 
 INF = math.inf
 ALL_NAMES = sorted(
@@ -322,3 +322,37 @@ def test_any_wire_value_becomes_a_value_of_the_type_or_a_wire_error(
     if not isinstance(got, (int, float)):
         assert type(got) is expected
         assert held == got
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "limit"),
+    [
+        ("float3", [0.1, 0, 0], 0.1),
+        ("half2", [0, 2051], 2051.0),
+        ("half[]", [2051], 2051.0),
+        ("float[]", [0, 0.1], 0.1),
+        ("point3f[]", [[0, 0, 0], [0, 0, 0.1]], 0.1),
+    ],
+)
+def test_a_setpoint_that_its_type_rounds_beyond_a_limit_is_refused(
+    name: str, value: Any, limit: float
+) -> None:
+    with pytest.raises(WireRangeError, match="as the type rounds it"):
+        stage_value(name, value, 0.0, limit)
+    assert stage_value(name, value, 0.0, limit * 1.01) is not None
+    assert convert(name, value, high=limit) is not None  # what was measured was within
+
+
+def test_a_setpoint_that_its_type_rounds_beyond_its_own_components_limit_is_refused() -> None:
+    with pytest.raises(WireRangeError, match="as the type rounds it"):
+        stage_value("float3", [5, 0.1, 5], (0.0, 0.0, 0.0), (9.0, 0.1, 9.0))
+    with pytest.raises(WireRangeError, match="as the type rounds it"):
+        stage_value("float[]", [5, 0.1, 5], (0.0, 0.0, 0.0), (9.0, 0.1, 9.0))
+
+
+def test_a_setpoint_in_words_is_an_allowed_one() -> None:
+    assert stage_value("token", "on", tokens=("on", "off")) == "on"
+    assert list(stage_value("token[]", ["on", "off"], tokens=("on", "off"))) == ["on", "off"]
+    for name, value in (("token", "boom"), ("token[]", ["on", "boom"]), ("string", "")):
+        with pytest.raises(WireRangeError, match="is none of 'on', 'off'"):
+            stage_value(name, value, tokens=("on", "off"))

@@ -88,13 +88,13 @@ def _asked(plant: DemoPlant, command: str, *more: str) -> list[str]:
 
 
 def _program() -> str:
-    """Return how the command line is called from here: it need not be on another shell's path."""
-    if shutil.which("stagetwin"):
+    """Return how the command line is called: it need not be on another shell's path."""
+    beside = Path(sys.executable).with_name("stagetwin")
+    if shutil.which("stagetwin") or not beside.exists():
         return "stagetwin"
-    program = Path(sys.argv[0])
     with contextlib.suppress(ValueError):
-        program = program.resolve().relative_to(Path.cwd())
-    return str(program)
+        beside = beside.relative_to(Path.cwd())
+    return str(beside)
 
 
 def _halted(cast: Cast, part: Part) -> str:

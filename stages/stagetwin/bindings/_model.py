@@ -181,6 +181,7 @@ class CommandBinding(_Binding):
         operation: `write`, `publish` or `method`.
         wire_type: exact type on the wire, or `auto`.
         safe: value to fall back to, as JSON; empty for none.
+        tokens: texts that the commanded attribute may have; empty for all.
     """
 
     rate_limit: float
@@ -197,6 +198,7 @@ class CommandBinding(_Binding):
     operation: str
     wire_type: str
     safe: str
+    tokens: tuple[str, ...] = ()
 
     def wire(self) -> CommandTarget:
         """Return where the command goes, as a commander needs it."""

@@ -86,9 +86,10 @@ class BindingReading:
         for prim in everything:
             yield
             self._guarded(prim, "", lambda: self._read_prim(prim, prims))  # noqa: B023 - called at once
-        # Connections may come after the assets that use them: bindings are resolved last, and after
-        # them the rules, which name signals and commands.
-        for prim, api, name in sorted(prims, key=lambda found: found[1] == RULE.api):
+        # Connections may come after the assets that use them: bindings are resolved last. Commands
+        # are held to the signals that they are read back by, rules to both.
+        order = {TELEMETRY.api: 0, COMMAND.api: 1, RULE.api: 2}
+        for prim, api, name in sorted(prims, key=lambda found: order[found[1]]):
             yield
             read = self._readers[api]
             self._guarded(prim, name, lambda: read(prim, name))  # noqa: B023 - called at once
@@ -237,3 +238,4 @@ class BindingReading:
                 "asset share a redundancyGroup",
             )
         self._scope.table.telemetry[self._index.of(binding)] = binding
+        self._scope.driven.setdefault(binding.target, []).append(binding)

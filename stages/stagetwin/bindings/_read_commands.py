@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from pxr import Usd
 
 from stagetwin._errors import TemplateError, WireError
@@ -32,6 +34,7 @@ def read_command(scope: Scope, prim: Usd.Prim, name: str) -> None:
     except TemplateError as error:
         raise scope.fail(prim, name, "template", str(error)) from None
     type_name = str(shared.type)
+    tokens = _tokens(scope, prim, name, shared)
     checked_kind(scope, prim, name, shared, type_name)
     readback = _related(scope, prim, name, "readback")
     if len(readback) > 1:
@@ -64,8 +67,10 @@ def read_command(scope: Scope, prim: Usd.Prim, name: str) -> None:
         debounce=values["debounce"],
         operation=values["operation"],
         wire_type=values["wireType"],
-        safe=_safe(scope, prim, name, shared, type_name),
+        safe=_safe(scope, prim, name, shared, type_name, tokens),
+        tokens=tokens,
     )
+    _check_units(scope, prim, name, binding)
     _check_protocol(scope, prim, name, shared, binding)
     other = scope.commanded.setdefault(binding.target, binding.path)
     if other != binding.path:
@@ -87,7 +92,42 @@ def _check_protocol(
         raise Skip
 
 
-def _safe(scope: Scope, prim: Usd.Prim, name: str, shared: Shared, type_name: str) -> str:
+def _check_units(scope: Scope, prim: Usd.Prim, name: str, binding: CommandBinding) -> None:
+    """Refuse a command whose read-back would prove it in another unit: nothing converts."""
+    for readback in scope.driven.get(binding.readback, ()):
+        if readback.unit != binding.unit:
+            raise scope.fail(
+                prim,
+                name,
+                "readback-unit",
+                f"commanded in {binding.unit!r}, but {readback.path} is read back in "
+                f"{readback.unit!r}: nothing converts",
+            )
+
+
+def _tokens(scope: Scope, prim: Usd.Prim, name: str, shared: Shared) -> tuple[str, ...]:
+    """Return the texts that the attribute may have: those that all layers allow."""
+    key = "allowedTokens"
+    said: list[Any] = [shared.attr.GetMetadata(key)]
+    said += [spec.GetInfo(key) for spec in shared.attr.GetPropertyStack()]
+    lists = [[str(token) for token in tokens] for tokens in said if tokens]
+    if not lists:
+        return ()
+    allowed = tuple(token for token in lists[0] if all(token in each for each in lists))
+    if not allowed:
+        text = f"{shared.attr.GetPath()}: no token is allowed by all layers"
+        raise scope.fail(prim, name, "tokens", text)
+    return allowed
+
+
+def _safe(
+    scope: Scope,
+    prim: Usd.Prim,
+    name: str,
+    shared: Shared,
+    type_name: str,
+    tokens: tuple[str, ...],
+) -> str:
     """Return the value to fall back to as JSON; one that could not be sent is none."""
     attr = prim.GetAttribute(f"{COMMAND.prefix}:{name}:safe")
     authored = attr.Get() if attr else None
@@ -95,7 +135,7 @@ def _safe(scope: Scope, prim: Usd.Prim, name: str, shared: Shared, type_name: st
         return ""
     value = plain(authored)
     try:
-        stage_value(type_name, value, shared.limits.hard_min, shared.limits.hard_max)
+        stage_value(type_name, value, shared.limits.hard_min, shared.limits.hard_max, tokens)
     except WireError as error:
         raise scope.fail(prim, name, "safe", f"the safe value cannot be sent: {error}") from None
     return json_text(value)

@@ -90,7 +90,8 @@ def _authored(
         raise scope.fail(prim, name, f"rule-{which}", text)
     value = plain(authored)
     try:
-        stage_value(of.type_name, value, of.limits.hard_min, of.limits.hard_max)
+        tokens = of.tokens if isinstance(of, CommandBinding) else ()
+        stage_value(of.type_name, value, of.limits.hard_min, of.limits.hard_max, tokens)
     except WireError as error:
         text = f"{which} does not fit {of.path}: {error}"
         raise scope.fail(prim, name, f"rule-{which}", text) from None

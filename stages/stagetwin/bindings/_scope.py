@@ -10,7 +10,7 @@ from pxr import Sdf, Usd, UsdGeom
 
 from stagetwin._errors import ProtocolNotFoundError
 from stagetwin.bindings._attributes import SignalSchema, declaring_spec, property_at
-from stagetwin.bindings._model import Asset, BindingTable, Problem, Severity
+from stagetwin.bindings._model import Asset, BindingTable, Problem, Severity, TelemetryBinding
 from stagetwin.ports import AddressDefaults, ConnectionSpec, Protocol, find_protocol
 
 __all__ = ["Scope", "Skip", "element_names", "instance_root"]
@@ -29,7 +29,16 @@ class Skip(Exception):
 
 
 class Scope:
-    """One reading of a stage: what was found so far, and how wrong things are reported."""
+    """One reading of a stage: what was found so far, and how wrong things are reported.
+
+    Attributes:
+        stage: the stage.
+        ignored: identifiers of layers whose word does not count.
+        table: what was found.
+        defaults: address presets by connection.
+        commanded: commands by the path of the property that they set.
+        driven: signals by the path of the property that they drive.
+    """
 
     def __init__(self, stage: Usd.Stage, ignored: Container[str]) -> None:
         self.stage = stage
@@ -37,6 +46,7 @@ class Scope:
         self.table = BindingTable()
         self.defaults: dict[str, AddressDefaults] = {}
         self.commanded: dict[str, str] = {}
+        self.driven: dict[str, list[TelemetryBinding]] = {}
         self._protocols: dict[str, Protocol | None] = {}
         self._unusable: dict[str, str] = {}
         # What prims inherit, asked once per ancestor and not once per signal.

@@ -86,6 +86,15 @@ def checked_kind(
             f"{shared.attr.GetPath()} has limits {shared.limits}; one number is expected, or "
             f"one for each component of a {type_name}: {kind.components}",
         )
+    if not kind.scalable and shared.limits != Limits():
+        # They would be compared with nothing, and guard nothing.
+        raise scope.fail(
+            prim,
+            signal,
+            "limits",
+            f"{shared.attr.GetPath()} has limits {shared.limits}, which have no meaning for a "
+            f"{type_name}",
+        )
     if not kind.scalable and (shared.values["scale"] != 1 or shared.values["offset"] != 0):
         raise scope.fail(
             prim, signal, "scale", f"scale and offset have no meaning for a {type_name}"

@@ -71,6 +71,8 @@ def status(
         for line in reply["errors"][:3]:
             console.print(Text(f"  {plain_text(line)}", style="dim"), soft_wrap=True)
     _print_demoted(reply["demoted"])
+    if "commands" in reply:  # a service of an earlier release says nothing of them
+        _print_commands(reply["commands"])
     for row in reply["rejections"]:
         where = f" on {plain_text(row['connection'])}" if row["connection"] else ""
         what = f"{row['count']} {plain_text(row['reason'])}"
@@ -114,6 +116,26 @@ def _print_demoted(demoted: dict[str, str]) -> None:
         why = f": {plain_text(cause)}"
         console.print(Text.assemble((f"{len(prims)} run as shadow", "yellow"), why))
         console.print(Text(f"  {some}", style="dim"), soft_wrap=True)
+
+
+def _print_commands(commands: dict[str, Any]) -> None:
+    if not commands["allowed"]:
+        cause = plain_text(commands.get("cause", ""))
+        style = "dim" if "--allow-commands" in cause else "bold red"
+        console.print(Text.assemble("commands: none, ", (cause, style)), soft_wrap=True)
+        return
+    line = Text(f"commands: {commands['open']} open")
+    for end, count in sorted(commands["ended"].items()):
+        # What may have moved a machine, and was not seen to.
+        line.append(", ").append(f"{count} {end}", "bold red" if end == "UNVERIFIED" else "")
+    console.print(line, soft_wrap=True)
+    for name, client in sorted(commands["clients"].items()):
+        state, cause = plain_text(client["state"]), plain_text(client["cause"])
+        line = Text.assemble(f"  {plain_text(name)} ", (state, STATE_STYLES.get(state, "")))
+        console.print(line.append(f": {cause}" if cause else ""), soft_wrap=True)
+    if broken := plain_text(commands["ledger"]["broken"]):
+        text = Text.assemble(("the ledger is broken, nothing leaves", "bold red"), f": {broken}")
+        console.print(text, soft_wrap=True)
 
 
 @app.command()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from contextlib import nullcontext
 from typing import Annotated, Any
 
 import typer
@@ -33,9 +34,12 @@ from stagetwin.cli._lives import (
 from stagetwin.cli._set import follow_to_end
 from stagetwin.service import ControlClient
 
-__all__ = ["approve", "cancel", "deny", "halt", "list_", "show"]
+__all__ = ["approve", "cancel", "deny", "halt", "list_", "show", "verify"]
 
 Row = dict[str, Any]
+
+VERIFY_TIMEOUT = 3600.0
+"""Longest wait for a whole ledger to be checked [s]."""
 
 commands = typer.Typer(
     name="commands",
@@ -70,7 +74,10 @@ def list_(
         _print_json(reply)
         return
     if not reply["allowed"]:
-        console.print(Text("This service is read-only: it takes no commands.", "yellow"))
+        text = Text("This service is read-only: it takes no commands.", "yellow")
+        if cause := reply.get("cause"):
+            text = Text(plain_text(cause), "bold red")
+        console.print(text, soft_wrap=True)
     rows = reply["commands"]
     if rows:
         console.print(_table(rows))
@@ -198,6 +205,33 @@ def deny(
 ) -> None:
     """Deny a command of somebody else's; it ends there."""
     _ask(stage, socket, "deny_command", identifier, reason, as_json)
+
+
+@commands.command()
+@errors_as_exit
+def verify(stage: StageArgument, as_json: JsonOption = False, socket: SocketOption = None) -> None:
+    """Check the whole ledger: that no entry was changed, removed or reordered.
+
+    Exit status: 0 it is whole, 1 it is not, 2 it could not be checked.
+    """
+    with (
+        ControlClient(socket_of(stage, socket), timeout=VERIFY_TIMEOUT) as service,
+        console.status("checking every entry of the ledger") if not as_json else nullcontext(),
+    ):
+        reply = service.ask(op="verify_ledger")
+    if as_json:
+        _print_json(reply)
+    elif reply["damage"]:
+        text = Text.assemble(
+            ("The ledger is damaged", "bold red"), f": {plain_text(reply['damage'])}"
+        )
+        console.print(text, soft_wrap=True)
+    else:
+        text = Text("The ledger is whole", "bold green")
+        text.append(f": {reply['entries']:,} entries, each follows the one before it", "default")
+        console.print(text, soft_wrap=True)
+    if reply["damage"]:
+        raise typer.Exit(1)
 
 
 def _ask(

@@ -78,6 +78,15 @@ def run(
             show_default=False,
         ),
     ] = None,
+    socket_group: Annotated[
+        str,
+        typer.Option(
+            metavar="NAME",
+            help="Group whose users may open the control socket too: to watch, and to command "
+            "where they hold a role.",
+            show_default=False,
+        ),
+    ] = "",
     metrics_port: Annotated[
         int, typer.Option(help="Loopback port for Prometheus; 0 for none.", min=0, max=65535)
     ] = 0,
@@ -107,6 +116,7 @@ def run(
         allow_commands=allow_commands,
         roles=_parse_roles(role),
         ledger_anchor=ledger_anchor,
+        socket_group=socket_group,
     )
     asyncio.run(Service(config, os.environ.get("NOTIFY_SOCKET", "")).run())
 

@@ -20,7 +20,13 @@ __all__ = ["MAX_REASON", "Command", "Evidence", "Moment", "Origin", "PublishRequ
 Origin = Literal["human", "rule", "policy", "stop"]
 
 MAX_VALUE = 65_536
-"""Longest value of a command as JSON text [characters]."""
+"""Longest value of a command as JSON text [characters]: an array."""
+
+MAX_SCALAR = 4096
+"""Longest value that is no array or object, as JSON text [characters]."""
+
+_SHORT = 200
+"""Characters that are kept of a value that was refused, or is one of many in a list."""
 
 MAX_REASON = 1000
 """Longest reason that an author gives [characters]."""
@@ -60,8 +66,9 @@ class PublishRequest(BaseModel):
             text.encode()
         except (TypeError, ValueError, RecursionError) as error:
             raise ValueError(f"a value must be plain data that JSON can carry: {error}") from None
-        if len(text) > MAX_VALUE:
-            raise ValueError(f"a value has at most {MAX_VALUE} characters as JSON")
+        most = MAX_VALUE if isinstance(value, (list, tuple, dict)) else MAX_SCALAR
+        if len(text) > most:
+            raise ValueError(f"such a value has at most {most} characters as JSON")
         return value
 
 
@@ -106,7 +113,7 @@ class Command:
     Attributes:
         id: UUIDv7.
         target: prim path and command name.
-        value: plain data.
+        value: plain data; of a long one that was refused, the beginning of its JSON text.
         unit: UCUM unit of the value.
         author: user name; the rule's path for a rule.
         origin: `human`, `rule`, `policy` or `stop`.
@@ -157,6 +164,7 @@ class Command:
     before: Any = None
     evidence: Evidence | None = None
     history: list[Moment] = field(default_factory=list)
+    _asked: str = ""
 
     @property
     def ended(self) -> bool:
@@ -166,6 +174,8 @@ class Command:
     @property
     def fingerprint(self) -> str:
         """Hash of what its author asked for: the same id must have the same."""
+        if self._asked:
+            return self._asked
         asked = [self.target, json_text(self.value), self.author, self.origin, self.mode]
         return hashlib.sha256(msgspec.msgpack.encode([self.id, *asked])).hexdigest()
 
@@ -174,6 +184,18 @@ class Command:
         """Hash that an approval is bound to: what was asked for, under which guards, where."""
         whole = [self.fingerprint, self.unit, self.base, self.realm, self.asset, self.guard]
         return hashlib.sha256(msgspec.msgpack.encode(whole)).hexdigest()
+
+    @property
+    def size(self) -> int:
+        """About how much memory it takes [B]: a number of a list takes 32 B, and 2 as text."""
+        return 2000 + 16 * len(json_text(self.value))
+
+    def shorten(self) -> None:
+        """Keep only the beginning of a long value; the ledger has it all."""
+        short = _shortened(self.value)
+        if short is not self.value:
+            self._asked = self.fingerprint
+            self.value = short
 
     def remaining(self, now: float) -> float:
         """Return what is left of its time to live [s]; `now` is on the steady clock."""
@@ -185,7 +207,7 @@ class Command:
         row: dict[str, Any] = {
             "id": self.id,
             "target": self.target,
-            "value": self.value,
+            "value": self.value if history else _shortened(self.value),
             "unit": self.unit,
             "author": self.author,
             "origin": self.origin,
@@ -205,3 +227,11 @@ class Command:
         if history:
             row["history"] = [msgspec.structs.asdict(moment) for moment in self.history]
         return row
+
+
+def _shortened(value: Any) -> Any:
+    """Return a value that is long as the beginning of its JSON text; another as it is."""
+    if isinstance(value, (bool, int, float)) or value is None:
+        return value
+    text = json_text(value)
+    return value if len(text) <= MAX_SCALAR else f"{text[:_SHORT]}..."

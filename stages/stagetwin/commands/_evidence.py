@@ -103,6 +103,7 @@ class Watch:
         self._was_within = False
         self._last: Any = None
         self._last_within = False
+        self._as_before = False
 
     def handed_over(self, wall: float, steady: float) -> None:
         """Take note of the moment before the command may leave: wall [s, Unix] and steady [s]."""
@@ -117,13 +118,16 @@ class Watch:
         """Take note of the acknowledgement [s, Unix]."""
         self.acknowledged_wall = max(wall, self.handed_wall)
 
-    def sample(self, known: Known, now: float, *, without_answer: bool = False) -> Evidence | None:
+    def sample(
+        self, known: Known, now: float, *, without_answer: bool = False, left: bool = True
+    ) -> Evidence | None:
         """Judge the newest sample of the read-back; `now` is on the steady clock [s].
 
         What counts is a sample received after the acknowledgement, or one received since the
         command could leave that shows the commanded value while the one before it did not:
         telemetry and answer come by different ways, and either may be first. `without_answer` says
-        that none will come; then a sample received after the sending counts.
+        that none will come; then a sample received after the sending counts. Where nobody says that
+        the command `left`, only a value that moved proves anything.
         """
         # Redundant signals take turns.
         self._readback = known.binding
@@ -131,22 +135,36 @@ class Watch:
             self._within_since = None
             return None
         within = matches(self._binding, self._readback, known.value, self._wanted)
-        moved = within and not matches(self._binding, self._readback, self.before, self._wanted)
+        moved = self._moved(within)
         since = self.sent_wall if without_answer else self.acknowledged_wall
         if moved:
             since = self.handed_wall
         # Both clocks must say so: the wall clock may have been set back in between.
         if not (known.received > since and known.accepted >= self.handed):
             return None
+        if not left and within and not moved:
+            self._as_before = True
+            return None
         return self._judge(known.value, within, now)
 
-    def reading(self, value: Any, now: float) -> Evidence | None:
-        """Judge what the device itself answered after the acknowledgement."""
+    def reading(self, value: Any, now: float, *, left: bool = True) -> Evidence | None:
+        """Judge what the device itself answered after the acknowledgement.
+
+        Where nobody says that the command `left`, it must have moved.
+        """
         if value is None:
             self._within_since = None
             return None
         within = matches(self._binding, self._readback, value, self._wanted)
+        if not left and within and not self._moved(within):
+            self._as_before = True
+            return None
         return self._judge(value, within, now)
+
+    def _moved(self, within: bool) -> bool:
+        before = self.before
+        known = before is not None
+        return within and known and not matches(self._binding, self._readback, before, self._wanted)
 
     def _judge(self, value: Any, within: bool, now: float) -> Evidence | None:
         self._last, self._last_within = value, within
@@ -177,6 +195,9 @@ class Watch:
         if self._was_within:
             text = f"{name} was as commanded and is {self._last} {unit} now: overwritten"
             return Code.OVERWRITTEN, text
+        if self._last is None and self._as_before:
+            text = f"{name} is as commanded, as it was before, and nothing says that it left"
+            return Code.NO_ANSWER, text
         if self._last is None:
             return Code.NO_SAMPLE, f"{name} gave no fresh value after the command was sent"
         return (

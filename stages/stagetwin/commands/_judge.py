@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import Any
 
 from stagetwin._errors import WireRangeError, WireTypeError
@@ -16,6 +17,12 @@ from stagetwin.ports import ConnectionState
 from stagetwin.values import bound_text, plain, stage_value
 
 __all__ = ["Judge", "Refusal", "Sent", "wire_value"]
+
+_ULP = Fraction(2) ** -52
+"""What a scale that is no decimal fraction, such as a third, is off by."""
+
+_NEARLY = Fraction(1, 1_000_000)
+"""What no scale excuses: a whole number is meant, and the next one is another setpoint."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,10 +40,53 @@ class Refusal(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Sent:
-    """The setpoint that was sent to a target last: plain value and steady time [s]."""
+    """The setpoint that was sent to a target last.
+
+    Attributes:
+        value: as plain data.
+        time: when [s, steady clock].
+        left: what its step left of what the rate limit allows at once [unit].
+    """
 
     value: Any
     time: float
+    left: float = 0.0
+
+    def credit(self, binding: CommandBinding, now: float) -> float:
+        """Return what steps have left [unit]: it grows at the limit, to the settle time's worth."""
+        left = self.left + binding.rate_limit * (now - self.time)
+        return min(left, binding.rate_limit * binding.settle_time)
+
+    def allowed(self, binding: CommandBinding, now: float) -> float:
+        """Return the largest step from this setpoint [unit]; `now` is on the steady clock [s].
+
+        A setpoint that stood for long may be left as far as its time allows: somebody else may
+        have moved the machine in between.
+        """
+        return max(self.credit(binding, now), binding.rate_limit * (now - self.time))
+
+    @classmethod
+    def now(
+        cls, binding: CommandBinding, value: Any, now: float, last: Sent | None, before: Any
+    ) -> Sent:
+        """Return a setpoint as it is sent.
+
+        Args:
+            binding: the command.
+            value: the setpoint, as plain data.
+            now: steady clock [s].
+            last: the setpoint before it, None where it is not known.
+            before: what the read-back says, None where it says nothing.
+        """
+        if not (binding.readback and math.isfinite(binding.rate_limit) and _is_number(value)):
+            return cls(value, now)
+        if last is not None and _is_number(last.value):
+            left = last.credit(binding, now) - abs(value - last.value)
+        elif _is_number(before):
+            left = binding.rate_limit * binding.settle_time - abs(value - before)
+        else:
+            left = 0.0
+        return cls(value, now, max(left, 0.0))
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,13 +117,14 @@ class Judge:
                 command.value,
                 binding.limits.hard_min,
                 binding.limits.hard_max,
+                binding.tokens,
             )
         except WireTypeError as error:
             allowed = f"a {binding.type_name} is allowed"
             raise Refusal(Code.TYPE, f"{binding.path}: {error}; {allowed}") from None
         except WireRangeError as error:
-            allowed = f"{binding.limits} {binding.unit} is allowed"
-            raise Refusal(Code.RANGE, f"{binding.path}: {error}; {allowed}") from None
+            allowed = "" if binding.tokens else f"; {binding.limits} {binding.unit} is allowed"
+            raise Refusal(Code.RANGE, f"{binding.path}: {error}{allowed}") from None
 
     def guard(self, command: Command, binding: CommandBinding) -> str:
         """Return the hash of the guards in force; raises Refusal by level or mode."""
@@ -162,38 +213,51 @@ class Judge:
     def rate(
         self, command: Command, binding: CommandBinding, last: Sent | None, now: float
     ) -> None:
-        """Raise Refusal if the step is larger than the rate limit allows within the settle time.
+        """Raise Refusal if a step is larger than the rate limit allows.
 
-        The step is taken from the read-back; without one from the setpoint sent last, which may be
-        left no faster than the limit; where nothing was sent yet, from the far end of the limits.
+        It is taken from the read-back, where the settle time's worth is allowed, and from the
+        setpoint sent last, which many small steps leave no faster than the limit. Where neither is
+        known, it is taken from the far end of the limits.
         """
         limit = binding.rate_limit
         if not math.isfinite(limit) or isinstance(command.value, bool):
             return
-        if not isinstance(command.value, (int, float)):
+        if not _is_number(command.value):
             raise Refusal(Code.RATE, f"{binding.path} has a rate limit and is no number")
-        time = binding.settle_time
+        at_once = limit * binding.settle_time
         known = self.inputs.one(binding.readback) if binding.readback else None
-        if known is not None and isinstance(known.value, (int, float)):
-            origin, word = float(known.value), "the read-back"
-        elif last is not None:
-            origin, word, time = float(last.value), "the last setpoint", now - last.time
-        else:
+        is_read = known is not None and _is_number(known.value)
+        if known is not None and is_read:
+            _check_step(command.value, binding, known.value, "the read-back", at_once)
+        if last is not None and _is_number(last.value):
+            allowed = last.allowed(binding, now)
+            _check_step(command.value, binding, last.value, "the last setpoint", allowed)
+        elif not is_read:
             low, high = binding.limits.hard_min, binding.limits.hard_max
             ends = [end for end in (low, high) if isinstance(end, float) and math.isfinite(end)]
             if len(ends) < 2:
                 text = f"{binding.path}: the present setpoint is unknown, so is the rate"
                 raise Refusal(Code.RATE, text)
             value = command.value
-            origin = max(ends, key=lambda end: abs(end - value))
+            far = max(ends, key=lambda end: abs(end - value))
             word = "the far limit, for the present setpoint is unknown,"
-        step = abs(float(command.value) - origin)
-        if step > limit * time * (1 + 1e-9):
-            raise Refusal(
-                Code.RATE,
-                f"{binding.path}: a step of {step:g} from {word} {bound_text(origin)}; "
-                f"{limit:g} {binding.unit}/s over {time:g} s allow {limit * time:g}",
-            )
+            _check_step(value, binding, far, word, at_once)
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+
+def _check_step(
+    value: float, binding: CommandBinding, origin: float, word: str, allowed: float
+) -> None:
+    step, limit = abs(float(value) - float(origin)), binding.rate_limit
+    if step > allowed * (1 + 1e-9):
+        raise Refusal(
+            Code.RATE,
+            f"{binding.path}: a step of {step:g} from {word} {bound_text(float(origin))}; "
+            f"{limit:g} {binding.unit}/s over {allowed / limit:g} s allow {allowed:g}",
+        )
 
 
 def _role_text(user: str, asset: Asset) -> str:
@@ -217,12 +281,24 @@ def wire_value(binding: CommandBinding, value: Any) -> Any:
 def _unscaled(binding: CommandBinding, sent: Any) -> Any:
     if isinstance(sent, list):
         return [_unscaled(binding, part) for part in sent]
-    wire = (sent - binding.offset) / binding.scale
-    how = f"{binding.path}: {sent} is {wire:g} on the wire (scale {binding.scale:g}, offset "
-    if not math.isfinite(wire):
-        raise Refusal(Code.RANGE, f"{how}{binding.offset:g}), which is too large")
-    if not isinstance(sent, int):
-        return wire
-    if not math.isclose(wire, round(wire), rel_tol=1e-9, abs_tol=1e-9):
-        raise Refusal(Code.RANGE, f"{how}{binding.offset:g}), where a whole number is expected")
-    return round(wire)
+    wire = (Fraction(sent) - _as_written(binding.offset)) / _as_written(binding.scale)
+    is_whole = isinstance(sent, int)
+    try:
+        number = round(wire) if is_whole else float(wire)
+        said = f"{float(wire):.12g}"
+    except OverflowError:
+        raise Refusal(Code.RANGE, _wire_text(binding, sent, "too large for it")) from None
+    if is_whole and not abs(wire - number) <= min(abs(wire) * _ULP, _NEARLY):
+        text = _wire_text(binding, sent, f"{said} on it, where a whole number is expected")
+        raise Refusal(Code.RANGE, text)
+    return number
+
+
+def _as_written(number: float) -> Fraction:
+    """Return scale or offset as it was written: 0.1 is a tenth, and not the float64 beside it."""
+    return Fraction(repr(number))
+
+
+def _wire_text(binding: CommandBinding, sent: Any, what: str) -> str:
+    how = f"scale {binding.scale:g}, offset {binding.offset:g}"
+    return f"{binding.path}: the wire carries {how}; {sent} is {what}"

@@ -118,6 +118,7 @@ class Outcomes:
     def _acknowledged(self, life: Life, report: Report) -> None:
         if life.command.state is State.ACKNOWLEDGED:
             return
+        life.left = True
         self._records.enter(life, State.ACKNOWLEDGED, report.cause)
         now, binding = self._clock.steady(), life.target.binding
         if life.watch is None:
@@ -173,7 +174,7 @@ class Outcomes:
         if known is None:
             return
         value = value_of_reading(known.binding, reading)
-        self._conclude(life, life.watch.reading(value, now), now)
+        self._conclude(life, life.watch.reading(value, now, left=life.left), now)
 
     # -- looking
 
@@ -194,7 +195,7 @@ class Outcomes:
         known = self._inputs.one(life.target.binding.readback)
         evidence = None
         if known is not None and not self._asks(life, now):
-            evidence = life.watch.sample(known, now, without_answer=life.unanswered)
+            evidence = life.watch.sample(known, now, without_answer=life.unanswered, left=life.left)
         self._conclude(life, evidence, now)
 
     def _asks(self, life: Life, now: float) -> bool:
@@ -255,7 +256,7 @@ class Outcomes:
         known = self._inputs.one(life.target.binding.readback)
         found = None
         if known is not None and life.watch is not None:
-            found = life.watch.sample(known, now, without_answer=True)
+            found = life.watch.sample(known, now, without_answer=True, left=life.left)
         newer = life.target.holder or life.target.desired[1] not in ("", life.command.id)
         if found is not None and not newer:
             self._records.note(life.command, f"late: {found.signal} is {found.value}")
@@ -303,6 +304,7 @@ class Outcomes:
             return
         sent = next(entry.time for entry in entries if entry.state == State.SENT)
         life.watch.handed_over(sent, now)
+        life.left = command.state is State.ACKNOWLEDGED
         life.unanswered, life.next_read = True, now
         life.until = now + RECOVERY_TIME + binding.settle_time + binding.dwell
 

@@ -56,6 +56,7 @@ class CommandPath:
         transport: Transport,
         roles: Mapping[str, frozenset[str]],
         wake: Callable[[], None],
+        is_calm: Callable[[], bool] = lambda: True,
     ) -> None:
         """Begin.
 
@@ -65,6 +66,7 @@ class CommandPath:
             transport: how commands leave.
             roles: users by role; a role that is not named is held by nobody.
             wake: called from any thread when `pump` has something to do.
+            is_calm: tells whether what is known is of now; commands wait while it is not.
         """
         self.twin = twin
         self.targets = Targets(twin.layers, ledger.epoch * 1_000_000_000)
@@ -76,7 +78,15 @@ class CommandPath:
         self.records = Records(ledger, self.targets, twin.clock)
         self._outcomes = Outcomes(self.records, self.inputs, transport, twin.clock)
         self._way = WayOut(
-            twin, ledger, transport, roles, self.records, self.inputs, self._outcomes, self.post
+            twin,
+            ledger,
+            transport,
+            roles,
+            self.records,
+            self.inputs,
+            self._outcomes,
+            self.post,
+            is_calm,
         )
         self._offset = self._clock.wall() - self._clock.steady()
         self._closed = False
@@ -161,13 +171,30 @@ class CommandPath:
         self._proceed(life, now)
         return command
 
-    def cancel(self, command_id: str, author: str, reason: str = "") -> Command:
+    def cancel(
+        self, command_id: str, author: str, reason: str = "", *, owner: bool = False
+    ) -> Command:
         """End a command that has not left.
 
+        Args:
+            command_id: the command.
+            author: who cancels it.
+            reason: why, for the record.
+            owner: whether that is the service's own user, who may cancel any.
+
         Raises:
-            CommandError: unknown, or it has left or ended.
+            CommandError: unknown, it has left or ended, or it is neither this user's nor of an
+                asset that this user may command.
         """
         life = self._unsent(command_id, "be cancelled")
+        command = life.command
+        if not owner and author != command.author:
+            asset = guarded_table(self.twin).assets.get(command.asset)
+            if asset is None or not self._way.judge().holds_role(author, asset):
+                raise CommandError(
+                    f"{author} is not its author, and holds no role that may command "
+                    f"{command.asset}"
+                )
         cause = f"by {author}{f': {reason}' if reason else ''}"
         self.records.end(life, State.CANCELLED, Code.BY_HAND, cause)
         return life.command

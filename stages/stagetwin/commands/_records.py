@@ -26,13 +26,26 @@ _log = logging.getLogger(__name__)
 KEPT = 10_000
 """Ended commands kept in memory; the ledger has them all."""
 
+KEPT_SIZE = 64_000_000
+"""About how much memory they may take [B]."""
+
+RECALLED = 10_000
+"""Newest requests of the ledger among which a rule's last one is looked for."""
+
 _LONGEST = 2_000
 """Characters of a cause or note that are kept; a device may say anything."""
 
 
+_CONTROLS = {
+    ord(sign): " " if sign.isspace() else "?"
+    for sign in map(chr, [*range(0x20), *range(0x7F, 0xA0), *range(0x2028, 0x202F)])
+}
+"""What would begin a line of its own in a log, or rewrite one on a screen."""
+
+
 def words(text: str) -> str:
-    """Return words of people and devices as every record and attribute can hold them."""
-    said = text.encode("utf-8", "replace").decode().replace("\x00", "?")
+    """Return words of people and devices, as one line that every record and log can hold."""
+    said = text.encode("utf-8", "replace").decode().translate(_CONTROLS)
     return said if len(said) <= _LONGEST else f"{said[:_LONGEST]}..."
 
 
@@ -57,6 +70,9 @@ class Records:
         self._number = 0
         self._lives: dict[str, Life] = {}
         self._ended: OrderedDict[str, Command] = OrderedDict()
+        self._size = 0
+        self._by_rule: dict[str, Command] = {}
+        self._past_rules: dict[str, str] | None = None
 
     def __len__(self) -> int:
         return len(self._lives)
@@ -75,6 +91,8 @@ class Records:
         life.command.number = self._number
         self.sent += life.command.state in IN_FLIGHT
         self._lives[life.command.id] = life
+        if life.command.origin == "rule":
+            self._by_rule[life.command.author] = life.command
 
     def enter(
         self,
@@ -129,7 +147,7 @@ class Records:
 
         `desired` goes back to what it displaced where nothing of it came into force.
         """
-        command, target = life.command, life.target
+        command, target, cause = life.command, life.target, words(cause)
         self.enter(life, state, cause, code, body=body)
         self.counts[str(state)] += 1
         if target.holder == command.id:
@@ -157,11 +175,17 @@ class Records:
     def forget(self, life: Life) -> None:
         """Move an ended command out of the way."""
         command = life.command
-        if self._lives.pop(command.id, None) is None:
-            return
+        if self._lives.pop(command.id, None) is not None:
+            self._keep(command)
+
+    def _keep(self, command: Command) -> None:
+        """Keep an ended command in memory, in place of the oldest ones."""
+        if command.state is State.REJECTED:
+            command.shorten()  # whoever may ask must not fill the memory by being refused
         self._ended[command.id] = command
-        while len(self._ended) > KEPT:
-            self._ended.popitem(last=False)
+        self._size += command.size
+        while self._ended and (len(self._ended) > KEPT or self._size > KEPT_SIZE):
+            self._size -= self._ended.popitem(last=False)[1].size
 
     def end_unbound(self, command: Command, state: State, cause: str) -> None:
         """End a command of a service before this one whose target is no more."""
@@ -173,7 +197,7 @@ class Records:
         command.state, command.cause, command.code = state, cause, str(Code.RESTART)
         command.history.append(Moment(str(state), now, cause, str(Code.RESTART)))
         self.counts[str(state)] += 1
-        self._ended[command.id] = command
+        self._keep(command)
 
     def note(self, command: Command, text: str, body: dict[str, Any] | None = None) -> None:
         """Record what was learned, without a change of state."""
@@ -227,6 +251,23 @@ class Records:
             if past is not None and is_below(past.target, prim):
                 found.append(past)
         return found[:limit]
+
+    def newest_of(self, rule: str) -> Command | None:
+        """Return what a rule asked for last, in this service or one before it."""
+        if command := self._by_rule.get(rule):
+            return command
+        if self._past_rules is None:
+            self._past_rules = self._rules_of_the_past()
+        command_id = self._past_rules.get(rule)
+        return None if command_id is None else self.find(command_id)
+
+    def _rules_of_the_past(self) -> dict[str, str]:
+        newest: dict[str, str] = {}
+        for command_id in self._ledger.newest(RECALLED):
+            first = self._ledger.entries(command_id)[0].body
+            if first.get("origin") == "rule":
+                newest.setdefault(first["author"], command_id)
+        return newest
 
     def has_unsent(self, target: str) -> bool:
         """Tell whether a request to a target is on its way and has not left."""

@@ -50,10 +50,11 @@ class WayOut:
         inputs: Inputs,
         outcomes: Outcomes,
         post: Callable[[Callable[[], None]], None],
+        is_calm: Callable[[], bool],
     ) -> None:
         self._twin, self._ledger, self._transport = twin, ledger, transport
         self._roles, self._records, self._inputs = roles, records, inputs
-        self._outcomes, self._post = outcomes, post
+        self._outcomes, self._post, self._is_calm = outcomes, post, is_calm
         self._clock = twin.clock
 
     def advance(self, life: Life) -> None:
@@ -77,6 +78,11 @@ class WayOut:
                 cause = f"it cannot be judged: {type(error).__name__}: {error}"
                 self._records.end(life, State.REJECTED, Code.FAULT, cause)
 
+    def _is_current(self) -> bool:
+        """Tell whether guards and signals are those of now; files are looked at for it."""
+        self._twin.look_at_files()
+        return self._twin.settled and self._is_calm()
+
     def judge(self) -> Judge:
         """Return a judge of the guards in force."""
         links = {
@@ -89,7 +95,7 @@ class WayOut:
         )
 
     def _validate(self, life: Life) -> bool:
-        if not self._twin.settled:
+        if not self._is_current():
             return False
         command, target, judge = life.command, life.target, self.judge()
         binding = target.binding
@@ -130,8 +136,9 @@ class WayOut:
             judge.rate(life.command, life.target.binding, life.target.sent, now)
 
     def _rehearse(self, life: Life) -> bool:
-        policy = life.target.binding.policy_class or "none"
-        self._records.enter(life, State.REHEARSED, f"policy {policy} asks for no rehearsal")
+        policy = life.target.binding.policy_class
+        named = f"policy {policy}" if policy else "no policy named"
+        self._records.enter(life, State.REHEARSED, f"{named}: nothing is rehearsed yet")
         return True
 
     def _seek_approval(self, life: Life) -> bool:
@@ -148,7 +155,7 @@ class WayOut:
         command, target = life.command, life.target
         if target.holder and command.origin != "stop":
             return False
-        if not self._twin.settled:
+        if not self._is_current():
             return False
         judge = self.judge()
         if not target.bound or judge.guard(command, target.binding) != command.guard:
@@ -188,7 +195,10 @@ class WayOut:
         self._records.enter(life, State.SENT, recorded=True)
         self._outcomes.begin(life)
         life.sent_before = target.sent
-        target.sent = life.sent = Sent(plain(life.value), self._clock.steady())
+        now, value = self._clock.steady(), plain(life.value)
+        target.sent = life.sent = Sent.now(
+            target.binding, value, now, life.sent_before, command.before
+        )
         self._transport.send(
             target.binding.connection,
             Transmission(

@@ -60,7 +60,8 @@ class TextFormatter(logging.Formatter):
         return super().formatMessage(record).translate(_CONTROLS)
 
     def formatException(self, ei: Any) -> str:
-        return super().formatException(ei).translate(_OF_A_TRACE).replace("\n", "\n    ")
+        trace = super().formatException(ei).translate(_OF_A_TRACE)
+        return "    " + trace.replace("\n", "\n    ")
 
 
 class _NeverWaits(logging.handlers.QueueHandler):

@@ -2,32 +2,51 @@
 
 from __future__ import annotations
 
+import asyncio
+import logging
 from collections.abc import AsyncIterator, Callable
-from typing import Any
+from typing import Any, Protocol
 
 from pydantic import ValidationError
 
-from stagetwin._errors import CommandError
+from stagetwin._errors import CommandError, LedgerDamagedError
 from stagetwin.bindings import BindingTable, CommandBinding, is_below
 from stagetwin.commands import PublishRequest, Target
-from stagetwin.service._control import peer_user
+from stagetwin.service._control import peer_is_owner, peer_user
 from stagetwin.service._desk import Desk
 from stagetwin.twin import Twin
 from stagetwin.values import Bound, plain
 
-__all__ = ["CommandRequests"]
+__all__ = ["NO_COMMANDS", "CommandRequests", "Commanding"]
+
+_log = logging.getLogger(__name__)
 
 Reply = dict[str, Any]
 
 MAX_LISTED = 1000
 
+NO_COMMANDS = "this service is read-only; commands need --allow-commands"
+
+
+class Commanding(Protocol):
+    """What of a service a request about commands may touch.
+
+    Attributes:
+        fault: why nothing can be commanded although it may.
+    """
+
+    twin: Twin
+    desk: Desk | None
+    fault: str
+
 
 class CommandRequests:
     """Answers requests about commands, on the service's event loop."""
 
-    def __init__(self, twin: Twin, desk: Desk | None) -> None:
-        self._twin = twin
-        self._desk_or_none = desk
+    def __init__(self, service: Commanding) -> None:
+        self._service = service
+        self._twin = service.twin
+        self._verifying = False
         self.once: dict[str, Callable[[Reply], Reply]] = {
             "publish": self._publish,
             "commands": self._commands,
@@ -45,11 +64,25 @@ class CommandRequests:
         async for reply in self._desk.follow(command):
             yield reply
 
+    async def verify_ledger(self, _request: Reply) -> AsyncIterator[Reply]:
+        """Check the whole ledger on a thread of its own; yield its entries, or what is wrong."""
+        desk = self._desk
+        if self._verifying:
+            raise CommandError("the ledger is being verified already")
+        self._verifying = True
+        try:
+            yield {"entries": await asyncio.to_thread(desk.verify), "damage": ""}
+        except LedgerDamagedError as error:
+            _log.error("the ledger of commands is damaged: %s", error)
+            yield {"entries": 0, "damage": str(error)}
+        finally:
+            self._verifying = False
+
     @property
     def _desk(self) -> Desk:
-        if self._desk_or_none is None:
-            raise CommandError("this service is read-only; commands need --allow-commands")
-        return self._desk_or_none
+        if self._service.desk is None:
+            raise CommandError(self._service.fault or NO_COMMANDS)
+        return self._service.desk
 
     def _publish(self, request: Reply) -> Reply:
         fields = {key: value for key, value in request.items() if key != "op"}
@@ -63,7 +96,9 @@ class CommandRequests:
         return {"command": self._desk.row(command)}
 
     def _commands(self, request: Reply) -> Reply:
-        if self._desk_or_none is None:
+        if self._service.fault:
+            return {"commands": [], "allowed": False, "cause": self._service.fault}
+        if self._service.desk is None:
             return {"commands": [], "allowed": False}
         limit = request.get("limit", 50)
         if isinstance(limit, bool) or not isinstance(limit, int) or not 0 < limit <= MAX_LISTED:
@@ -77,7 +112,9 @@ class CommandRequests:
         return {"command": self._desk.row(command, history=True)}
 
     def _cancel(self, request: Reply) -> Reply:
-        command = self._desk.path.cancel(_text(request, "id"), peer_user(), _reason(request))
+        command = self._desk.path.cancel(
+            _text(request, "id"), peer_user(), _reason(request), owner=peer_is_owner()
+        )
         return {"command": self._desk.row(command)}
 
     def _approve(self, request: Reply) -> Reply:
@@ -99,8 +136,8 @@ class CommandRequests:
         table = self._twin.guarded
         if table is None:
             return {"targets": []}
-        if self._desk_or_none is not None:
-            found = [(t.binding, t) for t in self._desk_or_none.path.targets.below(prim)]
+        if self._service.desk is not None:
+            found = [(t.binding, t) for t in self._service.desk.path.targets.below(prim)]
             return {"targets": [self._target(table, binding, t) for binding, t in found]}
         below = [b for b in table.commands if is_below(b.path, prim)]
         return {"targets": [self._target(table, binding, None) for binding in below]}
@@ -138,9 +175,9 @@ class CommandRequests:
         }
 
     def _reported(self, binding: CommandBinding) -> Any:
-        if self._desk_or_none is None or not binding.readback:
+        if self._service.desk is None or not binding.readback:
             return None
-        known = self._desk_or_none.path.inputs.one(binding.readback)
+        known = self._service.desk.path.inputs.one(binding.readback)
         return known.value if known is not None else None
 
 

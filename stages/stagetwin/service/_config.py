@@ -37,6 +37,7 @@ class ServiceConfig(BaseModel):
         allow_commands: whether anything may be commanded; else the service is read-only.
         roles: user names by role; a role that is not named is held by nobody.
         ledger_anchor: file outside `state_dir` that keeps the ledger's newest hash.
+        socket_group: users of this group may open the control socket; only the own user if empty.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -53,6 +54,7 @@ class ServiceConfig(BaseModel):
     allow_commands: bool = False
     roles: dict[str, tuple[str, ...]] = {}
     ledger_anchor: Path | None = None
+    socket_group: str = ""
 
 
 def _stage_key(stage: Path) -> str:

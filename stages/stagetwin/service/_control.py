@@ -1,9 +1,9 @@
 """The control socket: how the command line talks to a running service.
 
-A Unix socket of mode 0600: who may open it is decided by the operating system. Its folder is the
-user's own and nobody else may write there; one that is made here has mode 0700. One JSON object a
-line each way, with null for a number that is not finite; `watch` answers with a line per frame
-until the client leaves.
+A Unix socket of mode 0600, or 0660 for a group that is named: who may open it is decided by the
+operating system. Its folder is the user's own and nobody else may write there; one that is made
+here has mode 0700, or 0710 for the group. One JSON object a line each way, with null for a number
+that is not finite; `watch` answers with a line per frame until the client leaves.
 """
 
 from __future__ import annotations
@@ -11,7 +11,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import contextvars
+import grp
 import json
+import logging
 import math
 import os
 import pwd
@@ -20,15 +22,25 @@ import stat
 import struct
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from stagetwin._errors import ServiceError, StagetwinError
 
-__all__ = ["ControlClient", "ControlServer", "peer_user"]
+__all__ = ["ControlClient", "ControlServer", "peer_is_owner", "peer_user"]
+
+_log = logging.getLogger(__name__)
 
 Request = dict[str, Any]
 
-_peer: contextvars.ContextVar[str] = contextvars.ContextVar("peer")
+
+class _Peer(NamedTuple):
+    """Who asks: a user's name, empty if nobody can say, and whether that one may do all."""
+
+    user: str
+    owner: bool
+
+
+_peer: contextvars.ContextVar[_Peer] = contextvars.ContextVar("peer")
 
 
 def peer_user() -> str:
@@ -40,10 +52,16 @@ def peer_user() -> str:
     Raises:
         ServiceError: nobody can say.
     """
-    try:
-        return _peer.get()
-    except LookupError:
-        raise ServiceError("the system does not say who is asking") from None
+    peer = _peer.get(None)
+    if peer is None or not peer.user:
+        raise ServiceError("the system does not say who is asking")
+    return peer.user
+
+
+def peer_is_owner() -> bool:
+    """Tell whether the request that is answered comes from the service's own user, or from root."""
+    peer = _peer.get(None)
+    return peer is not None and peer.owner
 
 
 Handler = Callable[[Request], AsyncIterator[dict[str, Any]]]
@@ -60,6 +78,10 @@ _REFUSED = (
 """What a request may run into: errors raised on purpose, then wrong keys, numbers, paths, depth."""
 
 MAX_LINE = 2**24
+MAX_CLIENTS = 64
+MAX_OTHERS = 48
+"""Clients at which users other than the service's own are refused: it keeps a way in."""
+
 MAX_PATH = 107
 """Longest path of a Unix socket [bytes]: `sun_path` has 108, one of them for the end."""
 
@@ -67,9 +89,18 @@ MAX_PATH = 107
 class ControlServer:
     """Serves requests on a Unix socket until closed."""
 
-    def __init__(self, path: Path, handler: Handler) -> None:
+    def __init__(self, path: Path, handler: Handler, group: str = "") -> None:
+        """Prepare.
+
+        Args:
+            path: of the socket.
+            handler: answers requests.
+            group: users of this group may open it too; nobody else if empty.
+        """
         self._path = path
         self._handler = handler
+        self._group = group
+        self._gid: int | None = None
         self._server: asyncio.Server | None = None
         self._clients: set[asyncio.Task[None]] = set()
 
@@ -77,10 +108,13 @@ class ControlServer:
         """Listen.
 
         Raises:
-            ServiceError: another service listens there, or the folder or the path is not fit.
+            ServiceError: another service listens there, or the folder, the path or the group is
+                not fit.
         """
         _check_length(self._path)
-        _private_folder(self._path.parent)
+        if self._group:
+            self._gid = _gid_of(self._group)
+        _private_folder(self._path.parent, self._gid)
         if _answers(self._path):
             raise ServiceError(f"another service listens at {self._path}")
         self._path.unlink(missing_ok=True)
@@ -92,14 +126,24 @@ class ControlServer:
             )
         finally:
             os.umask(mask)
+        if self._gid is not None:
+            try:
+                os.chown(self._path, -1, self._gid)
+                self._path.chmod(0o660)
+            except OSError as error:
+                await self.close()
+                raise _no_group(self._path, self._group, error) from None
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
         assert task is not None  # streams call their callback in a task
         self._clients.add(task)
-        if user := _user_of(writer.get_extra_info("socket")):
-            _peer.set(user)
+        peer = _peer_of(writer.get_extra_info("socket"), alone=self._gid is None)
+        _peer.set(peer)
         try:
+            if len(self._clients) > (MAX_CLIENTS if peer.owner else MAX_OTHERS):
+                await self._turn_away(writer)
+                return
             while line := await reader.readline():
                 await self._answer(line, writer)
         except (ConnectionError, asyncio.LimitOverrunError, ValueError):
@@ -110,6 +154,11 @@ class ControlServer:
         finally:
             self._clients.discard(task)
             writer.close()
+
+    async def _turn_away(self, writer: asyncio.StreamWriter) -> None:
+        text = f"{len(self._clients) - 1} clients ask this service already; try again later"
+        writer.write(_encoded({"ok": False, "error": text, "kind": "ServiceError"}))
+        await writer.drain()
 
     async def _answer(self, line: bytes, writer: asyncio.StreamWriter) -> None:
         try:
@@ -179,6 +228,9 @@ class ControlClient:
         try:
             self._socket.sendall(json.dumps(request).encode() + b"\n")
         except OSError as error:
+            # It may have said why.
+            with contextlib.suppress(EOFError):
+                self._receive()
             raise ServiceError(f"the service at {self._path} left ({error})") from None
 
     def _receive(self) -> dict[str, Any]:
@@ -207,14 +259,18 @@ class ControlClient:
         self.close()
 
 
-def _private_folder(folder: Path) -> None:
-    """Make a folder for its user alone, or check the one that is there.
+def _private_folder(folder: Path, gid: int | None) -> None:
+    """Make a folder for its user alone, and for a group to pass, or check the one that is there.
 
-    One that others may read will do, since the socket in it has mode 0600; one that they may write
-    will not: they could put a socket of their own in its place.
+    One that others may read will do, since the socket in it is closed to them; one that they may
+    write will not: they could put a socket of their own in its place.
     """
+    made = not folder.exists()
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if made and gid is not None:
+            os.chown(folder, -1, gid)
+            folder.chmod(0o710)
         status = folder.lstat()
     except OSError as error:
         raise ServiceError(
@@ -226,6 +282,27 @@ def _private_folder(folder: Path) -> None:
         raise ServiceError(f"{folder} belongs to another user; name a socket elsewhere")
     if status.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
         raise ServiceError(f"{folder} can be written by others; name a socket elsewhere")
+    if gid is not None and not _lets_pass(status, gid):
+        _log.warning("the socket's group cannot enter %s (chgrp, and chmod 710)", folder)
+
+
+def _lets_pass(status: os.stat_result, gid: int) -> bool:
+    bit = stat.S_IXGRP if status.st_gid == gid else stat.S_IXOTH
+    return bool(status.st_mode & bit)
+
+
+def _gid_of(group: str) -> int:
+    try:
+        return grp.getgrnam(group).gr_gid
+    except (KeyError, ValueError):
+        raise ServiceError(f"there is no group {group!r} here for the control socket") from None
+
+
+def _no_group(path: Path, group: str, error: OSError) -> ServiceError:
+    return ServiceError(
+        f"{path} cannot be given to the group {group!r} ({error.strerror or error}); the service's "
+        f"user must be one of it"
+    )
 
 
 def _check_length(path: Path) -> None:
@@ -236,18 +313,25 @@ def _check_length(path: Path) -> None:
         )
 
 
-def _user_of(peer: Any) -> str:
-    """Return the user name of a socket's peer, empty where the system does not tell."""
+def _peer_of(peer: Any, *, alone: bool) -> _Peer:
+    """Return who is at the other end of a socket.
+
+    Args:
+        peer: the socket.
+        alone: whether only the service's own user can have opened it, which counts where the system
+            does not tell.
+    """
     option = getattr(socket, "SO_PEERCRED", None)
     if peer is None or option is None:
-        return ""
+        return _Peer("", owner=alone)
     _, uid, _ = struct.unpack(
-        "3i", peer.getsockopt(socket.SOL_SOCKET, option, struct.calcsize("3i"))
+        "iII", peer.getsockopt(socket.SOL_SOCKET, option, struct.calcsize("iII"))
     )
     try:
-        return pwd.getpwuid(uid).pw_name
+        user = pwd.getpwuid(uid).pw_name
     except KeyError:
-        return f"uid-{uid}"
+        user = f"uid-{uid}"
+    return _Peer(user, owner=uid in (0, os.geteuid()))
 
 
 def _encoded(reply: dict[str, Any]) -> bytes:

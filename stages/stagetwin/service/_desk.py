@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -14,6 +15,12 @@ from stagetwin.service._config import ServiceConfig
 from stagetwin.twin import Twin
 
 __all__ = ["Desk"]
+
+STALL = 0.5
+"""Time between two ticks after which what is known may be of before a stall [s]."""
+
+AFTER_STALL = 1.2
+"""How long telemetry may take to catch up after a stall, longer than a heartbeat [s]."""
 
 Wanted = dict[str, tuple[ConnectionSpec, list[CommandTarget]]]
 
@@ -30,9 +37,11 @@ class Desk:
         """Open the ledger.
 
         Raises:
-            LedgerError: another service owns it, or it is damaged.
+            LedgerDamagedError: it is damaged.
+            LedgerError: another service owns it, or its folder cannot be written.
         """
         self._twin = twin
+        self._ticked, self._calm_from = -math.inf, -math.inf
         self._loop: asyncio.AbstractEventLoop | None = None
         self._pumping = False
         self._followers: set[asyncio.Event] = set()
@@ -40,7 +49,9 @@ class Desk:
         self.commanders = Commanders(config.credentials, in_process=config.in_process)
         roles = {role: frozenset(users) for role, users in config.roles.items()}
         try:
-            self.path = CommandPath(twin, self._ledger, self.commanders, roles, self._wake)
+            self.path = CommandPath(
+                twin, self._ledger, self.commanders, roles, self._wake, self._is_calm
+            )
         except BaseException:
             self._ledger.close()
             raise
@@ -51,7 +62,11 @@ class Desk:
     # -- life
 
     def start(self) -> None:
-        """Begin: what a service before this one left is taken up."""
+        """Begin: what a service before this one left is taken up.
+
+        Raises:
+            LedgerDamagedError: the ledger cannot be read.
+        """
         self._loop = asyncio.get_running_loop()
         self.path.recover()
         self._wake()
@@ -69,14 +84,37 @@ class Desk:
         return wanted
 
     @property
+    def broken(self) -> str:
+        """Why the ledger cannot be written at the moment, so that nothing leaves; or empty."""
+        return self._ledger.broken
+
+    def verify(self) -> int:
+        """Check the whole ledger and return its number of entries; may be called from any thread.
+
+        Raises:
+            LedgerError: it was changed, or closed meanwhile.
+        """
+        return self._ledger.verify()
+
+    @property
     def awaits_evidence(self) -> bool:
         """Whether a command that was sent waits for samples; may be asked from any thread."""
         return self.path.records.sent > 0
 
     def tick(self) -> None:
         """Look at rules and commands; call after each tick of the twin."""
+        now = self._twin.clock.steady()
+        if now - self._ticked > STALL:
+            # Whatever came in meanwhile may still lie in a pipe.
+            self._calm_from = now + AFTER_STALL
+        self._ticked = now
         self._rules.step(self._twin.clock.steady())
         self.path.tick()
+
+    def _is_calm(self) -> bool:
+        """Tell whether the service keeps up, so that what it knows is of now."""
+        now = self._twin.clock.steady()
+        return now - self._ticked <= STALL and now >= self._calm_from
 
     def housekeeping(self) -> None:
         """Call about once a second."""

@@ -28,6 +28,7 @@ class MetricsSnapshot:
         unreadable_files: files of the stage whose newest content cannot be read.
         commands: commands by their end.
         open_commands: commands on their way.
+        ledger_broken: whether the ledger of commands is unfit, so that nothing leaves.
     """
 
     health: Mapping[str, float] = field(default_factory=dict)
@@ -37,6 +38,7 @@ class MetricsSnapshot:
     unreadable_files: int = 0
     commands: Mapping[str, int] = field(default_factory=dict)
     open_commands: int = 0
+    ledger_broken: bool = False
 
 
 _COUNTERS = {
@@ -85,6 +87,11 @@ class _Collector(Collector):
         yield ended
         yield GaugeMetricFamily(
             "stagetwin_commands_open", "Commands on their way", value=snapshot.open_commands
+        )
+        yield GaugeMetricFamily(
+            "stagetwin_ledger_broken",
+            "1 while the ledger of commands cannot be written or used: nothing leaves",
+            value=float(snapshot.ledger_broken),
         )
         rejected = CounterMetricFamily(
             "stagetwin_rejected",

@@ -10,10 +10,9 @@ from typing import Any, Protocol
 
 from stagetwin._errors import ServiceError
 from stagetwin.bindings import TelemetryBinding, is_below
-from stagetwin.service._command_requests import CommandRequests
-from stagetwin.service._desk import Desk
+from stagetwin.service._command_requests import Commanding, CommandRequests
+from stagetwin.service._control import peer_is_owner
 from stagetwin.signals import Quality
-from stagetwin.twin import Twin
 from stagetwin.values import Bound, plain
 
 __all__ = ["Requests", "Running"]
@@ -23,12 +22,12 @@ Reply = dict[str, Any]
 MAX_RATE = 60.0
 MAX_SIGNALS = 2000
 
+_OWNERS = frozenset({"guards_approved", "snapshot", "stop"})
+"""What only the service's own user and root may ask for: it ends the service, or writes files."""
 
-class Running(Protocol):
+
+class Running(Commanding, Protocol):
     """What of a service a request may touch."""
-
-    twin: Twin
-    desk: Desk | None
 
     def status(self) -> Reply:
         """Return the state of everything."""
@@ -59,17 +58,26 @@ class Requests:
             "guards_approved": lambda _: self._guards_approved(),
             "stop": lambda _: self._stop(),
         }
-        self._commands = CommandRequests(service.twin, service.desk)
+        self._commands = CommandRequests(service)
         self._once |= self._commands.once
-        self._streams = {"watch": self._watch, "follow": self._commands.follow}
+        self._streams = {
+            "watch": self._watch,
+            "follow": self._commands.follow,
+            "verify_ledger": self._commands.verify_ledger,
+        }
 
     async def answer(self, request: Reply) -> AsyncIterator[Reply]:
         """Yield the replies to one request.
 
         Raises:
-            ServiceError: an operation that does not exist, or a wrong argument.
+            ServiceError: an operation that does not exist or is not this user's, or a wrong
+                argument.
         """
         operation = request.get("op")
+        if not isinstance(operation, str):
+            raise ServiceError(f"op must name an operation, got {operation!r:.80}")
+        if operation in _OWNERS and not peer_is_owner():
+            raise ServiceError(f"{operation} is for the service's own user and root alone")
         if operation in self._streams:
             async for reply in self._streams[operation](request):
                 yield reply

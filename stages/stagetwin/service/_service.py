@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import dataclasses
 import gc
 import logging
 import math
 import signal
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from stagetwin._errors import LedgerDamagedError
 from stagetwin.guards import GuardBook
 from stagetwin.ports import ConnectionSpec, ConnectionState
 from stagetwin.service._bridges import BridgeProcess, ConnectionSink, InProcessBridge
+from stagetwin.service._command_requests import NO_COMMANDS
 from stagetwin.service._config import ServiceConfig
 from stagetwin.service._control import ControlServer
 from stagetwin.service._desk import Desk
@@ -66,6 +69,7 @@ class Service:
     Attributes:
         twin: the live stage; belongs to the event loop's thread.
         desk: the command side; None while nothing may be commanded.
+        fault: why nothing can be commanded although it may; empty while there is no such fault.
         ready: set once the stage is open and every bridge was started.
     """
 
@@ -83,6 +87,7 @@ class Service:
         stage = open_stage(config.stage, config.sidecars, config.endpoints)
         self.twin = Twin(stage, guards=GuardBook(config.state_dir / "guards.json"))
         self.desk: Desk | None = None
+        self.fault = ""
 
     # -- life
 
@@ -91,18 +96,22 @@ class Service:
 
         Raises:
             ServiceError: another service runs this stage's socket.
+            LedgerError: another service owns the ledger of commands.
         """
         self._loop = loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self.stop)
         if self._config.allow_commands:
-            self.desk = Desk(self._config, self.twin)
-        control = ControlServer(self._config.socket, Requests(self).answer)
+            with self._read_only_if_damaged():
+                self.desk = Desk(self._config, self.twin)
+        config = self._config
+        control = ControlServer(config.socket, Requests(self).answer, config.socket_group)
         metrics: MetricsListener | None = None
         try:
             await control.start()
-            if self.desk is not None:
-                self.desk.start()
+            with self._read_only_if_damaged():
+                if self.desk is not None:
+                    self.desk.start()
             if self._config.metrics_port:
                 metrics = MetricsListener(self._config.metrics_port, lambda: self._metrics)
                 self.metrics_port = metrics.port
@@ -144,6 +153,18 @@ class Service:
     def stop(self) -> None:
         """Ask `run` to end."""
         self._stop.set()
+
+    @contextlib.contextmanager
+    def _read_only_if_damaged(self) -> Iterator[None]:
+        """Go on without commands where their ledger is damaged: telemetry needs none."""
+        try:
+            yield
+        except LedgerDamagedError as error:
+            self.fault = f"nothing can be commanded, its ledger is unfit: {error}"
+            _log.error("%s", self.fault)
+            if self.desk is not None:
+                self.desk.close()
+                self.desk = None
 
     # -- tasks
 
@@ -216,6 +237,7 @@ class Service:
             len(self.twin.unreadable),
             dict(self.desk.path.records.counts) if self.desk is not None else {},
             len(self.desk.path.records) if self.desk is not None else 0,
+            bool(self.fault or (self.desk is not None and self.desk.broken)),
         )
 
     async def _keep_links(self, group: asyncio.TaskGroup) -> None:
@@ -298,13 +320,14 @@ class Service:
 
     def _command_status(self) -> dict[str, Any]:
         if self.desk is None:
-            return {"allowed": False}
+            return {"allowed": False, "cause": self.fault or NO_COMMANDS}
         records = self.desk.path.records
         return {
             "allowed": True,
             "open": len(records),
             "ended": dict(records.counts),
             "clients": self.desk.commanders.status(),
+            "ledger": {"broken": self.desk.broken},
         }
 
     def snapshot(self, path: Path) -> int:

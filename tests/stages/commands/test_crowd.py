@@ -256,3 +256,67 @@ def test_lists_are_newest_first_and_of_one_prim(desk: Desk) -> None:
     assert listed("/Pump", False, 2) == made[:0:-1]
     assert listed(SPEED, True, 10) == made[:0:-1]
     assert listed("/Pum", False, 10) == []
+
+
+def test_a_long_value_that_was_refused_takes_no_memory(desk: Desk) -> None:
+    value = [float(i) for i in range(6000)]
+    ids = [desk.publish(value).id for _ in range(20)]
+    request = PublishRequest(id=ids[0], target=SPEED, value=value, revision=1)
+    known = desk.path.records.find(ids[0])
+    assert known is not None
+    assert known.state == "REJECTED"
+    assert isinstance(known.value, str)
+    assert len(known.value) < 300
+    assert known.value.startswith("[0.0,1.0,2.0,")
+    assert desk.path.publish(request, "ann") is known, "the same request is the same still"
+    desk.durable()
+    assert desk.ledger.entries(ids[0])[0].body["value"] == value
+
+
+def test_ended_commands_are_kept_by_their_size(
+    opened: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(records, "KEPT_SIZE", 1_000_000)
+    desk = opened(pump(command("speed", "double[]", approval="single")))
+    value = [float(i) for i in range(3000)]
+    made = []
+    for _ in range(20):
+        made.append(desk.publish(value))
+        desk.path.deny(made[-1].id, "bob")
+    desk.durable()
+    kept = desk.path.records._ended
+    assert 0 < len(kept) < 6
+    assert desk.path.records._size == sum(command.size for command in kept.values()) <= 1_000_000
+    found = desk.path.records.find(made[0].id)
+    assert found is not None
+    assert found.value == value, "the ledger has it"
+
+
+def test_a_list_shows_the_beginning_of_a_long_value(opened: Open) -> None:
+    desk = opened(pump(command("speed", "double[]", approval="single")))
+    value = [float(i) for i in range(3000)]
+    made = desk.publish(value)
+    assert len(made.row(0.0)["value"]) < 300
+    assert made.row(0.0, history=True)["value"] == value
+    assert desk.publish([1.0, 2.0]).row(0.0)["value"] == [1.0, 2.0]
+
+
+def test_a_text_is_shorter_than_an_array_may_be() -> None:
+    PublishRequest(target=SPEED, value="x" * 4000)
+    PublishRequest(target=SPEED, value=["x" * 10_000])
+    for value in ("x" * 5000, 10**4200, {"x": "x" * 70_000}):
+        with pytest.raises(ValueError, match="at most"):
+            PublishRequest(target=SPEED, value=value)
+
+
+def test_words_are_one_line(desk: Desk, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO")
+    forged = "done\n12:00:00 INFO    command x: VERIFIED\x1b[2K\r\x9b31m\u2028\u202e"
+    made = desk.publish(1.0)
+    desk.report(made, Fate.SENT, Fate.REFUSED, cause=forged)
+    assert made.state == "FAILED"
+    assert made.cause.isprintable()
+    assert made.cause.endswith("done 12:00:00 INFO    command x: VERIFIED?[2K ?31m ?")
+    said = [r.getMessage() for r in caplog.records if made.id in r.getMessage()]
+    assert said
+    assert all(text.isprintable() for text in said)

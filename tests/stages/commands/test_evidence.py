@@ -209,6 +209,46 @@ def test_without_an_answer_the_read_back_decides(desk: Desk, how: str) -> None:
     assert "ACKNOWLEDGED" not in desk.states(made)
 
 
+@pytest.mark.parametrize("asked", [False, True])
+def test_what_nobody_says_has_left_is_not_proven_by_what_was_there_before(
+    desk: Desk, asked: bool
+) -> None:
+    desk.feel("/Pump.rpm", 1500.0)
+    desk.wire.reads = asked
+    made = desk.publish(1500.0)
+    for _ in range(29):
+        desk.clock.advance(0.1)
+        desk.feel("/Pump.rpm", 1500.0)
+        if desk.wire.asked:
+            desk.answer(1500.0)
+    assert made.state == "SENT"
+    assert bool(desk.wire.asked) is asked
+    desk.tick(0.2)
+    assert ended(made) == ("UNVERIFIED", "no-answer")
+    assert "as it was before, and nothing says that it left" in made.cause
+    desk.clock.advance(0.1)
+    desk.feel("/Pump.rpm", 1500.0)
+    assert not any("late:" in moment.cause for moment in made.history)
+
+
+def test_what_was_withheld_after_a_silence_failed(desk: Desk) -> None:
+    desk.feel("/Pump.rpm", 1500.0)
+    made = desk.publish(1500.0)
+    desk.clock.advance(2.5)
+    desk.feel("/Pump.rpm", 1500.0)
+    desk.report(made, Fate.WITHHELD, cause="2250 ms after its deadline")
+    assert ended(made) == ("FAILED", "withheld")
+
+
+def test_what_left_is_proven_by_what_was_there_before_too(desk: Desk) -> None:
+    desk.feel("/Pump.rpm", 1500.0)
+    made = desk.publish(1500.0)
+    desk.report(made, Fate.SENT)
+    desk.clock.advance(2.0)
+    desk.feel("/Pump.rpm", 1500.0)
+    assert ended(made) == ("VERIFIED", "")
+
+
 @pytest.mark.parametrize("how", ["silence", "unknown"])
 def test_neither_answer_nor_read_back_is_unverified_and_sent_once(desk: Desk, how: str) -> None:
     made = desk.publish()
@@ -309,7 +349,7 @@ def test_a_device_that_can_be_asked_is_asked_after_its_answer(
     opened: Open, address: str, kind: str
 ) -> None:
     text = pump(
-        telemetry("echo", address=address, scale=2.0),
+        telemetry("echo", address=address, scale=2.0, unit="1/min"),
         speed(readback="/Pump.twin:telemetry:echo:value"),
     )
     desk = opened(text)

@@ -6,14 +6,16 @@ import re
 from typing import Any
 
 import pytest
+from pxr import Usd
 
 from stagetwin import CommandError
+from stagetwin.actuation import Fate
 from stagetwin.commands import Command, PublishRequest
 from stagetwin.ports import ConnectionState
 from stagetwin.signals import Status
 from tests.stages.commands.conftest import Open
-from tests.stages.commands.desk import SPEED, Desk, pump, speed
-from tests.stages.plants import command, connection, telemetry
+from tests.stages.commands.desk import DESIRED, SPEED, Desk, pump, speed
+from tests.stages.plants import Part, command, connection, telemetry
 
 
 def refused(made: Command, code: str, says: str) -> None:
@@ -189,7 +191,7 @@ def test_a_read_back_that_is_not_fresh_refuses(
 
 def test_a_read_back_beyond_its_soft_limits_is_measured_all_the_same(opened: Open) -> None:
     text = pump(
-        telemetry("hot", address="hot", soft=(0, 10)),
+        telemetry("hot", address="hot", soft=(0, 10), unit="1/min"),
         speed(readback="/Pump.twin:telemetry:hot:value"),
     )
     desk = opened(text)
@@ -203,6 +205,58 @@ def test_a_read_back_that_no_signal_drives_is_unknown(opened: Open) -> None:
     refused(desk.publish(), "stale", "nothing is known of the read-back .*other:desired")
 
 
+@pytest.mark.parametrize(
+    ("type_name", "value", "limit", "made"),
+    [
+        ("half3", [2051, 0, 0], 2051, "2052"),
+        ("half[]", [0, 2051], 2051, "2052"),
+        ("float3", [0, 0.1, 0], 0.1, "0.10000000149"),
+        ("float3[]", [[0, 0, 0], [0, 0, 0.1]], 0.1, "0.10000000149"),
+    ],
+)
+def test_what_its_type_rounds_beyond_the_limit_is_beyond_it(
+    opened: Open, type_name: str, value: Any, limit: float, made: str
+) -> None:
+    desk = opened(pump(command("speed", type_name, approval="none", hard=(0, limit))))
+    refused(desk.publish(value), "range", f"as the type rounds it, {made} is outside")
+    assert desk.wire.sent == []
+
+
+def test_only_allowed_tokens_are_sent(opened: Open) -> None:
+    desk = opened(pump(_tokens("token", '["open", "shut"]')))
+    made = desk.publish("self-destruct")
+    refused(made, "range", r"/Pump\.speed: 'self-destruct' is none of 'open', 'shut'$")
+    nothing_left(desk, made)
+    assert desk.publish("shut").state == "SENT"
+
+
+def test_each_token_of_an_array_is_an_allowed_one(opened: Open) -> None:
+    desk = opened(pump(_tokens("token[]", '["open", "shut"]')))
+    refused(desk.publish(["open", "ajar"]), "range", "'ajar' is none of")
+    assert desk.publish(["open", "open"]).state == "SENT"
+
+
+def test_a_session_cannot_allow_itself_a_token(opened: Open) -> None:
+    desk = opened(pump(_tokens("token", '["open", "shut"]')))
+    with Usd.EditContext(desk.plant.stage, desk.plant.stage.GetSessionLayer()):
+        desk.plant.attr(DESIRED).SetMetadata("allowedTokens", ["boom"])
+    desk.twin.sync_structure()
+    refused(desk.publish("boom"), "range", "'boom' is none of 'open', 'shut'")
+
+
+def test_other_tokens_are_other_guards(opened: Open) -> None:
+    desk = opened(pump(_tokens("token", '["open", "shut"]')))
+    desk.plant.attr(DESIRED).SetMetadata("allowedTokens", ["open", "shut", "boom"])
+    desk.twin.sync_structure()
+    refused(desk.publish("open"), "guards", "its guards changed since")
+
+
+def _tokens(type_name: str, allowed: str) -> Part:
+    part = command("speed", type_name, approval="none")
+    listed = f"speed:desired ( allowedTokens = {allowed} )"
+    return part._replace(text=part.text.replace("speed:desired ", listed, 1))
+
+
 # -- realms
 
 OTHER = connection("twin_of_it", realm="plant")
@@ -211,7 +265,7 @@ OTHER = connection("twin_of_it", realm="plant")
 @pytest.mark.parametrize("role", ["permissives", "readback", "remote"])
 def test_what_is_of_another_realm_permits_nothing(opened: Open, role: str) -> None:
     far = "/Pump.twin:telemetry:far:value"
-    signal = telemetry("far", "bool", address="far", connection="twin_of_it")
+    signal = telemetry("far", "bool", address="far", connection="twin_of_it", unit="1/min")
     fields: dict[str, Any] = {} if role == "remote" else {role: far}
     text = pump(signal, speed(**fields), **({"remote": far} if role == "remote" else {}))
     desk = opened(text + OTHER)
@@ -256,6 +310,53 @@ def test_without_a_read_back_it_counts_from_what_was_sent_and_from_the_far_end_a
     assert desk.publish(1600.0).state == "SENT"
 
 
+def test_many_small_steps_go_no_faster_than_one(opened: Open) -> None:
+    desk = opened(LIMITED)
+    rpm, refusals = 1000.0, 0
+    for _ in range(40):  # 4 s of steps, each of them verified
+        made = desk.publish(min(rpm + 90.0, 3000.0))
+        if made.state == "SENT":
+            rpm = made.value
+            desk.report(made, Fate.SENT, Fate.ACKNOWLEDGED)
+            desk.clock.advance(0.05)
+            desk.feel("/Pump.rpm", rpm)
+            assert made.state == "VERIFIED"
+            desk.clock.advance(0.05)
+        else:
+            refused(made, "rate", "from the last setpoint")
+            refusals += 1
+            desk.tick(0.1)
+    # 2 s may be used up at once, and 4 s have gone by.
+    assert 1000.0 + 400.0 <= rpm <= 1000.0 + 600.0
+    assert refusals > 20
+    desk.tick(3.0)
+    desk.feel("/Pump.rpm", rpm)
+    assert desk.publish(rpm + 200.0).state == "SENT", "the whole step after a rest"
+
+
+def test_a_machine_that_somebody_else_moved_can_be_commanded_after_a_while(opened: Open) -> None:
+    desk = opened(LIMITED)
+    made = desk.sent(1200.0)
+    desk.tick(0.1)
+    desk.feel("/Pump.rpm", 1200.0)
+    assert made.state == "VERIFIED"
+    desk.feel("/Pump.rpm", 400.0)
+    refused(desk.publish(500.0), "rate", "step of 700 from the last setpoint 1200")
+    desk.tick(7.0)
+    desk.feel("/Pump.rpm", 400.0)
+    refused(desk.publish(700.0), "rate", "step of 300 from the read-back 400")
+    assert desk.publish(500.0).state == "SENT"
+
+
+def test_a_setpoint_that_never_left_uses_up_no_rate(opened: Open) -> None:
+    desk = opened(LIMITED)
+    for _ in range(5):
+        made = desk.publish(1200.0)
+        desk.report(made, Fate.WITHHELD)
+        assert made.state == "FAILED"
+    assert desk.publish(1200.0).state == "SENT"
+
+
 def test_without_any_hold_on_the_present_the_rate_is_unknown(opened: Open) -> None:
     desk = opened(pump(command("speed", rateLimit=100.0, approval="none")))
     refused(desk.publish(1.0), "rate", "the present setpoint is unknown")
@@ -282,6 +383,11 @@ WIRED = [
     ("float3", {"scale": 2.0, "offset": 1.0}, [1, 3, 5], [0.0, 1.0, 2.0]),
     ("float3[]", {"scale": 2.0}, [[2, 4, 6], [8, 10, 12]], [[1, 2, 3], [4, 5, 6]]),
     ("bool", {}, True, True),
+    ("int", {"scale": 0.1}, 21, 210),
+    ("int", {"scale": 1 / 3}, 7, 21),
+    ("int64", {"offset": 1.0}, 9007199254740995, 9007199254740994),
+    ("int64", {"scale": 0.1}, 9007199254740995, 90071992547409950),
+    ("uint64[]", {"scale": 3.0}, [2**64 - 1], [(2**64 - 1) // 3]),
     ("string", {}, "läuft \U0001f680", "läuft \U0001f680"),
     ("quatf", {}, [0, 0, 0, 2], [0, 0, 0, 1]),
 ]
@@ -302,7 +408,14 @@ def test_scale_and_offset_are_undone_on_the_wire(
 
 @pytest.mark.parametrize(
     ("type_name", "scale", "value", "says"),
-    [("int", 2.0, 5, "5 is 2.5 on the wire.*whole"), ("double", 1e-300, 1e10, "too large")],
+    [
+        ("int", 2.0, 5, "scale 2, offset 0; 5 is 2.5 on it, where a whole number is expected"),
+        ("double", 1e-300, 1e10, "too large"),
+        ("int", 4.0, 2147483646, "whole number"),
+        ("int64", 10.0, 10000000006, "whole number"),
+        ("int64[]", 10.0, [10, 10000000006], "whole number"),
+        ("int64", 1e-300, 2**62, "whole number|too large"),
+    ],
 )
 def test_what_the_wire_cannot_carry_is_refused(
     opened: Open, type_name: str, scale: float, value: Any, says: str

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import sqlite3
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stagetwin import LedgerError
+from stagetwin import LedgerDamagedError, LedgerError
 from stagetwin.commands import Ledger
 from stagetwin.commands import _ledger as module
 
@@ -313,4 +314,222 @@ def test_open_commands_are_those_whose_newest_state_is_no_end(path: Path) -> Non
     ledger = Ledger(path)
     found = ledger.open_commands(frozenset({"REJECTED"}))
     assert [entries[0].command for entries in found] == ["a", "c"]
+    ledger.close()
+
+
+# -- faults that pass, and those that do not
+
+
+def said_of(ledger: Ledger, command: str, *states: str) -> list[str]:
+    """Append entries and return what is said of each once it is settled."""
+    said: list[str] = []
+    done = threading.Event()
+    for state in states:
+        ledger.append(command, state, 1.0, {}, said.append)
+    ledger.append("", "NOTE", 1.0, {}, lambda _: done.set())
+    assert done.wait(60)
+    return said
+
+
+def healed(ledger: Ledger) -> None:
+    """Wait until a ledger is written again, without asking it for anything."""
+    limit = threading.Event()
+    for _ in range(3000):
+        if not ledger.broken:
+            return
+        limit.wait(0.01)
+    raise AssertionError(f"still broken: {ledger.broken}")
+
+
+@contextlib.contextmanager
+def held_by_another(path: Path) -> Iterator[None]:
+    db = sqlite3.connect(path, isolation_level=None)
+    db.execute("begin immediate")
+    yield
+    db.execute("rollback")
+    db.close()
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have a database that another process holds be given up at once, and tried again soon."""
+    monkeypatch.setattr(module, "_BUSY", 0.05)
+    monkeypatch.setattr(module, "_AGAIN", 0.05)
+
+
+@pytest.mark.usefixtures("impatient")
+def test_a_ledger_that_another_held_heals_by_itself_without_a_hole(
+    path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    ledger = Ledger(path)
+    assert said_of(ledger, "a", "REQUESTED", "VALIDATED") == ["", ""]
+    with held_by_another(path):
+        assert said_of(ledger, "a", "SENT") == ["database is locked"]
+        assert ledger.broken == "database is locked"
+    healed(ledger)
+    assert said_of(ledger, "b", "REQUESTED", "SENT") == ["", ""]
+    assert ledger.verify() > 4, "the chain has no hole"
+    ledger.close()
+    ledger = Ledger(path)
+    assert [e.state for e in ledger.entries("a")] == ["REQUESTED", "VALIDATED"]
+    gaps = [e.body for e in ledger.entries("") if "lost" in e.body]
+    assert len(gaps) == 1
+    assert gaps[0]["cause"] == "database is locked"
+    assert gaps[0]["lost"] >= 1
+    ledger.close()
+    levels = [r.levelname for r in caplog.records if "written" in r.message]
+    assert levels == ["CRITICAL", "INFO"]
+
+
+def test_a_disk_that_was_full_and_is_freed_is_written_again(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "_AGAIN", 0.05)
+    ledger = Ledger(path)
+    # The database's own limit answers as a full disk does.
+    pages = ledger._db.execute("pragma page_count").fetchone()[0]
+    ledger._db.execute(f"pragma max_page_count = {pages}")
+    big = {"text": "x" * 500_000}
+    lost: list[str] = []
+    done = threading.Event()
+    ledger.append("a", "REQUESTED", 1.0, big, lost.append)
+    ledger.append("", "NOTE", 1.0, {}, lambda _: done.set())
+    assert done.wait(30)
+    assert lost == ["database or disk is full"]
+    ledger._db.execute("pragma max_page_count = 1000000")
+    healed(ledger)
+    assert said_of(ledger, "b", "REQUESTED", "SENT") == ["", ""]
+    ledger.close()
+    again = Ledger(path)
+    assert again.entries("a") == []
+    again.close()
+
+
+@pytest.mark.usefixtures("impatient")
+def test_a_command_of_which_an_entry_was_lost_never_leaves(path: Path) -> None:
+    ledger = Ledger(path)
+    assert said_of(ledger, "late", "REQUESTED") == [""]
+    with held_by_another(path):
+        assert said_of(ledger, "headless", "REQUESTED") == ["database is locked"]
+        assert said_of(ledger, "late", "ARMED") == ["database is locked"]
+    healed(ledger)
+    lost = "an entry of this command was lost before"
+    assert said_of(ledger, "headless", "VALIDATED", "SENT", "REJECTED") == [lost] * 3
+    assert said_of(ledger, "late", "SENT", "REJECTED") == [lost, ""]
+    ledger.close()
+    ledger = Ledger(path)
+    assert ledger.entries("headless") == []
+    assert [e.state for e in ledger.entries("late")] == ["REQUESTED", "REJECTED"]
+    ledger.close()
+
+
+def test_a_fault_that_does_not_pass_stays(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_AGAIN", 0.0)
+    ledger = Ledger(path)
+    assert "surrogates" in said_of(ledger, "\ud800", "NOTE")[0]
+    assert "surrogates" in said_of(ledger, "c", "NOTE")[0]
+    ledger.close()
+
+
+# -- content that no ledger ever wrote
+
+FOREIGN = {
+    "a body that is a BLOB": "update entries set body = x'ff00' where seq = 3",
+    "a command that is a BLOB": "update entries set command = x'ff' where seq = 3",
+    "a state that is a BLOB": "update entries set state = x'ff' where seq = 3",
+    "a time that is a text": "update entries set time = 'noon' where seq = 3",
+    "a hash that is a text": "update entries set hash = 'abc' where seq = 3",
+    "another column": "alter table entries add column more",
+}
+
+
+@pytest.mark.parametrize("what", FOREIGN)
+def test_foreign_content_is_damage_and_names_the_file(path: Path, what: str) -> None:
+    written(path)
+    edit(path, FOREIGN[what])
+    with pytest.raises(LedgerDamagedError, match=str(path)):
+        Ledger(path)
+
+
+@pytest.mark.parametrize("what", ["hash = 'abc'", "hash = x'00'"])
+def test_a_foreign_entry_before_the_tail_is_damage(
+    path: Path, what: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written(path, count=20)
+    monkeypatch.setattr(module, "_TAIL", 5)
+    edit(path, f"update entries set {what} where seq = 16")
+    with pytest.raises(LedgerDamagedError, match="entry 17"):
+        Ledger(path)
+
+
+@pytest.mark.parametrize(
+    "body", ["{}", "[1]", "nothing", '{"epoch": 1e999}', '{"epoch": null}', "[" * 100_000]
+)
+def test_an_epoch_that_is_none_is_damage(
+    path: Path, body: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written(path, count=20)
+    monkeypatch.setattr(module, "_TAIL", 5)
+    edit(path, f"update entries set body = '{body}' where seq = 1")
+    with pytest.raises(LedgerDamagedError, match=str(path)):
+        Ledger(path)
+
+
+@pytest.mark.parametrize("seq", ["1e999", str(2**63), str(10**400), "-1", "0"])
+def test_an_anchor_of_a_number_that_no_entry_has_is_damaged(path: Path, seq: str) -> None:
+    written(path)
+    path.with_suffix(".head").write_text(f'{{"seq": {seq}, "hash": "00"}}')
+    with pytest.raises(LedgerDamagedError, match=r"anchor .* is damaged"):
+        Ledger(path)
+
+
+def test_damage_that_shows_later_is_said_as_damage(path: Path) -> None:
+    written(path)
+    ledger = Ledger(path)
+    edit(path, "update entries set body = '{' where command = 'c0'")
+    with pytest.raises(LedgerDamagedError, match=str(path)):
+        ledger.entries("c0")
+    ledger.close()
+
+
+def test_a_second_owner_is_no_damage_even_where_the_lock_file_was_removed(path: Path) -> None:
+    ledger = Ledger(path)
+    path.with_suffix(".lock").unlink()
+    with pytest.raises(LedgerError, match="another service owns") as caught:
+        Ledger(path)
+    assert not isinstance(caught.value, LedgerDamagedError)
+    ledger.close()
+    Ledger(path).close()
+
+
+# -- the whole chain
+
+
+def test_verifying_runs_beside_writing_and_counts_all(path: Path) -> None:
+    written(path, count=2500)
+    ledger = Ledger(path)
+    found: list[int] = []
+    thread = threading.Thread(target=lambda: found.append(ledger.verify()))
+    thread.start()
+    assert set(said_of(ledger, "c", *["NOTE"] * 50)) == {""}
+    thread.join(60)
+    assert 2502 <= found[0] <= 2553
+    ledger.close()
+
+
+def test_verifying_ends_with_the_ledger(path: Path) -> None:
+    written(path)
+    ledger = Ledger(path)
+    ledger.close()
+    with pytest.raises(LedgerError, match="was not checked to its end"):
+        ledger.verify()
+
+
+def test_a_row_before_the_first_is_found(path: Path) -> None:
+    written(path)
+    ledger = Ledger(path)
+    edit(path, "insert into entries values (-5, 'c0', 'NOTE', 1, '{}', x'00')")
+    with pytest.raises(LedgerDamagedError, match="entry 1 of the ledger is missing"):
+        ledger.verify()
     ledger.close()

@@ -61,7 +61,7 @@ def test_every_kind_of_value_is_compared_as_it_should_be(
 
 def test_no_tolerance_is_narrower_than_what_the_stage_shows(opened: Open) -> None:
     text = pump(
-        telemetry("echo", address="echo", deadband=5.0),
+        telemetry("echo", address="echo", deadband=5.0, unit="1/min"),
         speed(readback="/Pump.twin:telemetry:echo:value"),
     )
     desk = opened(text)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 import pytest
@@ -57,6 +58,7 @@ def test_it_asks_once_until_its_condition_was_over(opened: Open) -> None:
     desk.feel("/Pump.heat", 96.0)
     assert len(by_rule(desk)) == 1
     desk.feel("/Pump.heat", 70.0)
+    desk.clock.advance(1.0)
     desk.feel("/Pump.heat", 81.0)
     assert len(by_rule(desk)) == 2
 
@@ -231,7 +233,7 @@ def test_one_rule_that_fails_does_not_stop_the_others(
 
     holds = RuleBook._holds
 
-    def fail(self: RuleBook, binding: Any) -> bool:
+    def fail(self: RuleBook, binding: Any) -> bool | None:
         if binding.name == "slow":
             raise RuntimeError("boom")
         return holds(self, binding)
@@ -255,3 +257,181 @@ def test_too_many_commands_on_their_way_make_a_rule_wait(
     monkeypatch.setattr(_path, "MAX_OPEN", 10)
     desk.tick(4.0)
     assert len(by_rule(desk)) == 1
+
+
+# -- never the same word twice
+
+
+def verified(desk: Desk) -> None:
+    """Let the rule's newest command come true."""
+    made = by_rule(desk)[-1]
+    desk.report(made, Fate.SENT, Fate.ACKNOWLEDGED)
+    desk.clock.advance(0.1)
+    desk.feel("/Pump.rpm", made.value)
+    assert made.state == "VERIFIED"
+
+
+def test_a_signal_that_is_unknown_for_a_moment_is_no_new_reason(opened: Open) -> None:
+    desk = opened(ruled())
+    desk.feel("/Pump.heat", 90.0)
+    verified(desk)
+    for status in (Status.BAD, Status.UNCERTAIN, Status.BAD_DEVICE_FAILURE):
+        desk.clock.advance(5.0)
+        desk.feel("/Pump.heat", 90.0, status=status)
+        desk.clock.advance(5.0)
+        desk.feel("/Pump.heat", 90.0)
+    desk.tick(30.0)
+    desk.feel("/Pump.heat", 90.0)
+    assert len(by_rule(desk)) == 1
+    desk.feel("/Pump.heat", 70.0)
+    desk.feel("/Pump.rpm", 1000.0)
+    desk.feel("/Pump.heat", 90.0)
+    assert len(by_rule(desk)) == 2
+
+
+def test_an_approval_anew_is_no_new_reason(opened: Open) -> None:
+    desk = opened(ruled())
+    desk.feel("/Pump.heat", 90.0)
+    (made,) = by_rule(desk)
+    desk.report(made, Fate.SENT, Fate.REFUSED)
+    assert made.state == "FAILED"
+    desk.edit_plant("/Pump.twin:rule:slow:threshold", 85.0)
+    desk.tick(5.0)
+    desk.approve_guards()
+    for _ in range(3):
+        desk.clock.advance(5.0)
+        desk.feel("/Pump.rpm", 1000.0)
+        desk.feel("/Pump.heat", 90.0)
+    assert len(by_rule(desk)) == 1
+
+
+def test_a_rule_that_goes_and_comes_back_is_the_same(opened: Open) -> None:
+    desk = opened(ruled())
+    desk.feel("/Pump.heat", 90.0)
+    verified(desk)
+    prim = desk.plant.stage.GetPrimAtPath("/Pump")
+    prim.RemoveAPI("TwinRuleAPI", "slow")
+    desk.twin.sync_structure()
+    desk.tick(1.0)
+    prim.ApplyAPI("TwinRuleAPI", "slow")
+    desk.twin.sync_structure()
+    desk.approve_guards()
+    desk.clock.advance(5.0)
+    desk.feel("/Pump.heat", 90.0)
+    desk.tick(5.0)
+    assert len(by_rule(desk)) == 1
+
+
+def test_another_setpoint_is_another_word(opened: Open) -> None:
+    desk = opened(ruled())
+    desk.feel("/Pump.heat", 90.0)
+    verified(desk)
+    desk.edit_plant("/Pump.twin:rule:slow:setpoint", 400.0)
+    desk.approve_guards()
+    desk.clock.advance(1.0)
+    desk.feel("/Pump.heat", 90.0)
+    assert [made.value for made in by_rule(desk)] == [500.0, 400.0]
+
+
+def crashed(desk: Desk) -> None:
+    """End as if killed: nothing is ended, nothing more is recorded."""
+    desk.flush()
+    desk.durable()
+    desk.ledger.close()
+    desk.path._closed = True
+
+
+@pytest.mark.parametrize("end", ["SENT", "VERIFIED", "FAILED", "CANCELLED"])
+def test_a_start_is_no_new_reason(opened: Open, end: str) -> None:
+    text = ruled(approval="single" if end == "CANCELLED" else "none")
+    first = opened(text)
+    first.feel("/Pump.heat", 90.0)
+    (made,) = by_rule(first)
+    if end == "VERIFIED":
+        verified(first)
+    elif end == "FAILED":
+        first.report(made, Fate.REFUSED)
+    elif end == "CANCELLED":
+        first.path.cancel(made.id, "ann")
+    assert made.state == end
+    crashed(first)
+    for _ in range(3):
+        desk = opened(text)
+        desk.path.recover()
+        for _ in range(5):
+            desk.feel("/Pump.rpm", 1000.0)
+            desk.feel("/Pump.heat", 90.0)
+            desk.clock.advance(6.0)
+        assert desk.wire.sent == []
+        crashed(desk)
+    last = opened(text)
+    last.path.recover()
+    last.clock.advance(60.0)
+    last.feel("/Pump.rpm", 1000.0)
+    last.feel("/Pump.heat", 90.0)
+    last.tick(30.0)
+    last.feel("/Pump.heat", 70.0)
+    last.feel("/Pump.rpm", 1000.0)
+    last.feel("/Pump.heat", 90.0)
+    last.flush()
+    newest = last.path.records.newest_of(SLOW)
+    assert newest is not None
+    assert newest.id != made.id, "once its condition was over, it is asked for anew"
+
+
+def test_what_a_service_before_did_not_send_is_asked_for_again(opened: Open) -> None:
+    text = ruled(approval="single")
+    first = opened(text)
+    first.feel("/Pump.heat", 90.0)
+    (waiting,) = by_rule(first)
+    assert waiting.state == "REHEARSED"
+    crashed(first)
+    desk = opened(text)
+    desk.path.recover()
+    desk.feel("/Pump.heat", 90.0)
+    desk.tick(5.0)
+    newest = desk.path.records.newest_of(SLOW)
+    assert newest is not None
+    assert newest.id != waiting.id
+    assert newest.state == "REHEARSED"
+
+
+def test_two_rules_against_each_other_move_their_machine_no_faster_than_it_settles(
+    opened: Open,
+) -> None:
+    desk = opened(
+        ruled(
+            rule("up", RPM, "double 800", DESIRED, "double 1500", comparison="below"),
+            own=rule("down", RPM, "double 1200", DESIRED, "double 500"),
+            settleTime=3.0,
+        )
+    )
+    desk.feel("/Pump.rpm", 1300.0)
+    for _ in range(100):
+        for made in by_rule(desk):
+            if made.state == "SENT":
+                desk.report(made, Fate.SENT, Fate.ACKNOWLEDGED)
+                desk.clock.advance(0.01)
+                desk.feel("/Pump.rpm", made.value)
+        desk.tick(0.09)
+        desk.feel("/Pump.rpm", by_rule(desk)[-1].value)
+    times: dict[str, list[float]] = {}
+    for made in by_rule(desk):
+        times.setdefault(made.author, []).append(made.created)
+    assert set(times) == {"/Pump.up", "/Pump.down"}
+    for asked in times.values():
+        assert len(asked) >= 2
+        pauses = [b - a for a, b in itertools.pairwise(asked)]
+        assert min(pauses) >= 3.0 - 1e-6
+
+
+def test_a_rule_pauses_for_a_second_where_its_command_settles_at_once(opened: Open) -> None:
+    desk = opened(ruled(settleTime=0.2))
+    desk.feel("/Pump.heat", 90.0)
+    verified(desk)
+    desk.feel("/Pump.heat", 70.0)
+    desk.feel("/Pump.heat", 90.0)
+    desk.tick(0.8)
+    assert len(by_rule(desk)) == 1
+    desk.tick(0.2)
+    assert len(by_rule(desk)) == 2, "it holds still, and the pause is over"
