@@ -174,6 +174,16 @@ def ready(service: PlantService, *, fresh: bool = True) -> None:
         wait_for(lambda: all(t["reported"] is not None for t in targets(service).values()))
 
 
+def heard_again(service: PlantService, field: Field) -> None:
+    """Let the devices repeat what they hold until the service has heard all of it."""
+
+    def good() -> bool:
+        field.repeat()
+        return all(signal["quality"] == "good" for signal in service.seen().values())
+
+    wait_for(good, 40)
+
+
 def targets(service: PlantService) -> dict[str, dict[str, Any]]:
     """Return what can be commanded, by path."""
     return {t["path"]: t for t in service.ask(op="targets", prim="/")["targets"]}

@@ -26,6 +26,7 @@ from tests.bridges.way_down.field import (
     command_service,
     drive,
     ended,
+    heard_again,
     plant_text,
     publish,
     ready,
@@ -212,7 +213,7 @@ def test_offline_is_refused_and_never_queued(
         assert row["code"] in ("offline", "stale")
         broker.restart()
         wait_for(field._client.is_connected)
-        field.repeat()
+        heard_again(service, field)
         ready(service)
         later = ended(service, publish(service, PUMP, 1600.0)["id"])
         assert later["state"] == "VERIFIED"

@@ -14,7 +14,14 @@ from stagetwin.service import ControlClient
 from stagetwin_bridges.broker import LocalBroker
 from tests.bridges.plant_service import wait_for
 from tests.bridges.tcp_proxy import TcpProxy
-from tests.bridges.way_down.field import Field, command_service, drive, plant_text, ready
+from tests.bridges.way_down.field import (
+    Field,
+    command_service,
+    drive,
+    heard_again,
+    plant_text,
+    ready,
+)
 
 _ID = re.compile(rb'"id": ?"([0-9a-f-]{36})"')
 _MACHINES = 40
@@ -44,7 +51,7 @@ def test_no_command_is_written_twice_over_cuts(
             for _ in range(_CUTS):
                 # Each cut makes the clients wait longer before they try again.
                 wait_for(lambda: _online(client), 40)
-                field.repeat()
+                heard_again(service, field)
                 wait_for(lambda: not any(t["status"] == "SENT" for t in _targets(client)))
                 for number, target in enumerate(_targets(client)):
                     row = client.ask(
