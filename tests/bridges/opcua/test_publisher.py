@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -14,7 +15,7 @@ from stagetwin_bridges.commands._replay import ReplayRequest, run_replay
 from stagetwin_bridges.opcua import OpcUaProtocol, OpcUaPublisher
 from tests.bridges.conftest import channel, connection
 from tests.bridges.opcua.conftest import MakeOpcUaBridge, MakeServer
-from tests.bridges.opcua.servers import FOREIGN, PUMPS, ServerProcess, free_port, node
+from tests.bridges.opcua.servers import FOREIGN, PUMPS, ServerProcess, node
 from tests.bridges.recording_sink import RecordingSink, eventually
 from tests.bridges.tcp_proxy import TcpProxy
 
@@ -166,9 +167,12 @@ def test_nothing_is_published_to_a_plant(make_server: MakeServer, make_writer: M
 
 
 def test_a_server_that_is_not_there() -> None:
-    spec = connection(f"opc.tcp://127.0.0.1:{free_port()}", "replay")
-    with pytest.raises(NotConnectedError, match="nothing listens"):
-        OpcUaProtocol().publisher(spec, None)
+    # Held, so that nobody else takes the port meanwhile; and nobody listens.
+    with socket.socket() as held:
+        held.bind(("127.0.0.1", 0))
+        spec = connection(f"opc.tcp://127.0.0.1:{held.getsockname()[1]}", "replay")
+        with pytest.raises(NotConnectedError, match="nothing listens"):
+            OpcUaProtocol().publisher(spec, None)
 
 
 def test_a_foreign_server_takes_values(make_foreign: MakeServer, make_writer: MakeWriter) -> None:
