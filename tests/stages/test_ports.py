@@ -30,6 +30,7 @@ ROOT = Path(__file__).parents[2]
 STRANGER = '''
 """A protocol and a machine that a third party ships."""
 
+import time
 from typing import ClassVar
 
 from stagetwin.ports import AddressDefaults, ConnectionState
@@ -44,7 +45,7 @@ class EchoBridge:
         self.sink.state(ConnectionState.ONLINE)
         channel = [c.index for c in self.channels]
         value = [float(len(c.address)) for c in self.channels]
-        self.sink.samples(Samples.of(channel, value, receive_time=1.0))
+        self.sink.samples(Samples.of(channel, value, receive_time=time.time()))
 
     def rebind(self, channels):
         self.channels = channels

@@ -125,7 +125,8 @@ class OpcUaCommander:
             loop, self._loop = self._loop, None
             if loop is not None:
                 # Whatever was handed over before is dealt with before.
-                loop.call_soon_threadsafe(self._end)
+                with contextlib.suppress(RuntimeError):
+                    loop.call_soon_threadsafe(self._end)
         thread = self._thread
         if thread is not None and thread is not threading.current_thread():
             thread.join(_STOP)

@@ -45,7 +45,10 @@ class LoopThread:
         with self._lock:
             if self._loop is None:
                 return False
-            self._loop.call_soon_threadsafe(function, *args)
+            try:
+                self._loop.call_soon_threadsafe(function, *args)
+            except RuntimeError:
+                return False  # the work has ended by itself, and its loop with it
             return True
 
     def stop(self, timeout: float) -> None:
@@ -53,7 +56,9 @@ class LoopThread:
         with self._lock:
             loop, self._loop = self._loop, None
             if loop is not None:
-                loop.call_soon_threadsafe(self._cancel)
+                # The work may have ended by itself, and its loop with it.
+                with contextlib.suppress(RuntimeError):
+                    loop.call_soon_threadsafe(self._cancel)
         thread = self._thread
         if thread is not None and thread is not threading.current_thread():
             thread.join(timeout)
