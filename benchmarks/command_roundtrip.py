@@ -293,7 +293,8 @@ def ours(control: Path, count: int) -> list[float]:
             asked = client.ask(
                 op="publish", target=TARGET, value=1000.0 + number, revision=revision
             )
-            for frame in client.follow(op="follow", id=asked["command"]["id"]):
+            row = asked["command"]
+            for frame in client.follow(op="follow", id=row["id"]):
                 row = frame["command"]
                 if row["ended"]:
                     break
