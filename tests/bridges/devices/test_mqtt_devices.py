@@ -298,6 +298,9 @@ def test_offline_leaves_with_the_last_will_and_comes_back(
     commander.forget()
     park.misbehave(P1, "offline")
     eventually(lambda: "offline" in commander.of(word), 20)
+    # It says so while it is still there.
+    (name,) = park.names
+    eventually(lambda: not park._ask(name, op="devices")["online"], 20)
     commander.send(SPEED, {"value": 2000, "id": "away", "reply_to": REPLIES})
     # What was heard until now says nothing of whether it is back.
     commander.forget()
