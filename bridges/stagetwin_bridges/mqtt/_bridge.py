@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Sequence
 
 from stagetwin.ports import ChannelSpec, ConnectionSpec, ConnectionState, Reject, Sink
+from stagetwin_bridges._sinks import SafeSink
 from stagetwin_bridges.mqtt._client import Client, ClientSettings, Receiver
 from stagetwin_bridges.mqtt._options import MqttOptions
 from stagetwin_bridges.mqtt._output import Clockwork, Output, Reading
@@ -61,7 +62,7 @@ class MqttBridge:
     ) -> None:
         self._plant = connection.realm == "plant"
         self._options = options
-        self._sink = sink
+        self._sink = SafeSink(sink)
         self._output = Output(capacity)
         self._reading = Reading(options.time, options.time_unit, options.sequence)
         self._lock = threading.RLock()
@@ -100,13 +101,13 @@ class MqttBridge:
         with self._lock:
             self._online = False
             self._hand_over()
-        self._tell(ConnectionState.OFFLINE, "stopped")
+        self._sink.state(ConnectionState.OFFLINE, "stopped")
 
     # -- Receiver --------------------------------------------------------------------------------
 
     def connecting(self) -> None:
         """See Receiver."""
-        self._tell(ConnectionState.CONNECTING, self._cause)
+        self._sink.state(ConnectionState.CONNECTING, self._cause)
 
     def connected(self, session_present: bool) -> None:
         """See Receiver."""
@@ -126,7 +127,7 @@ class MqttBridge:
     def subscribed(self) -> None:
         """See Receiver."""
         self._subscribed = True
-        self._tell(ConnectionState.ONLINE, self._shortfall())
+        self._sink.state(ConnectionState.ONLINE, self._shortfall())
 
     def lost(self, cause: str, refused: bool) -> None:
         """See Receiver."""
@@ -137,7 +138,7 @@ class MqttBridge:
             self._living.clear()
             self._hand_over()
         self._cause = cause
-        self._tell(ConnectionState.FAILED if refused else ConnectionState.OFFLINE, cause)
+        self._sink.state(ConnectionState.FAILED if refused else ConnectionState.OFFLINE, cause)
 
     def refused(self, filters: Sequence[str], cause: str) -> None:
         """See Receiver."""
@@ -184,13 +185,15 @@ class MqttBridge:
     def alive(self) -> None:
         """See Receiver."""
         if self._subscribed:
-            self._tell(ConnectionState.ONLINE, self._shortfall())
+            self._sink.state(ConnectionState.ONLINE, self._shortfall())
         else:
-            self._tell(ConnectionState.CONNECTING, "waiting for the answer to the subscriptions")
+            self._sink.state(
+                ConnectionState.CONNECTING, "waiting for the answer to the subscriptions"
+            )
         with self._lock:
             living = [index for topic in self._living for index in self._routes.behind(topic)]
         if living:
-            self._vouch(living, True)
+            self._sink.vouch(living, True)
 
     # -- parts -----------------------------------------------------------------------------------
 
@@ -234,7 +237,7 @@ class MqttBridge:
             self._living.discard(topic)
         # What it sent before it went comes first.
         self._hand_over()
-        self._vouch(indices, lives)
+        self._sink.vouch(indices, lives)
 
     def _refuse_realm(self, topic: bytes, realm: str) -> None:
         name = topic.decode(errors="replace")
@@ -264,7 +267,7 @@ class MqttBridge:
         return "; ".join(parts)
 
     def _hand_over(self) -> None:
-        """Give the sink what was decoded. Whatever the sink raises, the connection goes on."""
+        """Give the sink what was decoded."""
         output, sink = self._output, self._sink
         batch = output.buffer.take()
         dropped = output.buffer.dropped - self._dropped
@@ -274,22 +277,7 @@ class MqttBridge:
         refused, examples = output.refused, output.examples
         output.refused, output.examples = {}, {}
         self._handed_over = time.monotonic()
-        try:
-            if batch is not None:
-                sink.samples(batch)
-            for reason, count in refused.items():
-                sink.rejected(reason, count, examples.get(reason, ""))
-        except Exception:
-            logger.exception("the sink refused samples")
-
-    def _tell(self, state: ConnectionState, cause: str) -> None:
-        try:
-            self._sink.state(state, cause)
-        except Exception:
-            logger.exception("the sink refused a state")
-
-    def _vouch(self, indices: Sequence[int], lives: bool) -> None:
-        try:
-            self._sink.vouch(indices, lives)
-        except Exception:
-            logger.exception("the sink refused a device's state")
+        if batch is not None:
+            sink.samples(batch)
+        for reason, count in refused.items():
+            sink.rejected(reason, count, examples.get(reason, ""))

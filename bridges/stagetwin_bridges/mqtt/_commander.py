@@ -21,6 +21,7 @@ from stagetwin.actuation import (
 )
 from stagetwin.clock import Clock, WallClock
 from stagetwin.ports import ChannelSpec, ConnectionSpec, ConnectionState
+from stagetwin_bridges._sinks import SafeCommandSink
 from stagetwin_bridges.mqtt._client import ClientSettings, back_off
 from stagetwin_bridges.mqtt._command_client import CommandClient, Written
 from stagetwin_bridges.mqtt._command_payload import (
@@ -73,7 +74,7 @@ class MqttCommander:
         self._realm = connection.realm
         self._settings = settings
         self._reply_topic = reply_topic
-        self._sink = sink
+        self._sink = SafeCommandSink(sink)
         self._clock = clock if clock is not None else WallClock()
         self._gate = CommandGate(self._clock)
         self._replies = Replies(connection.realm, self._clock.steady)
@@ -171,7 +172,7 @@ class MqttCommander:
             self._close_wake()
         if first:
             self._go_offline("stopped")
-            self._tell(ConnectionState.OFFLINE, "stopped")
+            self._sink.state(ConnectionState.OFFLINE, "stopped")
 
     # -- the thread ------------------------------------------------------------------------------
 
@@ -184,7 +185,7 @@ class MqttCommander:
     def _keep_connected(self) -> None:
         waits = back_off(longest=_LONGEST_WAIT)
         while not self._closing:
-            self._tell(ConnectionState.CONNECTING, self._cause)
+            self._sink.state(ConnectionState.CONNECTING, self._cause)
             began = time.monotonic()
             client = CommandClient(
                 self._settings,
@@ -204,7 +205,7 @@ class MqttCommander:
             if self._closing:
                 break
             self._go_offline(client.cause or "connection lost")
-            self._tell(
+            self._sink.state(
                 ConnectionState.FAILED if client.refused else ConnectionState.OFFLINE, self._cause
             )
             if time.monotonic() - began >= _STEADY:
@@ -220,7 +221,7 @@ class MqttCommander:
             if client.granted and not self._online:
                 with self._lock:
                     self._online = True
-                self._tell(ConnectionState.ONLINE, "")
+                self._sink.state(ConnectionState.ONLINE, "")
             self._write_waiting(client)
             now = time.monotonic()
             if now - tick >= _TICK:
@@ -228,7 +229,7 @@ class MqttCommander:
                 client.keep()
                 self._replies.forget()
                 if self._online and client.alive:
-                    self._tell(ConnectionState.ONLINE, "")
+                    self._sink.state(ConnectionState.ONLINE, "")
 
     def _write_waiting(self, client: CommandClient) -> None:
         while True:
@@ -316,16 +317,7 @@ class MqttCommander:
 
     def _report(self, number: str, fate: Fate, cause: str = "", *, final: bool = False) -> None:
         report = Report(id=number, fate=fate, cause=cause, time=self._clock.wall(), final=final)
-        try:
-            self._sink.report(report)
-        except Exception:
-            logger.exception("the sink refused the report %s of command %s", fate, number)
-
-    def _tell(self, state: ConnectionState, cause: str) -> None:
-        try:
-            self._sink.state(state, cause)
-        except Exception:
-            logger.exception("the sink refused a state")
+        self._sink.report(report)
 
     def _wait(self, seconds: float) -> None:
         until = time.monotonic() + seconds

@@ -20,6 +20,7 @@ from stagetwin.ports import (
     Sink,
 )
 from stagetwin_bridges._errors import ConnectionConfigError, FieldError, RefusedError
+from stagetwin_bridges._sinks import SafeSink
 from stagetwin_bridges.fields import FieldPath
 from stagetwin_bridges.opcua._address import Address
 from stagetwin_bridges.opcua._options import Endpoint
@@ -96,7 +97,7 @@ class OpcUaBridge:
         """Prepare; nothing happens before `start`."""
         self._connection = connection
         self._endpoint = endpoint
-        self._sink = sink
+        self._sink = SafeSink(sink)
         self._credential = credential
         self._channels = self._sound(channels)
         self._thread = LoopThread(f"opcua-{connection.name}")
@@ -143,15 +144,15 @@ class OpcUaBridge:
         delays = back_off()
         try:
             while True:
-                self._tell(ConnectionState.CONNECTING, self._cause)
+                self._sink.state(ConnectionState.CONNECTING, self._cause)
                 state, cause, lived = await self._live()
                 self._cause = cause
-                self._tell(state, cause)
+                self._sink.state(state, cause)
                 if lived > _HEALTHY:
                     delays = back_off()
                 await asyncio.sleep(next(delays))
         finally:
-            self._tell(ConnectionState.OFFLINE, "stopped")
+            self._sink.state(ConnectionState.OFFLINE, "stopped")
 
     async def _live(self) -> tuple[ConnectionState, str, float]:
         """Live through one connection; return the state after it, its cause, and how long."""
@@ -194,9 +195,9 @@ class OpcUaBridge:
                 Reject.LOST, 0, f"not connected for {gap:.1f} s: unknown how many were missed"
             )
         self._session = session
-        self._vouch([channel.index for channel in session.unwatched], False)
-        self._tell(ConnectionState.ONLINE, self._shortfall())
-        self._vouch(session.watched, True)
+        self._sink.vouch([channel.index for channel in session.unwatched], False)
+        self._sink.state(ConnectionState.ONLINE, self._shortfall())
+        self._sink.vouch(session.watched, True)
 
     async def _watch(self, session: Session) -> str:
         """Return why a session is given up, when that has come."""
@@ -224,11 +225,11 @@ class OpcUaBridge:
                     vouched = told = -_RETRY
                 if now - vouched > _VOUCH:
                     vouched = now
-                    self._vouch([channel.index for channel in session.unwatched], False)
-                    self._vouch(session.watched, True)
+                    self._sink.vouch([channel.index for channel in session.unwatched], False)
+                    self._sink.vouch(session.watched, True)
                 if now - told > _TELL and (told < 0 or publishing.heard > told):
                     told = now
-                    self._tell(ConnectionState.ONLINE, self._shortfall())
+                    self._sink.state(ConnectionState.ONLINE, self._shortfall())
         finally:
             rebound.cancel()
 
@@ -243,34 +244,12 @@ class OpcUaBridge:
 
     def count(self, reason: Reject, count: int, text: str) -> None:
         """See Output."""
-        try:
-            self._sink.rejected(reason, count, text)
-        except Exception:
-            logger.exception("the sink refused a count")
+        self._sink.rejected(reason, count, text)
 
     def hand_over(self, rows: Rows) -> None:
-        """See Output. Whatever the sink raises, the connection goes on."""
-        batch = rows.take(time.time())
-        if batch is None:
-            return
-        try:
+        """See Output."""
+        if (batch := rows.take(time.time())) is not None:
             self._sink.samples(batch)
-        except Exception:
-            logger.exception("the sink refused samples")
-
-    def _tell(self, state: ConnectionState, cause: str) -> None:
-        try:
-            self._sink.state(state, cause)
-        except Exception:
-            logger.exception("the sink refused a state")
-
-    def _vouch(self, indices: Sequence[int], lives: bool) -> None:
-        if not indices:
-            return
-        try:
-            self._sink.vouch(indices, lives)
-        except Exception:
-            logger.exception("the sink refused word of a device")
 
     def _shortfall(self) -> str:
         """Return what is not as it should be though the connection stands."""

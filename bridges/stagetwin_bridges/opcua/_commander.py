@@ -21,6 +21,7 @@ from stagetwin.actuation import (
 from stagetwin.clock import Clock, WallClock
 from stagetwin.ports import ChannelSpec, ConnectionSpec, Credential
 from stagetwin.signals import Status
+from stagetwin_bridges._sinks import SafeCommandSink
 from stagetwin_bridges.opcua._command_link import CommandLink
 from stagetwin_bridges.opcua._command_reading import ask
 from stagetwin_bridges.opcua._command_session import CommandSession
@@ -61,7 +62,7 @@ class OpcUaCommander:
             answer_timeout: how long an answer is waited for [s].
         """
         self._connection = connection
-        self._sink = sink
+        self._sink = SafeCommandSink(sink)
         self._clock = clock if clock is not None else WallClock()
         self._answer_timeout = answer_timeout
         self._gate = CommandGate(self._clock)
@@ -71,7 +72,7 @@ class OpcUaCommander:
         self._serving: asyncio.Task[None] | None = None
         # Of the loop's thread alone, as soon as there is one.
         self._link = CommandLink(
-            connection, endpoint, credential, targets, self._open_session, sink.state
+            connection, endpoint, credential, targets, self._open_session, self._sink.state
         )
 
     # -- Commander -------------------------------------------------------------------------------

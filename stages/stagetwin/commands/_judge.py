@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
@@ -99,7 +99,7 @@ class Judge:
         demoted: why other assets run as shadow.
         roles: users by role.
         inputs: signals.
-        links: state and cause of each connection's command client.
+        link: returns state and cause of a connection's command client.
     """
 
     table: BindingTable
@@ -107,7 +107,7 @@ class Judge:
     demoted: Mapping[str, str]
     roles: Mapping[str, frozenset[str]]
     inputs: Inputs
-    links: Mapping[str, tuple[ConnectionState, str]]
+    link: Callable[[str], tuple[ConnectionState, str]]
 
     def value(self, command: Command, binding: CommandBinding) -> Any:
         """Return the attribute value of a command; raises Refusal by type or range."""
@@ -183,7 +183,7 @@ class Judge:
 
         A stop does not wait for a sensor.
         """
-        state, cause = self.links.get(binding.connection, (ConnectionState.OFFLINE, "not started"))
+        state, cause = self.link(binding.connection)
         if state is not ConnectionState.ONLINE:
             text = f"{binding.connection} is {state}{f': {cause}' if cause else ''}"
             raise Refusal(Code.OFFLINE, text)

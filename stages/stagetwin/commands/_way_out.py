@@ -80,18 +80,21 @@ class WayOut:
 
     def _is_current(self) -> bool:
         """Tell whether guards and signals are those of now; files are looked at for it."""
+        if not (self._twin.settled and self._is_calm()):
+            return False  # and no look at files, which many that wait would do at every tick
         self._twin.look_at_files()
-        return self._twin.settled and self._is_calm()
+        return self._twin.settled
 
     def judge(self) -> Judge:
         """Return a judge of the guards in force."""
-        links = {
-            name: self._transport.link(name)
-            for name in {target.binding.connection for target in self._records.targets}
-        }
         twin = self._twin
         return Judge(
-            guarded_table(twin), twin.approved, twin.demoted, self._roles, self._inputs, links
+            guarded_table(twin),
+            twin.approved,
+            twin.demoted,
+            self._roles,
+            self._inputs,
+            self._transport.link,
         )
 
     def _validate(self, life: Life) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import abc
 import asyncio
 import contextlib
 import random
@@ -42,7 +43,7 @@ def secret_of(credential: Credential | None) -> dict[str, str] | None:
     return {**credential.model_dump(), "password": credential.password.get_secret_value()}
 
 
-class HostProcess:
+class HostProcess(abc.ABC):
     """`python -m stagetwin.host` under the service: a crash, a leak or a hang stays there.
 
     Attributes:
@@ -57,20 +58,23 @@ class HostProcess:
 
     # -- what a kind of host does
 
+    @abc.abstractmethod
     def opening(self) -> bytes:
         """Return the first frame to a new process."""
-        raise NotImplementedError
 
+    @abc.abstractmethod
     def take(self, kind: int, body: bytes) -> None:
         """Take a frame; raises ValueError, TypeError or MsgspecError if it cannot be read."""
-        raise NotImplementedError
 
+    @abc.abstractmethod
     def starting(self) -> None:
         """Take note that a process is about to start."""
 
+    @abc.abstractmethod
     def answers(self, alive: bool) -> None:
         """Take note that the process fell silent, or speaks again after that."""
 
+    @abc.abstractmethod
     def ended(self, cause: str, pause: float) -> None:
         """Take note that a process ended, and that the next starts after a pause [s]."""
 
