@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.setup-stamp
-EXTRAS := bridges,sim,dev
+EXTRAS := bridges,sim,web,dev
 PYTEST_ARGS ?=
 
 # Brokers are often installed where an ordinary user's PATH does not look.

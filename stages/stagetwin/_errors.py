@@ -13,7 +13,12 @@
     - WireTypeError       it is of another type
     - WireRangeError      the type or the limits cannot hold it
   - ServiceError          a running service refused or cannot be reached
+    - AccessError         whoever asks may not do that there, or is not who they say
+    - AlarmError          no such alarm, or it cannot be acknowledged or shelved so
     - CommandError        a request for a command is malformed, unknown or not allowed here
+    - ReviewError         an operation on a review is malformed, outdated or not allowed
+  - SyncError             what a mirror and the service say to each other cannot be understood
+    - FrameError          a binary frame is torn, or of another protocol
   - TransitionError       a command cannot go from its state to the one asked for
   - LedgerError           the commands' ledger is owned by another, damaged or cannot be written
     - LedgerDamagedError  its content is not what was written, or cannot be read or written
@@ -24,18 +29,23 @@ from __future__ import annotations
 import re
 
 __all__ = [
+    "AccessError",
+    "AlarmError",
     "BindingError",
     "CommandError",
     "ConnectionConfigError",
     "FieldError",
+    "FrameError",
     "LedgerDamagedError",
     "LedgerError",
     "OwnershipError",
     "ProtocolNotFoundError",
     "RealmError",
+    "ReviewError",
     "ServiceError",
     "StageError",
     "StagetwinError",
+    "SyncError",
     "TemplateError",
     "TransitionError",
     "WireError",
@@ -86,6 +96,26 @@ class ServiceError(StagetwinError):
 
 class CommandError(ServiceError):
     """A request for a command is malformed, names no command, or is not allowed here."""
+
+
+class AccessError(ServiceError):
+    """Whoever asks may not do that there, or is not who they say."""
+
+
+class AlarmError(ServiceError):
+    """There is no such alarm, or it cannot be acknowledged or shelved so."""
+
+
+class ReviewError(ServiceError):
+    """An operation on a review is malformed, outdated, or not allowed."""
+
+
+class SyncError(StagetwinError):
+    """What a mirror and the service say to each other cannot be understood."""
+
+
+class FrameError(SyncError):
+    """A binary frame is torn, or of another protocol."""
 
 
 class TransitionError(StagetwinError):

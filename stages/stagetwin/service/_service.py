@@ -21,6 +21,7 @@ from stagetwin.service._command_requests import NO_COMMANDS
 from stagetwin.service._config import ServiceConfig
 from stagetwin.service._control import ControlServer
 from stagetwin.service._desk import Desk
+from stagetwin.service._events import Events
 from stagetwin.service._metrics import MetricsListener, MetricsSnapshot
 from stagetwin.service._notify import Notifier
 from stagetwin.service._requests import Requests
@@ -70,6 +71,7 @@ class Service:
         twin: the live stage; belongs to the event loop's thread.
         desk: the command side; None while nothing may be commanded.
         fault: why nothing can be commanded although it may; empty while there is no such fault.
+        events: what happens, for whoever follows it.
         ready: set once the stage is open and every bridge was started.
     """
 
@@ -88,6 +90,7 @@ class Service:
         self.twin = Twin(stage, guards=GuardBook(config.state_dir / "guards.json"))
         self.desk: Desk | None = None
         self.fault = ""
+        self.events = Events()
 
     # -- life
 
