@@ -19,6 +19,8 @@ help: ## list the targets
 setup: $(STAMP) ## make .venv and see to the system parts that tests and demo want
 	@.ci/system-parts broker
 	@.ci/system-parts opcua
+	@.ci/system-parts browser
+	@.ci/system-parts display
 
 $(STAMP): pyproject.toml constraints.txt
 	@.ci/system-parts python "$(PYTHON)"
