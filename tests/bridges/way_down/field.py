@@ -87,11 +87,12 @@ class Field:
         )
         self._client.on_message = self._obey
         self._client.on_connect = lambda client, *_: client.subscribe("+/cmd/#", 0)
-        subscribed = threading.Event()
-        self._client.on_subscribe = lambda *_: subscribed.set()
+        self._listens = threading.Event()
+        self._client.on_subscribe = lambda *_: self._listens.set()
+        self._client.on_disconnect = lambda *_: self._listens.clear()
         self._client.connect("127.0.0.1", broker.port)
         self._client.loop_start()
-        assert subscribed.wait(10)
+        assert self._listens.wait(10)
 
     def __enter__(self) -> Self:
         return self
@@ -104,6 +105,10 @@ class Field:
     ) -> None:
         self._client.disconnect()
         self._client.loop_stop()
+
+    def listens(self) -> bool:
+        """Tell whether the devices hear commands: the broker took their subscription."""
+        return self._listens.is_set()
 
     def say(self, topic: str, value: Any) -> None:
         """Hold a value and say it."""

@@ -212,7 +212,7 @@ def test_offline_is_refused_and_never_queued(
         assert row["state"] == "REJECTED"
         assert row["code"] in ("offline", "stale")
         broker.restart()
-        wait_for(field._client.is_connected)
+        wait_for(field.listens)
         heard_again(service, field)
         ready(service)
         later = ended(service, publish(service, PUMP, 1600.0)["id"])
@@ -235,7 +235,7 @@ def test_the_broker_dies_while_the_device_works(
         # The read-back may have come before the broker died; nothing else can be known.
         assert row["state"] in ("UNVERIFIED", "VERIFIED")
         broker.restart()
-        wait_for(field._client.is_connected)
+        wait_for(field.listens)
         field.repeat()
         ready(service)
     assert field.orders == [("pump/cmd/speed", 1500.0)]
