@@ -19,6 +19,7 @@ help: ## list the targets
 setup: $(STAMP) ## make .venv and see to the system parts that tests and demo want
 	@.ci/system-parts broker
 	@.ci/system-parts opcua
+	@.ci/system-parts gltf
 	@.ci/system-parts browser
 	@.ci/system-parts display
 
@@ -67,6 +68,7 @@ bench: setup ## measure both ways against their peers
 	$(BIN)/python -m benchmarks.mqtt_to_stage
 	$(BIN)/python -m benchmarks.opcua_to_stage
 	$(BIN)/python -m benchmarks.command_roundtrip
+	$(BIN)/python -m benchmarks.gltf
 
 clean: ## remove what was built, the environment included
 	rm -rf $(VENV) dist build out .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis

@@ -13,6 +13,7 @@ NEEDED = (
     "stagetwin/schema/plugInfo.json",
     "stagetwin/factory/factory.usda",
     "stagetwin/factory/assets/",
+    "stagetwin/viewer/index.html",
     "stagetwin_bridges/__init__.py",
     "stagetwin_bridges/py.typed",
     "stagetwin_sim/__init__.py",

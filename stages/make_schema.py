@@ -41,6 +41,7 @@ PLACEHOLDERS = {
     "twin:command": "<name>",
     "twin:model": "<name>",
     "twin:rule": "<name>",
+    "twin:alarm": "<name>",
 }
 REFERENCE_HEAD = """\
 # Schema reference
@@ -77,6 +78,8 @@ value that is safe to fall back to, same type and unit |
 what the signal is compared with, same type and unit as the signal |
 | `twin:rule:<name>:setpoint` | rule | the asset | \
 what the command is given, same type and unit as the command |
+| `twin:alarm:<name>:value` | alarm | the asset | \
+what the signal of a `device` is compared with, same type as the signal |
 | `twin:model:<name>:param:<parameter>` | model | the asset | \
 parameter of the model, with the type, unit and limits it needs |
 | `twin:var:<name>` | any prim | the asset or the site | \

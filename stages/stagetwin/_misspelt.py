@@ -17,6 +17,7 @@ _MULTIPLE = {
     "twin:telemetry": "TwinTelemetryAPI",
     "twin:command": "TwinCommandAPI",
     "twin:rule": "TwinRuleAPI",
+    "twin:alarm": "TwinAlarmAPI",
 }
 _NAMES = frozenset(
     "twin:" + name
@@ -32,6 +33,7 @@ _NAMES = frozenset(
         "connection",
         "frame",
         "cause",
+        "alarmState",
         "endpoint",
         "realm",
         "securityProfile",
@@ -45,6 +47,7 @@ _NAMESPACES = (
     "twin:telemetry:",
     "twin:command:",
     "twin:rule:",
+    "twin:alarm:",
     "twin:model:",
     "twin:var:",
     "twin:health:",

@@ -15,6 +15,7 @@ __all__ = ["is_registered", "register", "schema_folder"]
 
 PLUGIN_NAME = "stagetwin"
 SCHEMA_TYPES = (
+    "TwinAlarmAPI",
     "TwinAssetAPI",
     "TwinCommandAPI",
     "TwinConnection",

@@ -17,6 +17,7 @@ import msgspec
 from pydantic import BaseModel, ConfigDict, SecretStr
 
 from stagetwin._errors import ProtocolNotFoundError
+from stagetwin._kinds import ValueKind
 from stagetwin.signals import Samples
 
 __all__ = [
@@ -42,21 +43,6 @@ Realm = Literal["plant", "simulation", "replay"]
 
 Payload = Mapping[str, Any] | float | str | bytes
 """What a device sends: an object, one number, text, or a frame of its own making."""
-
-
-class ValueKind(enum.StrEnum):
-    """What a channel's wire value must be, whatever the exact type on the stage."""
-
-    NUMBER = "number"
-    INTEGER = "integer"
-    BOOLEAN = "boolean"
-    TEXT = "text"
-    COMPOSITE = "composite"
-
-    @property
-    def numeric(self) -> bool:
-        """Whether values travel in the float64 column of `Samples`."""
-        return self in (ValueKind.NUMBER, ValueKind.INTEGER, ValueKind.BOOLEAN)
 
 
 class ConnectionState(enum.StrEnum):

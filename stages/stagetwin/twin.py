@@ -16,7 +16,7 @@ from pxr import Sdf, Usd
 from stagetwin.bindings import BindingReading, BindingTable, ChannelIndex
 from stagetwin.clock import Clock, WallClock
 from stagetwin.guards import GuardBook, GuardStage, guard_hashes
-from stagetwin.hub import Hub
+from stagetwin.hub import Changes, Hub
 from stagetwin.live import LAYER_NAMES, FileWatcher, LayerWatcher, LiveLayer, Owner, SessionLayers
 from stagetwin.live._health import Health
 from stagetwin.live._state import StateLayer
@@ -50,8 +50,10 @@ class Twin:
         demoted: why assets run as shadow, by prim path.
         guarded: the bindings of the guards' stage, None where there are no guards.
         approved: hash of the guards in force of each approved twin, by prim path.
+        on_tick: called after each tick with what it changed, once the stage shows it.
         on_rebind: called after the bindings changed.
         on_guards: called after the guards or what is approved of them may have changed.
+        connection_states: state and cause of the connections that somebody spoke of, by name.
         clock: the clock that everything here asks.
     """
 
@@ -69,8 +71,10 @@ class Twin:
         self.demoted: dict[str, str] = {}
         self.guarded: BindingTable | None = None
         self.approved: dict[str, str] = {}
+        self.on_tick: list[Callable[[Changes], None]] = []
         self.on_rebind: list[Callable[[], None]] = []
         self.on_guards: list[Callable[[], None]] = []
+        self.connection_states: dict[str, tuple[ConnectionState, str]] = {}
         self._live = LiveLayer(stage, self.layers.live)
         self._state = StateLayer(self.layers.state)
         self._state.define_health()
@@ -99,6 +103,8 @@ class Twin:
         written = self._live.write(changes, self.hub.latest, started)
         lags = self.clock.wall() - self.hub.latest.receive_time[changes.value]
         self._health.note(lags, self.clock.steady() - started)
+        for callback in self.on_tick:
+            callback(changes)
         return written
 
     # -- once a second
@@ -239,6 +245,7 @@ class Twin:
             seen: last sign of life [s, Unix]; NaN for never.
         """
         self.hub.connection_online(name, state is ConnectionState.ONLINE)
+        self.connection_states[name] = (state, cause)
         spec = self.table.connections.get(name)
         if spec is None:
             return

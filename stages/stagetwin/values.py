@@ -15,7 +15,7 @@ from pxr import Gf, Sdf, Tf, Vt
 
 from stagetwin._bounds import Bound, as_bound, bound_text, spread, tightest
 from stagetwin._errors import WireRangeError, WireTypeError
-from stagetwin.ports import ValueKind
+from stagetwin._kinds import ValueKind
 
 __all__ = [
     "Bound",

@@ -41,7 +41,7 @@ class PlantService:
         connections: their names, with the credential name each asks for.
         query: options of the endpoints.
         sidecars: layers on top of the stage.
-        roles: who may command; None leaves the service read-only.
+        roles: who may command; None leaves the service read-only. Empty where a policy file says.
         commanders: credential names that stand for the broker's commander.
         extra: further words of the command line.
     """

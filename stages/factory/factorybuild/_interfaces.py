@@ -10,7 +10,7 @@ from typing import Any
 
 from pxr import Gf, Sdf, Vt
 
-from ._parameters import CommandSpec, InterfaceSpec, RuleSpec, SignalSpec
+from ._parameters import AlarmSpec, CommandSpec, InterfaceSpec, RuleSpec, SignalSpec
 
 _TYPES = {
     "bool": Sdf.ValueTypeNames.Bool,
@@ -232,6 +232,44 @@ def author_rule(prim: Sdf.PrimSpec, rule: RuleSpec, interface: InterfaceSpec) ->
     _author_rows(prim, prefix, rows)
 
 
+def author_alarm(prim: Sdf.PrimSpec, alarm: AlarmSpec, interface: InterfaceSpec) -> None:
+    """Apply TwinAlarmAPI for one alarm.
+
+    Raises:
+        ValueError: it names no signal of the interface.
+    """
+    signals = {signal.name: signal for signal in interface.signals}
+    missing = {alarm.signal, *filter(None, [alarm.running])} - signals.keys()
+    if missing:
+        raise ValueError(
+            f"{prim.name}: alarm {alarm.name!r} names {sorted(missing)}, "
+            f"which are no signals of the interface; it has {sorted(signals)}"
+        )
+    apply_schemas(prim, [f"TwinAlarmAPI:{alarm.name}"])
+    prefix = f"twin:alarm:{alarm.name}:"
+    judged = signals[alarm.signal]
+    value = _target_path(prim, judged.target or f".twin:telemetry:{judged.name}:value")
+    relationship(prim, prefix + "signal", [value])
+    if alarm.running:
+        gate = prim.path.AppendProperty(f"twin:telemetry:{alarm.running}:value")
+        relationship(prim, prefix + "activeWhile", [gate])
+    if alarm.value is not None:
+        attribute(prim, prefix + "value", judged.type, alarm.value, uniform=True)
+    rows: list[tuple[str, str, object, object]] = [
+        ("kind", "token", alarm.kind, "limit"),
+        ("side", "token", alarm.side, ""),
+        ("limit", "double", alarm.limit, None),
+        ("hysteresis", "double", alarm.hysteresis, 0.0),
+        ("comparison", "token", alarm.comparison, "equal"),
+        ("onDelay", "double", alarm.on, 0.0),
+        ("offDelay", "double", alarm.off, 0.0),
+        ("priority", "token", alarm.priority, None),
+        ("message", "string", alarm.label, None),
+        ("advice", "string", alarm.advice, ""),
+    ]
+    _author_rows(prim, prefix, rows)
+
+
 def author_interface(layer: Sdf.Layer, interface: InterfaceSpec) -> None:
     """A class prim `_<Name>` that every machine of the kind inherits."""
     prim = Sdf.PrimSpec(layer, f"_{interface.name}", Sdf.SpecifierClass)
@@ -254,6 +292,8 @@ def author_interface(layer: Sdf.Layer, interface: InterfaceSpec) -> None:
         author_command(prim, command, [signal.name for signal in interface.signals])
     for rule in interface.rules:
         author_rule(prim, rule, interface)
+    for alarm in interface.alarms:
+        author_alarm(prim, alarm, interface)
 
 
 def author_interfaces(layer: Sdf.Layer, interfaces: Iterable[InterfaceSpec]) -> None:

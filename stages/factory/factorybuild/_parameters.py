@@ -106,6 +106,38 @@ class RuleSpec:
 
 
 @dataclass(frozen=True, kw_only=True)
+class AlarmSpec:
+    """One alarm of an interface; names as in the schema TwinAlarmAPI.
+
+    Attributes:
+        label: What it means, in a few words.
+        advice: What to do about it.
+        signal: Name of the signal that is judged.
+        limit: [unit of the signal]; None for the signal's own soft limit.
+        hysteresis: [unit of the signal].
+        value: State that is alarmed; None but for the kind `device`.
+        on: How long the condition must hold [s].
+        off: How long it must be over [s].
+        running: Name of the bool signal that must be true for the alarm to count; empty for none.
+    """
+
+    name: str
+    label: str
+    signal: str
+    priority: str
+    kind: str = "limit"
+    side: str = ""
+    limit: float | None = None
+    hysteresis: float = 0.0
+    comparison: str = "equal"
+    value: bool | float | str | None = None
+    on: float = 0.0
+    off: float = 0.0
+    running: str = ""
+    advice: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
 class InterfaceSpec:
     """A kind of machine: what every machine of the kind measures and obeys.
 
@@ -127,6 +159,7 @@ class InterfaceSpec:
     signals: tuple[SignalSpec, ...] = ()
     commands: tuple[CommandSpec, ...] = ()
     rules: tuple[RuleSpec, ...] = ()
+    alarms: tuple[AlarmSpec, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -237,7 +270,7 @@ _COMMAND_ADDRESS = "factory/{twin:var:area}/{twin:id}/cmd/{signal}"
 
 
 def _interface(name: str, table: dict[str, Any]) -> InterfaceSpec:
-    parts = ("signals", "commands", "rules", "command_address")
+    parts = ("signals", "commands", "rules", "alarms", "command_address")
     head = {k: v for k, v in table.items() if k not in parts}
     address, encoding = head["address"], head.get("encoding", "auto")
     signals = [
@@ -249,11 +282,13 @@ def _interface(name: str, table: dict[str, Any]) -> InterfaceSpec:
         for key, value in table.get("commands", {}).items()
     ]
     rules = [RuleSpec(name=key, **_fields(value)) for key, value in table.get("rules", {}).items()]
+    alarms = [AlarmSpec(name=k, **_fields(value)) for k, value in table.get("alarms", {}).items()]
     return InterfaceSpec(
         name=name,
         signals=tuple(signals),
         commands=tuple(commands),
         rules=tuple(rules),
+        alarms=tuple(alarms),
         **_fields(head),
     )
 

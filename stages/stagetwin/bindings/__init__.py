@@ -1,6 +1,7 @@
 """Bindings: what on a stage is live, read once into a table of channels."""
 
 from stagetwin.bindings._model import (
+    AlarmBinding,
     Asset,
     BindingTable,
     ChannelIndex,
@@ -16,6 +17,7 @@ from stagetwin.bindings._read import BindingReading, read_bindings
 from stagetwin.bindings._templates import placeholders, resolve
 
 __all__ = [
+    "AlarmBinding",
     "Asset",
     "BindingReading",
     "BindingTable",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import math
-from collections.abc import Callable, Container, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -15,6 +15,7 @@ from stagetwin.bindings._model import Limits
 from stagetwin.values import Bound, as_bound, tightest
 
 __all__ = [
+    "ALARM",
     "COMMAND",
     "RULE",
     "TELEMETRY",
@@ -22,8 +23,6 @@ __all__ = [
     "SignalSchema",
     "attribute_limits",
     "check_numbers",
-    "declared_value",
-    "declaring_spec",
     "property_at",
     "unit_error",
 ]
@@ -164,8 +163,37 @@ RULE = SignalSchema(
 )
 
 
-_FINITE = ("expiry", "settleTime", "dwell", "debounce", "holdFor", "tolerance")
-"""Nothing of a command may wait, or count as near enough, for ever."""
+ALARM = SignalSchema(
+    api="TwinAlarmAPI",
+    prefix="twin:alarm",
+    defaults={
+        "kind": "limit",
+        "side": "high",
+        "limit": math.nan,
+        "hysteresis": 0.0,
+        "comparison": "equal",
+        "onDelay": 0.0,
+        "offDelay": 0.0,
+        "priority": "medium",
+        "message": "",
+        "advice": "",
+    },
+    tokens={
+        "kind": ("limit", "quality", "device", "connection", "command"),
+        "side": ("high", "high_high", "low", "low_low"),
+        "comparison": ("equal", "unequal"),
+        "priority": ("critical", "high", "medium", "low", "none"),
+    },
+    relationships=("signal", "activeWhile"),
+    others=("value", "state", "since", "cause"),
+)
+
+
+_FINITE = (
+    *("expiry", "settleTime", "dwell", "debounce", "holdFor", "tolerance"),
+    *("onDelay", "offDelay", "hysteresis"),
+)
+"""Nothing of a command or an alarm may wait, or count as near enough, for ever."""
 
 
 def check_numbers(values: Mapping[str, Any], report: Report) -> None:
@@ -185,6 +213,9 @@ def check_numbers(values: Mapping[str, Any], report: Report) -> None:
         ("debounce", 0, False),
         ("holdFor", 0, False),
         ("tolerance", 0, False),
+        ("onDelay", 0, False),
+        ("offDelay", 0, False),
+        ("hysteresis", 0, False),
         ("targetId", -1, False),
     ):
         value = values.get(name, 1)
@@ -269,26 +300,3 @@ def property_at(stage: Usd.Stage, path: Sdf.Path) -> Usd.Attribute | None:
     except Tf.ErrorException:
         return None
     return attr if attr and attr.IsDefined() else None
-
-
-def declaring_spec(attr: Usd.Attribute, ignored: Container[str]) -> Sdf.AttributeSpec | None:
-    """Return the spec that says what an attribute is: the schema's, else the plant's strongest.
-
-    Args:
-        attr: composed attribute.
-        ignored: identifiers of the layers a twin writes. Their specs outlive what they were made
-            for, until the bindings are read again.
-    """
-    built_in = attr.GetPrim().GetPrimDefinition().GetSchemaAttributeSpec(attr.GetName())
-    if built_in:
-        return built_in
-    specs = (s for s in attr.GetPropertyStack() if s.layer.identifier not in ignored)
-    return next((s for s in specs if isinstance(s, Sdf.AttributeSpec)), None)
-
-
-def declared_value(attr: Usd.Attribute, ignored: Container[str]) -> Any:
-    """Return an attribute's default as the plant says it, None if it says none."""
-    for spec in attr.GetPropertyStack():
-        if spec.layer.identifier not in ignored and spec.HasDefaultValue():
-            return None if isinstance(spec.default, Sdf.ValueBlock) else spec.default
-    return None

@@ -7,11 +7,13 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from stagetwin._paths import is_below
 from stagetwin.actuation import CommandTarget
 from stagetwin.ports import ChannelSpec, ConnectionSpec
 from stagetwin.values import Bound, ValueType, bound_text, value_type
 
 __all__ = [
+    "AlarmBinding",
     "Asset",
     "BindingTable",
     "ChannelIndex",
@@ -80,17 +82,6 @@ class Limits:
 
     def __str__(self) -> str:
         return f"[{bound_text(self.hard_min)}, {bound_text(self.hard_max)}]"
-
-
-def is_below(path: str, prim: str) -> bool:
-    """Tell whether a signal or command is the one named, of the prim named, or of one below it.
-
-    Args:
-        path: prim path and name, `/World/Pump.speed`.
-        prim: path of a prim, or of a signal or command; `/` is above all.
-    """
-    prefix = prim.rstrip("/")
-    return not prefix or path == prefix or path.startswith((f"{prefix}.", f"{prefix}/"))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -249,6 +240,50 @@ class RuleBinding:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class AlarmBinding:
+    """One authored alarm, resolved.
+
+    Attributes:
+        prim, name: path of the prim and the alarm's name.
+        asset: path of the asset around the prim.
+        kind: `limit`, `quality`, `device`, `connection` or `command`.
+        signal: path of the property that the judged signal drives; of a connection its name, of a
+            command its path; empty for a device that says goodbye.
+        side: `high`, `high_high`, `low` or `low_low`; empty but for limits.
+        limit: [unit of the signal]; NaN but for limits.
+        hysteresis: how far a value must come back [unit of the signal].
+        comparison: `equal` or `unequal`.
+        value: what a state is compared with; None where there is none.
+        on_delay, off_delay: how long the condition must hold, and be over [s].
+        active_while: path of a bool property; empty for always.
+        priority: `critical`, `high`, `medium`, `low`, or `none` for no alarm.
+        message, advice: what it means, and what to do.
+    """
+
+    prim: str
+    name: str
+    asset: str
+    kind: str
+    signal: str
+    side: str
+    limit: float
+    hysteresis: float
+    comparison: str
+    value: bool | int | float | str | None
+    on_delay: float
+    off_delay: float
+    active_while: str
+    priority: str
+    message: str
+    advice: str
+
+    @property
+    def path(self) -> str:
+        """Prim path and alarm name, as people write an alarm."""
+        return f"{self.prim}.{self.name}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Asset:
     """One twin asset.
 
@@ -307,6 +342,7 @@ class BindingTable:
         telemetry: by channel index, in stage order.
         commands: in stage order.
         rules: in stage order.
+        alarms: in stage order.
         connections: by name.
         assets: by prim path.
         problems: sorted by prim and signal.
@@ -315,6 +351,7 @@ class BindingTable:
     telemetry: dict[int, TelemetryBinding] = field(default_factory=dict)
     commands: list[CommandBinding] = field(default_factory=list)
     rules: list[RuleBinding] = field(default_factory=list)
+    alarms: list[AlarmBinding] = field(default_factory=list)
     connections: dict[str, ConnectionSpec] = field(default_factory=dict)
     assets: dict[str, Asset] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)

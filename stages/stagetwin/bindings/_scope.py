@@ -8,8 +8,9 @@ from typing import Any
 
 from pxr import Sdf, Usd, UsdGeom
 
+from stagetwin._authoring import declaring_spec
 from stagetwin._errors import ProtocolNotFoundError
-from stagetwin.bindings._attributes import SignalSchema, declaring_spec, property_at
+from stagetwin.bindings._attributes import SignalSchema, property_at
 from stagetwin.bindings._model import Asset, BindingTable, Problem, Severity, TelemetryBinding
 from stagetwin.ports import AddressDefaults, ConnectionSpec, Protocol, find_protocol
 

@@ -7,11 +7,11 @@ from typing import Any
 
 from pxr import Sdf, Usd
 
+from stagetwin._authoring import declaring_spec
 from stagetwin.bindings._attributes import (
     SignalSchema,
     attribute_limits,
     check_numbers,
-    declaring_spec,
     unit_error,
 )
 from stagetwin.bindings._model import Limits, Severity

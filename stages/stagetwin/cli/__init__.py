@@ -8,8 +8,19 @@ __all__ = ["app", "console", "errors_as_exit", "main"]
 def main() -> None:
     """Run the command line."""
     # Each module adds its command to `app` on import.
-    from stagetwin.cli import _ask, _check, _commands, _run, _set, _watch
+    from stagetwin.cli import (
+        _alarms,
+        _ask,
+        _check,
+        _commands,
+        _open,
+        _people,
+        _reviews,
+        _run,
+        _set,
+        _watch,
+    )
 
-    del _ask, _check, _commands, _run, _set, _watch
+    del _alarms, _ask, _check, _commands, _open, _people, _reviews, _run, _set, _watch
     add_installed_commands()
     app()

@@ -11,6 +11,7 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
+from stagetwin.cli._alarm_text import alarm_summary
 from stagetwin.cli._app import (
     SidecarOption,
     SocketOption,
@@ -73,6 +74,8 @@ def status(
     _print_demoted(reply["demoted"])
     if "commands" in reply:  # a service of an earlier release says nothing of them
         _print_commands(reply["commands"])
+    if "alarms" in reply:
+        console.print(alarm_summary(reply["alarms"]), soft_wrap=True)
     for row in reply["rejections"]:
         where = f" on {plain_text(row['connection'])}" if row["connection"] else ""
         what = f"{row['count']} {plain_text(row['reason'])}"

@@ -149,6 +149,8 @@ def _print_head(row: Row) -> None:
     if row["needs"] or row["approvals"]:
         by = ", ".join(row["approvals"]) or "nobody yet"
         details.append(("approved", f"by {by}, needs {row['needs']}"))
+    if row["needs"] and row.get("hash"):
+        details.append(("hash", row["hash"]))
     if not row["ended"] and row["expires_in"] is not None:
         details.append(("expires", f"in {age_text(float(row['expires_in']))}"))
     for name, text in details:
@@ -187,11 +189,20 @@ def approve(
     stage: StageArgument,
     identifier: IdArgument,
     reason: ReasonOption = "",
+    seen: Annotated[
+        str,
+        typer.Option(
+            "--hash",
+            help="Hash that `show` printed: refuse if the command is another by now.",
+            show_default=False,
+        ),
+    ] = "",
     as_json: JsonOption = False,
     socket: SocketOption = None,
 ) -> None:
     """Approve a command of somebody else's."""
-    _ask(stage, socket, "approve_command", identifier, reason, as_json)
+    bound = {"hash": seen} if seen else {}
+    _ask(stage, socket, "approve_command", identifier, reason, as_json, **bound)
 
 
 @commands.command()
@@ -241,9 +252,10 @@ def _ask(
     identifier: str,
     reason: str,
     as_json: bool,
+    **bound: str,
 ) -> None:
     with ControlClient(socket_of(stage, socket)) as service:
-        row = service.ask(op=operation, id=identifier, reason=reason)["command"]
+        row = service.ask(op=operation, id=identifier, reason=reason, **bound)["command"]
     if as_json:
         _print_json(row)
         return

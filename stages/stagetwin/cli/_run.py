@@ -19,6 +19,7 @@ from stagetwin.cli._app import (
     parse_endpoints,
     socket_of,
 )
+from stagetwin.gateway import ListenConfig, parse_listen
 from stagetwin.host import configure_logging
 from stagetwin.service import (
     Service,
@@ -71,10 +72,26 @@ def run(
             help="Who holds a role that assets ask for; a role that is not named is nobody's.",
         ),
     ] = [],
+    people: Annotated[
+        Path | None,
+        typer.Option(
+            help="Policy file that says who may do what where (`stagetwin people`); instead of "
+            "--role.",
+            show_default=False,
+        ),
+    ] = None,
     ledger_anchor: Annotated[
         Path | None,
         typer.Option(
             help="File, best on another disk, that keeps the newest hash of the command ledger.",
+            show_default=False,
+        ),
+    ] = None,
+    site_layer: Annotated[
+        Path | None,
+        typer.Option(
+            help="Layer file of the plant that approved proposals may be merged into; without it "
+            "the service writes to no file of the plant.",
             show_default=False,
         ),
     ] = None,
@@ -87,6 +104,30 @@ def run(
             show_default=False,
         ),
     ] = "",
+    listen: Annotated[
+        str,
+        typer.Option(
+            metavar="HOST:PORT",
+            help="Let browsers, viewers and programs in there; beyond loopback with --certificate "
+            "and --people alone.",
+            show_default=False,
+        ),
+    ] = "",
+    certificate: Annotated[
+        Path | None, typer.Option(help="PEM certificate of --listen.", show_default=False)
+    ] = None,
+    key: Annotated[
+        Path | None, typer.Option(help="PEM key of the certificate.", show_default=False)
+    ] = None,
+    origin: Annotated[
+        list[str],
+        typer.Option(
+            "--origin",
+            metavar="https://HOST",
+            help="Where browsers find --listen, if by another name: a host name, or a reverse "
+            "proxy.",
+        ),
+    ] = [],
     metrics_port: Annotated[
         int, typer.Option(help="Loopback port for Prometheus; 0 for none.", min=0, max=65535)
     ] = 0,
@@ -98,6 +139,9 @@ def run(
         raise typer.BadParameter("must be text or json", param_hint="--log-format")
     if log_level not in ("debug", "info", "warning", "error"):
         raise typer.BadParameter("must be debug, info, warning or error", param_hint="--log-level")
+    if people is not None and role:
+        text = "with --people, roles are granted in its file"
+        raise typer.BadParameter(text, param_hint="--role")
     configure_logging(log_format, log_level)
     # Bridge processes log to the same stream in the same form.
     os.environ["STAGETWIN_LOG"], os.environ["STAGETWIN_LEVEL"] = log_format, log_level
@@ -115,10 +159,27 @@ def run(
         credentials=load_credentials(credentials) if credentials is not None else {},
         allow_commands=allow_commands,
         roles=_parse_roles(role),
+        people=people,
         ledger_anchor=ledger_anchor,
+        site_layer=site_layer,
         socket_group=socket_group,
+        listen=_listen_config(listen, certificate, key, origin),
     )
     asyncio.run(Service(config, os.environ.get("NOTIFY_SOCKET", "")).run())
+
+
+def _listen_config(
+    listen: str, certificate: Path | None, key: Path | None, origins: list[str]
+) -> ListenConfig | None:
+    if not listen:
+        if certificate is not None or key is not None or origins:
+            text = "they are for --listen HOST:PORT, which is not given"
+            raise typer.BadParameter(text, param_hint="--certificate, --key, --origin")
+        return None
+    host, port = parse_listen(listen)
+    return ListenConfig(
+        host=host, port=port, certificate=certificate, key=key, origins=tuple(origins)
+    )
 
 
 def _parse_roles(pairs: list[str]) -> dict[str, tuple[str, ...]]:

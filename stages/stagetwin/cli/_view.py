@@ -11,6 +11,7 @@ from typing import Any
 
 from rich.text import Text
 
+from stagetwin.cli._alarm_text import PRIORITY_STYLES, alarm_count
 from stagetwin.cli._cells import plain_text
 from stagetwin.cli._model import WatchModel
 from stagetwin.cli._rows import QUALITY_STYLES, Columns, columns_for, heading, signal_row
@@ -240,6 +241,9 @@ def _header(model: WatchModel, view: View, width: int, clock: str) -> list[Text]
     plant = PurePath(plain_text(status.get("stage", ""))).stem
     state = ("❚❚ paused", "bold #f0b94b") if view.paused else ("▶ live", "#4ec98a")
     title = Text.assemble(" ", ("stagetwin", "bold #8fc7ff"), "  ", (plant or "…", "bold"))
+    if count := alarm_count(counts := _mapping(status.get("alarms"))):
+        worst = next(style for name, style in PRIORITY_STYLES.items() if counts.get(name))
+        title.append("  ").append(f" {count} alarm{'s' if count > 1 else ''} ", worst)
     right = Text.assemble(state, "  ", (clock, "dim"), " ")
     title.pad_right(max(width - title.cell_len - right.cell_len, 1))
     return [Text.assemble(title, right), _figures(model, width), *_chips(model, width)]

@@ -217,6 +217,8 @@ class Command:
             "cause": self.cause,
             "ended": self.ended,
             "realm": self.realm,
+            "asset": self.asset,
+            "hash": "" if self.ended else self.hash,
             "created": self.created,
             "revision": self.revision,
             "expires_in": None if self.ended or not math.isfinite(left) else left,

@@ -13,6 +13,7 @@ from stagetwin.bindings import Asset, BindingTable, CommandBinding
 from stagetwin.commands._command import Command
 from stagetwin.commands._inputs import Inputs, permits
 from stagetwin.commands._states import Code
+from stagetwin.people import Access, Right
 from stagetwin.ports import ConnectionState
 from stagetwin.values import bound_text, plain, stage_value
 
@@ -97,7 +98,7 @@ class Judge:
         table: bindings of the guards' stage.
         approved: guard hash of each approved twin, by asset path.
         demoted: why other assets run as shadow.
-        roles: users by role.
+        access: says who may command and approve.
         inputs: signals.
         link: returns state and cause of a connection's command client.
     """
@@ -105,7 +106,7 @@ class Judge:
     table: BindingTable
     approved: Mapping[str, str]
     demoted: Mapping[str, str]
-    roles: Mapping[str, frozenset[str]]
+    access: Access
     inputs: Inputs
     link: Callable[[str], tuple[ConnectionState, str]]
 
@@ -150,12 +151,24 @@ class Judge:
         if command.origin in ("rule", "stop"):
             return
         asset = self.table.assets[binding.asset]
-        if not self.holds_role(command.author, asset):
+        if not self.may_command(command.author, asset):
             raise Refusal(Code.RIGHTS, _role_text(command.author, asset))
 
-    def holds_role(self, user: str, asset: Asset) -> bool:
-        """Tell whether a user holds one of the roles that may command an asset."""
-        return any(user in self.roles.get(role, frozenset()) for role in asset.roles)
+    def approvals(self, command: Command, binding: CommandBinding) -> None:
+        """Raise Refusal if somebody who approved it may do so no more."""
+        asset = self.table.assets[binding.asset]
+        for name in command.approvals:
+            if not self.may_approve(name, asset):
+                text = f"{name} approved it and may no more approve at {asset.prim}"
+                raise Refusal(Code.RIGHTS, text)
+
+    def may_command(self, name: str, asset: Asset) -> bool:
+        """Tell whether somebody holds one of the roles that may command an asset."""
+        return self.access.allows(name, Right.COMMAND, asset.prim, asset.roles)
+
+    def may_approve(self, name: str, asset: Asset) -> bool:
+        """Tell whether somebody may approve what others ask of an asset."""
+        return self.access.allows(name, Right.APPROVE, asset.prim, asset.roles)
 
     def realm(self, binding: CommandBinding, more: Iterable[str]) -> None:
         """Raise Refusal unless the target and every input are of one realm, and can be actuated.

@@ -12,7 +12,7 @@ import json
 import logging
 import math
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 
 from stagetwin._errors import CommandError
 from stagetwin.actuation import Reading, Report
@@ -25,6 +25,7 @@ from stagetwin.commands._records import Records, words
 from stagetwin.commands._states import ENDS, Code, State
 from stagetwin.commands._targets import Target, Targets
 from stagetwin.commands._way_out import WayOut, guarded_table
+from stagetwin.people import Access
 from stagetwin.twin import Twin
 
 __all__ = ["CommandPath"]
@@ -54,7 +55,7 @@ class CommandPath:
         twin: Twin,
         ledger: Ledger,
         transport: Transport,
-        roles: Mapping[str, frozenset[str]],
+        access: Access,
         wake: Callable[[], None],
         is_calm: Callable[[], bool] = lambda: True,
     ) -> None:
@@ -64,14 +65,14 @@ class CommandPath:
             twin: the live stage; its guards are those that count.
             ledger: the record; owned by this process.
             transport: how commands leave.
-            roles: users by role; a role that is not named is held by nobody.
+            access: says who may command and approve.
             wake: called from any thread when `pump` has something to do.
             is_calm: tells whether what is known is of now; commands wait while it is not.
         """
         self.twin = twin
         self.targets = Targets(twin.layers, ledger.epoch * 1_000_000_000)
         self.inputs = Inputs(twin)
-        self._ledger, self._transport = ledger, transport
+        self._ledger, self._transport, self._access = ledger, transport, access
         self._wake = wake
         self._clock = twin.clock
         self._events: deque[Callable[[], None]] = deque()
@@ -81,7 +82,7 @@ class CommandPath:
             twin,
             ledger,
             transport,
-            roles,
+            access,
             self.records,
             self.inputs,
             self._outcomes,
@@ -190,7 +191,7 @@ class CommandPath:
         command = life.command
         if not owner and author != command.author:
             asset = guarded_table(self.twin).assets.get(command.asset)
-            if asset is None or not self._way.judge().holds_role(author, asset):
+            if asset is None or not self._way.judge().may_command(author, asset):
                 raise CommandError(
                     f"{author} is not its author, and holds no role that may command "
                     f"{command.asset}"
@@ -199,15 +200,29 @@ class CommandPath:
         self.records.end(life, State.CANCELLED, Code.BY_HAND, cause)
         return life.command
 
-    def approve(self, command_id: str, author: str, reason: str = "") -> Command:
+    def approve(
+        self, command_id: str, author: str, reason: str = "", hash_seen: str = ""
+    ) -> Command:
         """Approve a command; it goes on once enough people did.
 
+        Args:
+            command_id: the command.
+            author: who approves it.
+            reason: why, for the record.
+            hash_seen: hash of what was shown to them; empty for whatever the command is now.
+
         Raises:
-            CommandError: it does not wait for approval, or this user may not approve it.
+            CommandError: it does not wait for approval, this user may not approve it, or it is
+                not what they saw.
         """
         life = self._awaiting(command_id, author)
         command = life.command
-        if author not in command.approvals:
+        if hash_seen and hash_seen != command.hash:
+            raise CommandError(
+                f"command {command.id} has the hash {command.hash}, and {hash_seen:.80} was "
+                f"approved: look at it again"
+            )
+        if not any(self._access.same_person(author, name) for name in command.approvals):
             command.approvals.append(author)
             body = {"approved": command.hash, "by": author, "reason": words(reason)}
             self.records.note(command, f"approved by {author}", body)
@@ -340,11 +355,11 @@ class CommandPath:
         command = life.command
         if command.state is not State.REHEARSED:
             raise CommandError(f"command {command.id} is {command.state}, it awaits no approval")
-        if author == command.author:
+        if self._access.same_person(author, command.author):
             raise CommandError(f"{author} is its author; somebody else must approve")
         asset = guarded_table(self.twin).assets[command.asset]
-        if not self._way.judge().holds_role(author, asset):
-            raise CommandError(f"{author} holds no role that may command {command.asset}")
+        if not self._way.judge().may_approve(author, asset):
+            raise CommandError(f"{author} holds no role that may approve at {command.asset}")
         return life
 
     def _waited_for(self, life: Life) -> str:

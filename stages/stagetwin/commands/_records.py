@@ -218,12 +218,22 @@ class Records:
             return None  # half a surrogate pair: the ledger can have no such id
         return self.recorded(self._ledger.entries(command_id))
 
-    def find_one(self, start: str) -> Command:
-        """Return the one command whose id begins so; raises CommandError for none or several."""
-        if found := self.find(start):
+    def find_one(self, start: str, seen: Callable[[Command], bool] = lambda _: True) -> Command:
+        """Return the one command whose id begins so.
+
+        Args:
+            start: the id, or at least four letters of its beginning.
+            seen: tells whether whoever asks may see a command; others are not there.
+
+        Raises:
+            CommandError: there is none, or several.
+        """
+        if (found := self.find(start)) and seen(found):
             return found
-        known = [*self._lives, *self._ended]
-        ids = {each for each in known if each.startswith(start)} if len(start) >= 4 else set()
+        ids = set[str]()
+        if len(start) >= 4:
+            known = [*(life.command for life in self._lives.values()), *self._ended.values()]
+            ids = {each.id for each in known if each.id.startswith(start) and seen(each)}
         if len(ids) != 1:
             many = f"{len(ids)} commands begin" if ids else "no command begins"
             raise CommandError(f"{many} with {start!r:.80}; give the whole id")
@@ -231,15 +241,24 @@ class Records:
         assert command is not None  # it was listed a moment ago, by this thread
         return command
 
-    def listed(self, prim: str, only_open: bool, limit: int) -> list[Command]:
-        """Return commands at or below a prim, newest first; ended ones from the ledger too."""
+    def listed(
+        self,
+        prim: str,
+        only_open: bool,
+        limit: int,
+        seen: Callable[[Command], bool] = lambda _: True,
+    ) -> list[Command]:
+        """Return commands at or below a prim, newest first; ended ones from the ledger too.
+
+        `seen` tells whether whoever asks may see a command.
+        """
         known = [life.command for life in self._lives.values()]
         if only_open:
             known = [command for command in known if not command.ended]
         else:
             known += self._ended.values()
         found = sorted(
-            (command for command in known if is_below(command.target, prim)),
+            (each for each in known if is_below(each.target, prim) and seen(each)),
             key=lambda command: command.number,
             reverse=True,
         )[:limit]
@@ -248,7 +267,7 @@ class Records:
         ids = {command.id for command in known}
         for command_id in self._ledger.newest(limit):
             past = None if command_id in ids else self.recorded(self._ledger.entries(command_id))
-            if past is not None and is_below(past.target, prim):
+            if past is not None and is_below(past.target, prim) and seen(past):
                 found.append(past)
         return found[:limit]
 

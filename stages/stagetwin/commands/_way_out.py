@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 
 from stagetwin._errors import CommandError
 from stagetwin.actuation import Transmission
@@ -15,6 +15,7 @@ from stagetwin.commands._life import Life, Transport
 from stagetwin.commands._outcome import Outcomes
 from stagetwin.commands._records import Records
 from stagetwin.commands._states import Code, State
+from stagetwin.people import Access
 from stagetwin.twin import Twin
 from stagetwin.values import plain
 
@@ -45,7 +46,7 @@ class WayOut:
         twin: Twin,
         ledger: Ledger,
         transport: Transport,
-        roles: Mapping[str, frozenset[str]],
+        access: Access,
         records: Records,
         inputs: Inputs,
         outcomes: Outcomes,
@@ -53,7 +54,7 @@ class WayOut:
         is_calm: Callable[[], bool],
     ) -> None:
         self._twin, self._ledger, self._transport = twin, ledger, transport
-        self._roles, self._records, self._inputs = roles, records, inputs
+        self._access, self._records, self._inputs = access, records, inputs
         self._outcomes, self._post, self._is_calm = outcomes, post, is_calm
         self._clock = twin.clock
 
@@ -92,7 +93,7 @@ class WayOut:
             guarded_table(twin),
             twin.approved,
             twin.demoted,
-            self._roles,
+            self._access,
             self._inputs,
             self._transport.link,
         )
@@ -163,6 +164,8 @@ class WayOut:
         judge = self.judge()
         if not target.bound or judge.guard(command, target.binding) != command.guard:
             raise Refusal(Code.GUARDS, f"the guards of {command.asset} changed since")
+        judge.rights(command, target.binding)
+        judge.approvals(command, target.binding)
         self._may_move(judge, life)
         target.holder = command.id
         life.armed = self._clock.steady()

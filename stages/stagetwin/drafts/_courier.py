@@ -7,9 +7,8 @@ import queue
 import threading
 from collections import deque
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any, Protocol
-
-import msgspec
 
 from stagetwin._errors import ServiceError
 from stagetwin.clock import Clock
@@ -30,7 +29,8 @@ class Service(Protocol):
         """Leave."""
 
 
-class Publication(msgspec.Struct, kw_only=True):
+@dataclass(slots=True, kw_only=True)
+class Publication:
     """One draft on its way to the service.
 
     Attributes:
@@ -56,7 +56,8 @@ class Publication(msgspec.Struct, kw_only=True):
     withdrawn: bool = False
 
 
-class Outcome(msgspec.Struct, frozen=True, kw_only=True):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
     """What became of a question.
 
     Attributes:

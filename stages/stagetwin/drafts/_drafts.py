@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import enum
+import math
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-import msgspec
 from pxr import Sdf, Usd
 
+from stagetwin._authoring import Owner
 from stagetwin._errors import CommandError
 from stagetwin.clock import Clock, WallClock
 from stagetwin.drafts._courier import Courier, Outcome, Publication, Service
 from stagetwin.drafts._edits import Edit, Ignored
 from stagetwin.drafts._probe import DraftProbe, Watched
 from stagetwin.identifiers import uuid7
-from stagetwin.live import Owner
 from stagetwin.values import plain
 
 __all__ = ["Draft", "DraftState", "Drafts"]
@@ -44,7 +44,8 @@ class DraftState(enum.StrEnum):
     SENDING = "sending"
 
 
-class Draft(msgspec.Struct, frozen=True, kw_only=True):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Draft:
     """One unpublished edit, as a viewer shows it.
 
     Attributes:
@@ -77,7 +78,8 @@ class _Pending:
     again_at: float = 0.0
 
 
-class _Target(msgspec.Struct, frozen=True):
+@dataclass(frozen=True, slots=True)
+class _Target:
     revision: int
     settles: bool
     debounce: float
@@ -100,6 +102,7 @@ class Drafts:
         fault: why the service cannot be asked at the moment; empty while it can.
         ignored: newest changes that do not publish by themselves, and why.
         published: newest row of what was published from here, by command.
+        targets: rows of what can be commanded, by command, as the service said it last.
     """
 
     def __init__(
@@ -110,6 +113,7 @@ class Drafts:
         layer: Sdf.Layer | None = None,
         clock: Clock | None = None,
         watched: Watched = {},  # noqa: B006  # never changed
+        targets_every: float = TARGETS_EVERY,
     ) -> None:
         """Begin to watch the draft layer.
 
@@ -120,6 +124,7 @@ class Drafts:
                 sublayers is made if there is none.
             clock: what rest is measured on.
             watched: see `DraftProbe`.
+            targets_every: how often the service is asked for its targets by itself [s].
         """
         self._owner = Owner()
         self._stage = stage
@@ -131,6 +136,7 @@ class Drafts:
         self.fault = "the service was not asked yet"
         self.ignored: deque[Ignored] = deque(maxlen=IGNORED_KEPT)
         self.published: dict[str, dict[str, Any]] = {}
+        self.targets: dict[str, dict[str, Any]] = {}
         self._targets: dict[str, _Target] = {}
         self._own: dict[str, _Own] = {}
         self._pending: dict[str, _Pending] = {}
@@ -139,8 +145,8 @@ class Drafts:
             self._hold(each)
         self._courier = Courier(connect, self._clock)
         self._asking = False
-        self._asked = self._clock.steady() - TARGETS_EVERY
-        self._every = TARGETS_EVERY
+        self._least = self._every = targets_every
+        self._asked = self._clock.steady() - targets_every
 
     @property
     def drafts(self) -> list[Draft]:
@@ -202,6 +208,11 @@ class Drafts:
         spec = self.layer.GetAttributeAtPath(path)
         if spec is not None:
             spec.ClearDefaultValue()
+
+    def look(self) -> None:
+        """Have the service asked for its targets with the next `poll`: something happened."""
+        self._owner.check()
+        self._asked = -math.inf
 
     def close(self) -> None:
         """Stop watching, and take the layer out of the stage if it was made here."""
@@ -316,7 +327,7 @@ class Drafts:
         if publication is None:
             self._asking = False
             # A plant with many targets is asked less often.
-            self._every = max(TARGETS_EVERY, 20 * (self._clock.steady() - self._asked))
+            self._every = max(self._least, 20 * (self._clock.steady() - self._asked))
             self.fault = outcome.fault
             if outcome.targets is not None:
                 self._know(outcome.targets)
@@ -364,6 +375,7 @@ class Drafts:
             del self._pending[command]
 
     def _know(self, rows: list[dict[str, Any]]) -> None:
+        self.targets = {str(row["path"]): row for row in rows}
         self._targets = {
             str(row["path"]): _Target(
                 int(row["revision"]), row["publish"] == "settled", float(row["debounce"])

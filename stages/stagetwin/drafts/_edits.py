@@ -5,9 +5,9 @@ from __future__ import annotations
 import enum
 import json
 from collections.abc import Hashable
+from dataclasses import dataclass
 from typing import Any
 
-import msgspec
 from pxr import Sdf, Usd
 
 from stagetwin.values import plain
@@ -31,7 +31,8 @@ class Reason(enum.StrEnum):
     MISSED = "it could not be followed change by change"
 
 
-class Edit(msgspec.Struct, frozen=True):
+@dataclass(frozen=True, slots=True)
+class Edit:
     """Somebody gave one command a value that it did not have before in this draft.
 
     Attributes:
@@ -49,7 +50,8 @@ class Edit(msgspec.Struct, frozen=True):
     first: bool = False
 
 
-class Ignored(msgspec.Struct, frozen=True):
+@dataclass(frozen=True, slots=True)
+class Ignored:
     """A change that stays a draft, and why.
 
     Attributes:

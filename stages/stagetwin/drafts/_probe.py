@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Hashable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
-import msgspec
 from pxr import Sdf, Tf, Usd
 
+from stagetwin._authoring import Owner
 from stagetwin.drafts._edits import Edit, Ignored, Reason, command_of, identity
-from stagetwin.live import Owner
 
 __all__ = ["DraftProbe"]
 
@@ -48,7 +48,8 @@ class _Tracked:
             self.had.add(mark)
 
 
-class _Change(msgspec.Struct, frozen=True, gc=False):
+@dataclass(frozen=True, slots=True)
+class _Change:
     """What one notice left behind: values now, and the prims whose other values are gone."""
 
     values: dict[_Tracked, Any]

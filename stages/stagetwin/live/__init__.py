@@ -1,8 +1,9 @@
 """The live layer: where telemetry meets the stage."""
 
-from stagetwin.live._layers import LAYER_NAMES, Owner, SessionLayers
+from stagetwin._authoring import BLOCK_SIZE, Owner, write_specs
+from stagetwin.live._layers import LAYER_NAMES, SessionLayers
 from stagetwin.live._watch import FileWatcher, LayerWatcher
-from stagetwin.live._writer import BLOCK_SIZE, LiveLayer, write_specs
+from stagetwin.live._writer import LiveLayer
 
 __all__ = [
     "BLOCK_SIZE",

@@ -2,31 +2,15 @@
 
 from __future__ import annotations
 
-import threading
-
 from pxr import Sdf, Usd
 
-from stagetwin._errors import OwnershipError
+from stagetwin._authoring import Owner
 
 __all__ = ["LAYER_NAMES", "Owner", "SessionLayers"]
 
 LAYER_NAMES = ("review", "desired", "state", "history", "predicted", "live")
 """Strongest first. `history` is stronger than `live`, so that a value at a time comes from history
 and the value without a time from live."""
-
-
-class Owner:
-    """The one thread that may touch a stage: USD allows many readers or one writer."""
-
-    def __init__(self) -> None:
-        self._thread = threading.get_ident()
-
-    def check(self) -> None:
-        """Raise OwnershipError on any other thread."""
-        if threading.get_ident() != self._thread:
-            raise OwnershipError(
-                "the stage belongs to the thread that opened it; hand it columns through the hub"
-            )
 
 
 class SessionLayers:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -11,40 +10,26 @@ import numpy as np
 import numpy.typing as npt
 from pxr import Sdf, Usd
 
+from stagetwin._arrays import ArraySlot
+from stagetwin._authoring import (
+    BLOCK_SIZE,
+    Owner,
+    declared_value,
+    declaring_spec,
+    write_specs,
+)
 from stagetwin._errors import StageError
 from stagetwin.bindings import TelemetryBinding
-from stagetwin.bindings._attributes import declared_value, declaring_spec
 from stagetwin.hub import Changes, Latest
-from stagetwin.live._arrays import ArraySlot
-from stagetwin.live._layers import Owner
 from stagetwin.ports import ValueKind
 from stagetwin.signals import Quality
 
 __all__ = ["BLOCK_SIZE", "LiveLayer", "write_specs"]
 
-BLOCK_SIZE = 60
-"""Changes per Sdf.ChangeBlock. Sdf's change list searches linearly up to 64 entries and builds a
-hash table beyond, which makes large blocks slower than none."""
-
 TIME_REFRESH = 1.0
 """How often the time of a signal is written whose value does not change [s]."""
 
 _TOKENS = [quality.token for quality in Quality]
-_set_default = Sdf.AttributeSpec.default.fset
-
-
-def write_specs(specs: Sequence[Sdf.AttributeSpec], values: Sequence[Any]) -> None:
-    """Set the default values of attribute specs, in blocks of `BLOCK_SIZE`.
-
-    Args:
-        specs: specs of one staged layer.
-        values: as many values of the specs' types, as Python or Gf objects.
-    """
-    # deque(maxlen=0) runs the map at C speed; a Python loop costs a third more.
-    for start in range(0, len(specs), BLOCK_SIZE):
-        stop = start + BLOCK_SIZE
-        with Sdf.ChangeBlock():
-            deque(map(_set_default, specs[start:stop], values[start:stop]), maxlen=0)
 
 
 class _Kind:

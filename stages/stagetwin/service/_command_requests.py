@@ -10,12 +10,14 @@ from typing import Any, Protocol
 from pydantic import ValidationError
 
 from stagetwin._errors import CommandError, LedgerDamagedError
-from stagetwin.bindings import BindingTable, CommandBinding, is_below
-from stagetwin.commands import PublishRequest, Target
-from stagetwin.service._control import peer_is_owner, peer_user
+from stagetwin.commands import Command, PublishRequest
+from stagetwin.people import Access, Right
+from stagetwin.service._alarm_requests import AlarmRequests
+from stagetwin.service._control import asking, peer_is_owner, peer_user
 from stagetwin.service._desk import Desk
+from stagetwin.service._target_rows import TargetRows
+from stagetwin.service._visible import Visible
 from stagetwin.twin import Twin
-from stagetwin.values import Bound, plain
 
 __all__ = ["NO_COMMANDS", "CommandRequests", "Commanding"]
 
@@ -32,12 +34,20 @@ class Commanding(Protocol):
     """What of a service a request about commands may touch.
 
     Attributes:
+        access: says who may do what.
+        alarms: what may be asked of alarms.
         fault: why nothing can be commanded although it may.
     """
 
     twin: Twin
     desk: Desk | None
+    access: Access
+    alarms: AlarmRequests
     fault: str
+
+    def status(self) -> Reply:
+        """Return the state of everything."""
+        ...
 
 
 class CommandRequests:
@@ -45,7 +55,8 @@ class CommandRequests:
 
     def __init__(self, service: Commanding) -> None:
         self._service = service
-        self._twin = service.twin
+        self._visible = Visible(service)
+        self._targets = TargetRows(service.twin, self._visible)
         self._verifying = False
         self.once: dict[str, Callable[[Reply], Reply]] = {
             "publish": self._publish,
@@ -55,17 +66,22 @@ class CommandRequests:
             "approve_command": self._approve,
             "deny_command": self._deny,
             "halt": self._halt,
-            "targets": self._targets,
+            "targets": lambda request: {
+                "targets": self._targets.below(str(request.get("prim", "/")), service.desk)
+            },
         }
 
     async def follow(self, request: Reply) -> AsyncIterator[Reply]:
         """Yield a command's row at each transition until its end."""
-        command = self._desk.path.records.find_one(_text(request, "id"))
+        command = self._find(request)
         async for reply in self._desk.follow(command):
+            if not self._visible.commands()(command):
+                return  # the right was taken away meanwhile
             yield reply
 
     async def verify_ledger(self, _request: Reply) -> AsyncIterator[Reply]:
         """Check the whole ledger on a thread of its own; yield its entries, or what is wrong."""
+        self._service.access.require(asking(), Right.READ, "/")
         desk = self._desk
         if self._verifying:
             raise CommandError("the ledger is being verified already")
@@ -92,10 +108,17 @@ class CommandRequests:
             first = error.errors(include_url=False, include_context=False)[0]
             where = ".".join(map(str, first["loc"])) or "request"
             raise CommandError(f"{where}: {first['msg']}, got {first['input']!r:.80}") from None
-        command = self._desk.path.publish(wanted, peer_user())
+        desk = self._desk
+        self._visible.require(wanted.target)
+        command = desk.path.publish(wanted, peer_user())
         return {"command": self._desk.row(command)}
 
+    def _find(self, request: Reply) -> Command:
+        """Return the command that is meant, if whoever asks may see it."""
+        return self._desk.path.records.find_one(_text(request, "id"), self._visible.commands())
+
     def _commands(self, request: Reply) -> Reply:
+        self._visible.roots()
         if self._service.fault:
             return {"commands": [], "allowed": False, "cause": self._service.fault}
         if self._service.desk is None:
@@ -104,81 +127,34 @@ class CommandRequests:
         if isinstance(limit, bool) or not isinstance(limit, int) or not 0 < limit <= MAX_LISTED:
             raise CommandError(f"limit must be a number in [1, {MAX_LISTED}], got {limit!r}")
         prim, only_open = str(request.get("prim", "/")), bool(request.get("open", False))
-        found = self._desk.path.records.listed(prim, only_open, limit)
+        seen = self._visible.commands()
+        found = self._desk.path.records.listed(prim, only_open, limit, seen)
         return {"commands": [self._desk.row(command) for command in found], "allowed": True}
 
     def _command(self, request: Reply) -> Reply:
-        command = self._desk.path.records.find_one(_text(request, "id"))
-        return {"command": self._desk.row(command, history=True)}
+        return {"command": self._desk.row(self._find(request), history=True)}
 
     def _cancel(self, request: Reply) -> Reply:
-        command = self._desk.path.cancel(
-            _text(request, "id"), peer_user(), _reason(request), owner=peer_is_owner()
-        )
+        reason, found = _reason(request), self._find(request)
+        command = self._desk.path.cancel(found.id, peer_user(), reason, owner=peer_is_owner())
         return {"command": self._desk.row(command)}
 
     def _approve(self, request: Reply) -> Reply:
-        command = self._desk.path.approve(_text(request, "id"), peer_user(), _reason(request))
+        seen = _text(request, "hash") if "hash" in request else ""
+        reason, found = _reason(request), self._find(request)
+        command = self._desk.path.approve(found.id, peer_user(), reason, seen)
         return {"command": self._desk.row(command)}
 
     def _deny(self, request: Reply) -> Reply:
-        command = self._desk.path.deny(_text(request, "id"), peer_user(), _reason(request))
+        reason, found = _reason(request), self._find(request)
+        command = self._desk.path.deny(found.id, peer_user(), reason)
         return {"command": self._desk.row(command)}
 
     def _halt(self, request: Reply) -> Reply:
-        made = self._desk.path.halt(_text(request, "prim"), peer_user(), _reason(request))
+        desk, prim = self._desk, _text(request, "prim")
+        self._service.access.require(asking(), Right.HALT, prim)
+        made = desk.path.halt(prim, peer_user(), _reason(request))
         return {"commands": [self._desk.row(command) for command in made]}
-
-    # -- what can be commanded
-
-    def _targets(self, request: Reply) -> Reply:
-        prim = str(request.get("prim", "/"))
-        table = self._twin.guarded
-        if table is None:
-            return {"targets": []}
-        if self._service.desk is not None:
-            found = [(t.binding, t) for t in self._service.desk.path.targets.below(prim)]
-            return {"targets": [self._target(table, binding, t) for binding, t in found]}
-        below = [b for b in table.commands if is_below(b.path, prim)]
-        return {"targets": [self._target(table, binding, None) for binding in below]}
-
-    def _target(self, table: BindingTable, binding: CommandBinding, target: Target | None) -> Reply:
-        asset = table.assets.get(binding.asset)
-        level = asset.level if asset is not None else "model"
-        if binding.asset in self._twin.demoted:
-            level = "shadow"
-        attr = self._twin.stage.GetAttributeAtPath(binding.target)
-        return {
-            "path": binding.path,
-            "prim": binding.prim,
-            "command": binding.signal,
-            "label": attr.GetDisplayName() if attr else "",
-            "type": binding.type_name,
-            "unit": binding.unit,
-            "min": _bound(binding.limits.hard_min),
-            "max": _bound(binding.limits.hard_max),
-            "desired": plain(target.desired[0]) if target is not None else None,
-            "reported": self._reported(binding),
-            "revision": target.revision if target is not None else 0,
-            "approval": binding.approval,
-            "publish": binding.publish,
-            "debounce": binding.debounce,
-            "policy": binding.policy_class,
-            "operation": binding.operation,
-            "readback": binding.readback,
-            "safe": binding.safe,
-            "level": level,
-            "realm": table.connections[binding.connection].realm,
-            "connection": binding.connection,
-            "status": target.status if target is not None else "idle",
-            "cause": target.cause if target is not None else "",
-        }
-
-    def _reported(self, binding: CommandBinding) -> Any:
-        if self._service.desk is None or not binding.readback:
-            return None
-        known = self._service.desk.path.inputs.one(binding.readback)
-        return known.value if known is not None else None
 
 
 def _text(request: Reply, key: str) -> str:
@@ -193,8 +169,3 @@ def _reason(request: Reply) -> str:
     if not isinstance(reason, str) or len(reason) > 1000:
         raise CommandError("reason must be a text of at most 1000 characters")
     return reason
-
-
-def _bound(bound: Bound) -> float | None:
-    finite = isinstance(bound, float) and abs(bound) != float("inf")
-    return bound if finite else None  # type: ignore[return-value]

@@ -12,6 +12,7 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from stagetwin._errors import ConnectionConfigError
+from stagetwin.gateway import ListenConfig
 from stagetwin.ports import Credential
 
 __all__ = ["ServiceConfig", "default_socket", "default_state_dir", "load_credentials"]
@@ -36,7 +37,10 @@ class ServiceConfig(BaseModel):
         credentials: what credential names stand for.
         allow_commands: whether anything may be commanded; else the service is read-only.
         roles: user names by role; a role that is not named is held by nobody.
+        people: policy file that says who may do what; `roles` count only without one.
+        site_layer: the one file of the plant that an approved proposal may be merged into.
         ledger_anchor: file outside `state_dir` that keeps the ledger's newest hash.
+        listen: where browsers, shells and programs come in; nowhere if None.
         socket_group: users of this group may open the control socket; only the own user if empty.
     """
 
@@ -53,8 +57,11 @@ class ServiceConfig(BaseModel):
     credentials: dict[str, Credential] = {}
     allow_commands: bool = False
     roles: dict[str, tuple[str, ...]] = {}
+    people: Path | None = None
+    site_layer: Path | None = None
     ledger_anchor: Path | None = None
     socket_group: str = ""
+    listen: ListenConfig | None = None
 
 
 def _stage_key(stage: Path) -> str:

@@ -25,8 +25,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from stagetwin._errors import ServiceError, StagetwinError
+from stagetwin.people import Principal
 
-__all__ = ["ControlClient", "ControlServer", "peer_is_owner", "peer_user"]
+__all__ = ["ControlClient", "ControlServer", "asking", "asking_as", "peer_is_owner", "peer_user"]
 
 _log = logging.getLogger(__name__)
 
@@ -34,34 +35,56 @@ Request = dict[str, Any]
 
 
 class _Peer(NamedTuple):
-    """Who asks: a user's name, empty if nobody can say, and whether that one may do all."""
+    """Who connected: a user's name, empty if nobody can say, and whether that one may do all."""
 
     user: str
     owner: bool
 
 
-_peer: contextvars.ContextVar[_Peer] = contextvars.ContextVar("peer")
+_asking: contextvars.ContextVar[Principal] = contextvars.ContextVar("asking")
+
+
+def asking() -> Principal:
+    """Return who sent the request that is being answered.
+
+    Over the control socket the operating system says it, not the client: it is the user that the
+    client's process ran as when it connected. For all else the gateway says it.
+
+    Raises:
+        ServiceError: nothing is being answered.
+    """
+    who = _asking.get(None)
+    if who is None:
+        raise ServiceError("no request is being answered")
+    return who
+
+
+@contextlib.contextmanager
+def asking_as(who: Principal) -> Iterator[None]:
+    """Answer a request in somebody's name: what runs within finds them by `asking`."""
+    token = _asking.set(who)
+    try:
+        yield
+    finally:
+        _asking.reset(token)
 
 
 def peer_user() -> str:
-    """Return the user at the other end of the request that is being answered.
-
-    The operating system says it, not the client: it is the user that the client's process ran as
-    when it connected.
+    """Return the name of whoever is asking, for the record.
 
     Raises:
         ServiceError: nobody can say.
     """
-    peer = _peer.get(None)
-    if peer is None or not peer.user:
+    who = _asking.get(None)
+    if who is None or not who.name:
         raise ServiceError("the system does not say who is asking")
-    return peer.user
+    return who.name
 
 
 def peer_is_owner() -> bool:
     """Tell whether the request that is answered comes from the service's own user, or from root."""
-    peer = _peer.get(None)
-    return peer is not None and peer.owner
+    who = _asking.get(None)
+    return who is not None and who.owner
 
 
 Handler = Callable[[Request], AsyncIterator[dict[str, Any]]]
@@ -89,16 +112,25 @@ MAX_PATH = 107
 class ControlServer:
     """Serves requests on a Unix socket until closed."""
 
-    def __init__(self, path: Path, handler: Handler, group: str = "") -> None:
+    def __init__(
+        self,
+        path: Path,
+        handler: Handler,
+        group: str = "",
+        who_is: Callable[[str, bool], Principal] = Principal,
+    ) -> None:
         """Prepare.
 
         Args:
             path: of the socket.
             handler: answers requests.
             group: users of this group may open it too; nobody else if empty.
+            who_is: returns who a user of the operating system is, and whether that one is the
+                service's own.
         """
         self._path = path
         self._handler = handler
+        self._who_is = who_is
         self._group = group
         self._gid: int | None = None
         self._server: asyncio.Server | None = None
@@ -139,12 +171,13 @@ class ControlServer:
         assert task is not None  # streams call their callback in a task
         self._clients.add(task)
         peer = _peer_of(writer.get_extra_info("socket"), alone=self._gid is None)
-        _peer.set(peer)
         try:
             if len(self._clients) > (MAX_CLIENTS if peer.owner else MAX_OTHERS):
                 await self._turn_away(writer)
                 return
             while line := await reader.readline():
+                # Asked each time: the people of a plant change while a client stays.
+                _asking.set(self._who_is(*peer))
                 await self._answer(line, writer)
         except (ConnectionError, asyncio.LimitOverrunError, ValueError):
             pass  # the client left, or sends what is no line: its connection ends here

@@ -9,6 +9,7 @@ from typing import Any
 
 from stagetwin.actuation import CommandTarget
 from stagetwin.commands import Command, CommandPath, Ledger, RuleBook
+from stagetwin.people import Access
 from stagetwin.ports import ConnectionSpec
 from stagetwin.service._commanders import Commanders
 from stagetwin.service._config import ServiceConfig
@@ -33,8 +34,13 @@ class Desk:
         commanders: the command clients.
     """
 
-    def __init__(self, config: ServiceConfig, twin: Twin) -> None:
+    def __init__(self, config: ServiceConfig, twin: Twin, access: Access) -> None:
         """Open the ledger.
+
+        Args:
+            config: of the service.
+            twin: the live stage.
+            access: says who may command and approve.
 
         Raises:
             LedgerDamagedError: it is damaged.
@@ -47,10 +53,9 @@ class Desk:
         self._followers: set[asyncio.Event] = set()
         self._ledger = Ledger(config.state_dir / "commands.db", config.ledger_anchor)
         self.commanders = Commanders(config.credentials, in_process=config.in_process)
-        roles = {role: frozenset(users) for role, users in config.roles.items()}
         try:
             self.path = CommandPath(
-                twin, self._ledger, self.commanders, roles, self._wake, self._is_calm
+                twin, self._ledger, self.commanders, access, self._wake, self._is_calm
             )
         except BaseException:
             self._ledger.close()

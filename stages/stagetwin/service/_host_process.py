@@ -8,6 +8,7 @@ import contextlib
 import random
 import sys
 import time
+from typing import ClassVar
 
 import msgspec
 
@@ -44,11 +45,14 @@ def secret_of(credential: Credential | None) -> dict[str, str] | None:
 
 
 class HostProcess(abc.ABC):
-    """`python -m stagetwin.host` under the service: a crash, a leak or a hang stays there.
+    """A Python process under the service: a crash, a leak or a hang stays there.
 
     Attributes:
+        module: what runs in it.
         restarts: how often it had to be started again.
     """
+
+    module: ClassVar[str] = "stagetwin.host"
 
     def __init__(self, what: str) -> None:
         self._what = what
@@ -106,7 +110,7 @@ class HostProcess(abc.ABC):
         self._process = process = await asyncio.create_subprocess_exec(
             sys.executable,
             "-m",
-            "stagetwin.host",
+            self.module,
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             limit=2**22,
@@ -157,6 +161,14 @@ class HostProcess(abc.ABC):
             return False
         process.stdin.write(frame)
         return True
+
+    @property
+    def waiting(self) -> int:
+        """Return what was written to the process and not yet taken [B]."""
+        process = self._process
+        if process is None or process.stdin is None:
+            return 0
+        return process.stdin.transport.get_write_buffer_size()
 
     async def _end(self, process: asyncio.subprocess.Process) -> None:
         """Close the input, which asks the process to stop; kill it if it does not."""

@@ -7,13 +7,14 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from wsgiref.simple_server import WSGIServer
 
-from prometheus_client import CollectorRegistry, start_http_server
+from prometheus_client import CollectorRegistry, generate_latest, start_http_server
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from stagetwin._errors import ServiceError
+from stagetwin.alarms import PRIORITIES
 
-__all__ = ["MetricsListener", "MetricsSnapshot"]
+__all__ = ["MetricsListener", "MetricsSnapshot", "metrics_text"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +30,7 @@ class MetricsSnapshot:
         commands: commands by their end.
         open_commands: commands on their way.
         ledger_broken: whether the ledger of commands is unfit, so that nothing leaves.
+        alarms: active ones by priority; unacknowledged, shelved and suppressed ones.
     """
 
     health: Mapping[str, float] = field(default_factory=dict)
@@ -39,6 +41,7 @@ class MetricsSnapshot:
     commands: Mapping[str, int] = field(default_factory=dict)
     open_commands: int = 0
     ledger_broken: bool = False
+    alarms: Mapping[str, int] = field(default_factory=dict)
 
 
 _COUNTERS = {
@@ -93,6 +96,7 @@ class _Collector(Collector):
             "1 while the ledger of commands cannot be written or used: nothing leaves",
             value=float(snapshot.ledger_broken),
         )
+        yield from _alarm_metrics(snapshot.alarms)
         rejected = CounterMetricFamily(
             "stagetwin_rejected",
             "Messages and samples not used, by reason",
@@ -114,6 +118,28 @@ class _Collector(Collector):
             restarts.add_metric((name,), count)
         yield online
         yield restarts
+
+
+def _alarm_metrics(counts: Mapping[str, int]) -> Iterator[Metric]:
+    active = GaugeMetricFamily(
+        "stagetwin_alarms_active", "Alarms that stand on the list", labels=("priority",)
+    )
+    for priority in PRIORITIES:
+        active.add_metric((priority,), counts.get(priority, 0))
+    yield active
+    for name, text in (
+        ("unacknowledged", "Alarms that wait for somebody to acknowledge them"),
+        ("shelved", "Alarms put aside by a person"),
+        ("suppressed", "Alarms put aside by design, or under another one"),
+    ):
+        yield GaugeMetricFamily(f"stagetwin_alarms_{name}", text, value=counts.get(name, 0))
+
+
+def metrics_text(snapshot: MetricsSnapshot) -> str:
+    """Return metrics as Prometheus reads them."""
+    registry = CollectorRegistry()
+    registry.register(_Collector(lambda: snapshot))
+    return generate_latest(registry).decode()
 
 
 class MetricsListener:

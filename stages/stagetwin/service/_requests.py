@@ -9,9 +9,13 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from stagetwin._errors import ServiceError
-from stagetwin.bindings import TelemetryBinding, is_below
+from stagetwin.bindings import TelemetryBinding
+from stagetwin.people import Right
+from stagetwin.service._alarm_requests import AlarmRequests
 from stagetwin.service._command_requests import Commanding, CommandRequests
-from stagetwin.service._control import peer_is_owner
+from stagetwin.service._control import asking, peer_is_owner
+from stagetwin.service._review_requests import ReviewRequests
+from stagetwin.service._visible import Visible
 from stagetwin.signals import Quality
 from stagetwin.values import Bound, plain
 
@@ -22,12 +26,15 @@ Reply = dict[str, Any]
 MAX_RATE = 60.0
 MAX_SIGNALS = 2000
 
-_OWNERS = frozenset({"guards_approved", "snapshot", "stop"})
+_OWNERS = frozenset({"guards_approved", "snapshot", "stop", "web"})
 """What only the service's own user and root may ask for: it ends the service, or writes files."""
 
 
 class Running(Commanding, Protocol):
     """What of a service a request may touch."""
+
+    reviews: ReviewRequests
+    alarms: AlarmRequests
 
     def status(self) -> Reply:
         """Return the state of everything."""
@@ -40,30 +47,36 @@ class Running(Commanding, Protocol):
     def stop(self) -> None:
         """Ask the service to end."""
 
+    def web(self) -> Reply:
+        """Return how the owner's browser and programs come in."""
+        ...
+
 
 class Requests:
     """Answers requests about a running service, on its event loop."""
 
     def __init__(self, service: Running) -> None:
         self._service = service
+        self._visible = Visible(service)
         self._once: dict[str, Callable[[Reply], Reply]] = {
-            "status": lambda _: service.status(),
-            "problems": lambda _: {"problems": [str(p) for p in service.twin.table.problems]},
+            "status": lambda _: self._visible.status(),
+            "problems": lambda _: {"problems": self._visible.problems()},
             "rejections": lambda _: {"examples": self._examples()},
-            "values": lambda request: {
-                "signals": self._signals(request),
-                "frame": self._frame(self._rows(request)),
-            },
+            "values": self._values,
             "snapshot": self._snapshot,
             "guards_approved": lambda _: self._guards_approved(),
             "stop": lambda _: self._stop(),
+            "web": lambda _: service.web(),
         }
         self._commands = CommandRequests(service)
         self._once |= self._commands.once
+        self._once |= service.reviews.once
+        self._once |= service.alarms.once
         self._streams = {
             "watch": self._watch,
             "follow": self._commands.follow,
             "verify_ledger": self._commands.verify_ledger,
+            **service.reviews.streams,
         }
 
     async def answer(self, request: Reply) -> AsyncIterator[Reply]:
@@ -91,26 +104,29 @@ class Requests:
         rate = float(request.get("rate", 5))
         if not 0 < rate <= MAX_RATE:
             raise ServiceError(f"rate must be in (0, {MAX_RATE:g}] Hz, got {rate:g}")
-        table = None
+        table, seen = None, None
+        rows: list[tuple[int, TelemetryBinding]] = []
         while True:
-            if table is not self._service.twin.table:
-                # The first frame, and each one after the bindings changed, says what follows.
-                table = self._service.twin.table
-                yield {"signals": self._signals(request)}
-            yield {"frame": self._frame(self._rows(request)), "status": self._service.status()}
+            roots = self._service.access.readable(asking())
+            if table is not self._service.twin.table or roots != seen:
+                # The first frame, and each one after bindings or rights changed, says what follows.
+                table, seen, rows = self._service.twin.table, roots, self._rows(request)
+                yield {"signals": self._signals(rows)}
+            yield {"frame": self._frame(rows), "status": self._visible.status()}
             await asyncio.sleep(1 / rate)
+
+    def _values(self, request: Reply) -> Reply:
+        rows = self._rows(request)
+        return {"signals": self._signals(rows), "frame": self._frame(rows)}
 
     def _rows(self, request: Reply) -> list[tuple[int, TelemetryBinding]]:
         prim = str(request.get("prim", "/"))
-        table = self._service.twin.table.telemetry
-        rows = [
-            (index, binding) for index, binding in table.items() if is_below(binding.path, prim)
-        ]
+        rows = self._visible.signals(prim)
         if not rows:
             raise ServiceError(f"no signal is bound at or below {prim}")
         return rows[:MAX_SIGNALS]
 
-    def _signals(self, request: Reply) -> list[Reply]:
+    def _signals(self, rows: list[tuple[int, TelemetryBinding]]) -> list[Reply]:
         return [
             {
                 "prim": b.prim,
@@ -126,7 +142,7 @@ class Requests:
                 "softMin": _bound(b.limits.soft_min),
                 "softMax": _bound(b.limits.soft_max),
             }
-            for _, b in self._rows(request)
+            for _, b in rows
         ]
 
     def _frame(self, rows: list[tuple[int, TelemetryBinding]]) -> list[Reply]:
@@ -145,6 +161,7 @@ class Requests:
         ]
 
     def _examples(self) -> list[Reply]:
+        self._service.access.require(asking(), Right.READ, "/")  # payloads of every prim
         return [
             {"connection": connection, "reason": reason, "examples": texts}
             for (connection, reason), texts in self._service.twin.hub.rejections.examples().items()

@@ -7,25 +7,28 @@ import contextlib
 import dataclasses
 import gc
 import logging
-import math
 import signal
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from stagetwin._errors import LedgerDamagedError
+from stagetwin._errors import LedgerDamagedError, ServiceError
 from stagetwin.guards import GuardBook
-from stagetwin.ports import ConnectionSpec, ConnectionState
-from stagetwin.service._bridges import BridgeProcess, ConnectionSink, InProcessBridge
+from stagetwin.people import Access
+from stagetwin.service._alarm_requests import AlarmRequests
 from stagetwin.service._command_requests import NO_COMMANDS
 from stagetwin.service._config import ServiceConfig
 from stagetwin.service._control import ControlServer
 from stagetwin.service._desk import Desk
 from stagetwin.service._events import Events
-from stagetwin.service._metrics import MetricsListener, MetricsSnapshot
+from stagetwin.service._gateway import NO_GATEWAY, Gateway
+from stagetwin.service._links import Links
+from stagetwin.service._metrics import MetricsListener, MetricsSnapshot, metrics_text
 from stagetwin.service._notify import Notifier
 from stagetwin.service._requests import Requests
+from stagetwin.service._review_requests import ReviewRequests
 from stagetwin.service._snapshot import write_snapshot
+from stagetwin.service._visible import roles_at
 from stagetwin.twin import Twin, open_stage
 
 __all__ = ["Service", "settle_memory"]
@@ -54,16 +57,6 @@ def settle_memory() -> None:
     gc.freeze()
 
 
-@dataclasses.dataclass(slots=True)
-class _Link:
-    """One connection at work."""
-
-    spec: ConnectionSpec
-    sink: ConnectionSink
-    bridge: BridgeProcess | InProcessBridge
-    task: asyncio.Task[None]
-
-
 class Service:
     """Runs a twin: ticks, bridges, control socket, metrics.
 
@@ -71,7 +64,11 @@ class Service:
         twin: the live stage; belongs to the event loop's thread.
         desk: the command side; None while nothing may be commanded.
         fault: why nothing can be commanded although it may; empty while there is no such fault.
+        access: says who may do what; every request passes it.
         events: what happens, for whoever follows it.
+        reviews: topics and proposals, and what may be asked of them.
+        alarms: alarms, and what may be asked of them.
+        gateway: the way in for browsers, shells and programs; None where there is none.
         ready: set once the stage is open and every bridge was started.
     """
 
@@ -79,18 +76,28 @@ class Service:
         self._config = config
         self._notifier = Notifier(notify_address)
         self._stop = asyncio.Event()
-        self._links: dict[str, _Link] = {}
         self._rebind = asyncio.Event()
         self._evidence = asyncio.Event()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._metrics = MetricsSnapshot()
         self.ready = asyncio.Event()
         self.metrics_port = 0
+        if config.people is not None:
+            self.access = Access.of_file(config.people)
+        else:
+            self.access = Access.of_roles(config.roles)
         stage = open_stage(config.stage, config.sidecars, config.endpoints)
         self.twin = Twin(stage, guards=GuardBook(config.state_dir / "guards.json"))
+        self._links = Links(config, self.twin, self._arrived)
         self.desk: Desk | None = None
         self.fault = ""
         self.events = Events()
+        self.gateway: Gateway | None = None
+        self.reviews = ReviewRequests(
+            self.twin, self.access, self.events, config.state_dir, config.site_layer
+        )
+        self.alarms = AlarmRequests(self.twin, self.access, self.events, config.state_dir)
+        self.access.roles_at = lambda prim: roles_at(self.twin, prim)
 
     # -- life
 
@@ -106,12 +113,23 @@ class Service:
             loop.add_signal_handler(number, self.stop)
         if self._config.allow_commands:
             with self._read_only_if_damaged():
-                self.desk = Desk(self._config, self.twin)
+                self.desk = Desk(self._config, self.twin, self.access)
         config = self._config
-        control = ControlServer(config.socket, Requests(self).answer, config.socket_group)
+        requests = Requests(self)
+        if config.listen is not None:
+            self.gateway = Gateway(
+                config, config.listen, self.twin, self.events, requests.answer, self._metrics_text
+            )
+        control = ControlServer(
+            config.socket, requests.answer, config.socket_group, self.access.user
+        )
         metrics: MetricsListener | None = None
         try:
             await control.start()
+            self.reviews.start()
+            self.alarms.start()
+            if self.desk is not None:
+                self.alarms.follow(self.desk)
             with self._read_only_if_damaged():
                 if self.desk is not None:
                     self.desk.start()
@@ -120,6 +138,9 @@ class Service:
                 self.metrics_port = metrics.port
             self.twin.on_rebind.append(self._rebind.set)
             self.twin.on_rebind.append(settle_memory)
+            if self.gateway is not None:
+                self.gateway.attach(self.desk)
+                self.twin.on_rebind.append(self.gateway.rebound)
             settle_memory()
             async with asyncio.TaskGroup() as group:
                 tasks = [
@@ -127,6 +148,8 @@ class Service:
                     group.create_task(self._housekeeping(), name="housekeeping"),
                     group.create_task(self._keep_links(group), name="links"),
                 ]
+                if self.gateway is not None:
+                    tasks.append(group.create_task(self.gateway.run(), name="gateway"))
                 self._notifier.send("READY=1")
                 _log.info(
                     "%s is live: %d signals, control socket %s",
@@ -138,15 +161,18 @@ class Service:
                 await self._stop.wait()
                 self._notifier.send("STOPPING=1")
                 _log.info("stopping")
-                for task in (*tasks, *(link.task for link in self._links.values())):
+                for task in tasks:
                     task.cancel()
+                self._links.cancel()
                 if self.desk is not None:
                     self.desk.commanders.cancel()
             self.twin.tick()
         finally:
             await control.close()
+            await self.reviews.close()
             if self.desk is not None:
                 self.desk.close()
+            self.alarms.close()
             if metrics is not None:
                 metrics.close()
             for number in (signal.SIGTERM, signal.SIGINT):
@@ -184,6 +210,9 @@ class Service:
                 self._sync()
             if self.desk is not None:
                 self.desk.tick()
+            self.alarms.step()
+            if self.gateway is not None:
+                self.gateway.after_tick()
             now = loop.time()
             # A tick that overran does not make the next ones hurry.
             due = max(due + period, now) if now >= due else due
@@ -213,10 +242,12 @@ class Service:
     async def _housekeeping(self) -> None:
         while True:
             self._sync()
-            for name, link in self._links.items():
-                self.twin.connection(name, *link.sink.read())
+            self._links.show()
             if self.desk is not None:
                 self.desk.housekeeping()
+            self.reviews.housekeeping()
+            if self.gateway is not None:
+                self.gateway.connections(self._links.rows())
             self._publish_metrics(self.twin.refresh_health())
             self._notifier.send("WATCHDOG=1")
             await asyncio.sleep(1.0)
@@ -232,82 +263,44 @@ class Service:
         self._metrics = MetricsSnapshot(
             health,
             self.twin.hub.rejections.counts(),
-            {
-                name: (str(link.sink.read()[0]), link.bridge.restarts)
-                for name, link in self._links.items()
-            },
+            self._links.metrics(),
             len(self.twin.table.errors()),
             len(self.twin.unreadable),
             dict(self.desk.path.records.counts) if self.desk is not None else {},
             len(self.desk.path.records) if self.desk is not None else 0,
             bool(self.fault or (self.desk is not None and self.desk.broken)),
+            self.alarms.book.counts() if self.alarms.book is not None else {},
         )
 
     async def _keep_links(self, group: asyncio.TaskGroup) -> None:
-        """Start, rebind and end bridges as the stage's connections come, change and go."""
         while True:
             self._rebind.clear()
-            wanted = self._wanted_connections()
-            for name in self._links.keys() - wanted.keys():
-                await self._end_link(name)
-            for name, spec in wanted.items():
-                link = self._links.get(name)
-                if link is not None and link.spec != spec:
-                    await self._end_link(name)
-                    link = None
-                if link is None:
-                    self._links[name] = self._start_link(group, spec)
-                else:
-                    link.bridge.rebind(self.twin.table.channels(name))
+            await self._links.use(group)
             if self.desk is not None:
                 await self.desk.keep_clients(group)
             await self._rebind.wait()
 
-    def _wanted_connections(self) -> dict[str, ConnectionSpec]:
-        table = self.twin.table
-        used = {binding.connection for binding in table.telemetry.values()}
-        return {name: table.connections[name] for name in sorted(used)}
-
-    def _start_link(self, group: asyncio.TaskGroup, spec: ConnectionSpec) -> _Link:
-        sink = ConnectionSink(spec.name, self.twin.hub, self._arrived)
-        credential = self._config.credentials.get(spec.credential)
-        kind = InProcessBridge if self._config.in_process else BridgeProcess
-        bridge = kind(spec, sink, credential)
-        work = bridge.run(self.twin.table.channels(spec.name))
-        if spec.credential and credential is None:
-            # Trying anonymously what was meant to be authenticated would be a guess.
-            sink.state(ConnectionState.FAILED, f"no credential named {spec.credential!r} here")
-            work.close()
-            work = _wait_for_ever()
-        task = group.create_task(work, name=f"bridge {spec.name}")
-        return _Link(spec, sink, bridge, task)
-
-    async def _end_link(self, name: str) -> None:
-        link = self._links.pop(name)
-        link.task.cancel()
-        await asyncio.wait([link.task])
-        self.twin.connection(name, ConnectionState.OFFLINE, "not bound", math.nan)
-
     # -- what requests ask for
+
+    def _metrics_text(self) -> str:
+        return metrics_text(self._metrics)
+
+    def web(self) -> dict[str, Any]:
+        """Return how the owner's browser and programs come in.
+
+        Raises:
+            ServiceError: there is no gateway.
+        """
+        if self.gateway is None:
+            raise ServiceError(NO_GATEWAY)
+        return self.gateway.enter()
 
     def status(self) -> dict[str, Any]:
         """Return the state of everything, as the command line shows it."""
         return {
             "stage": str(self._config.stage),
             "health": dict(self._metrics.health),
-            "connections": {
-                name: {
-                    "state": str(state),
-                    "cause": cause,
-                    "seen": None if math.isnan(seen) else seen,
-                    "endpoint": link.spec.endpoint,
-                    "realm": link.spec.realm,
-                    "pid": link.bridge.pid,
-                    "restarts": link.bridge.restarts,
-                }
-                for name, link in sorted(self._links.items())
-                for state, cause, seen in (link.sink.read(),)
-            },
+            "connections": self._links.status(),
             "rejections": [
                 {"connection": c, "reason": r, "count": n}
                 for (c, r), n in sorted(self.twin.hub.rejections.counts().items())
@@ -319,6 +312,8 @@ class Service:
             "unreadable": self.twin.unreadable,
             "demoted": self.twin.demoted,
             "commands": self._command_status(),
+            "reviews": self.reviews.status(),
+            "alarms": self.alarms.status(),
         }
 
     def _command_status(self) -> dict[str, Any]:
@@ -337,7 +332,3 @@ class Service:
         """Write a snapshot; returns its size [bytes]."""
         self.twin.tick()
         return write_snapshot(self.twin.stage, path)
-
-
-async def _wait_for_ever() -> None:
-    await asyncio.Event().wait()

@@ -1,16 +1,53 @@
 """Mirrors of the twin: the sync protocol, and what a viewer needs to follow and to draft.
 
 A viewer may have no more than Python, numpy and pxr (Omniverse Kit does): nothing in here imports
-pydantic, msgspec or a web server.
+pydantic, msgspec or a web server. A gateway has no stage: what touches one is loaded on first use.
 """
 
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from stagetwin.sync._board import Board
 from stagetwin.sync._frames import NO_TIME, Frame, Section, SectionKind, decode_frame, encode_frame
+from stagetwin.sync._selection import Selection
+
+if TYPE_CHECKING:
+    from stagetwin.sync._client import SyncClient
+    from stagetwin.sync._client_state import ClientState
+    from stagetwin.sync._mailbox import Mail, Mailbox
+    from stagetwin.sync._mirror import Mirror
+    from stagetwin.sync._session import LiveSession
 
 __all__ = [
     "NO_TIME",
+    "Board",
+    "ClientState",
     "Frame",
+    "LiveSession",
+    "Mail",
+    "Mailbox",
+    "Mirror",
     "Section",
     "SectionKind",
+    "Selection",
+    "SyncClient",
     "decode_frame",
     "encode_frame",
 ]
+
+_HOMES = {
+    "ClientState": "_client_state",
+    "LiveSession": "_session",
+    "Mail": "_mailbox",
+    "Mailbox": "_mailbox",
+    "Mirror": "_mirror",
+    "SyncClient": "_client",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOMES:
+        return getattr(importlib.import_module(f"stagetwin.sync.{_HOMES[name]}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

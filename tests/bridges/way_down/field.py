@@ -161,7 +161,7 @@ def command_service(stage: Path, folder: Path, broker: LocalBroker, **more: Any)
         folder,
         broker,
         {"line": "reader"},
-        roles={"operator": USER},
+        roles=more.pop("roles", {"operator": USER}),
         commanders=("commander",),
         **more,
     )

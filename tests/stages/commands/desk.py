@@ -12,6 +12,7 @@ from pxr import Usd
 from stagetwin.actuation import Fate, Reading, Report, Transmission
 from stagetwin.commands import Command, CommandPath, Ledger, PublishRequest, RuleBook, Target
 from stagetwin.guards import GuardBook, GuardStage
+from stagetwin.people import Access
 from stagetwin.ports import ChannelSpec, ConnectionState
 from stagetwin.signals import Samples
 from tests.stages.plants import (
@@ -112,6 +113,7 @@ class Desk:
         *,
         approved: bool = True,
         roles: Mapping[str, frozenset[str]] = ROLES,
+        access: Access | None = None,
     ) -> None:
         self.book = GuardBook(folder / "guards.json")
         if approved:
@@ -122,7 +124,9 @@ class Desk:
         self.wire = Wire()
         self.ledger = Ledger(folder / "commands.db")
         self._woken = threading.Event()
-        self.path = CommandPath(self.twin, self.ledger, self.wire, roles, self._woken.set)
+        self.path = CommandPath(
+            self.twin, self.ledger, self.wire, access or Access.of_roles(roles), self._woken.set
+        )
         self.rules = RuleBook(self.twin, self.path)
         self.entered: list[tuple[str, str]] = []
         self.path.records.on_entered.append(

@@ -1,0 +1,219 @@
+"""`stagetwin alarms`: what somebody must know, and saying that one knows."""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+from typing import Annotated, Any
+
+import typer
+from rich.table import Table
+from rich.text import Text
+
+from stagetwin.cli._alarm_text import PRIORITY_STYLES, STATE_WORDS, alarm_summary
+from stagetwin.cli._app import (
+    SocketOption,
+    StageArgument,
+    app,
+    console,
+    errors_as_exit,
+    socket_of,
+)
+from stagetwin.cli._cells import age_text, plain_text
+from stagetwin.cli._lives import value_text
+from stagetwin.service import ControlClient
+
+__all__ = ["ack", "history", "list_", "shelve", "unshelve"]
+
+Row = dict[str, Any]
+
+alarms = typer.Typer(
+    name="alarms",
+    help="Alarms of a running stage: what stands, who knows, what was.",
+    no_args_is_help=True,
+)
+app.add_typer(alarms)
+
+IdArgument = Annotated[
+    str, typer.Argument(metavar="ID", help="Id of the alarm, such as /World/P101.flow_low.")
+]
+PrimArgument = Annotated[str, typer.Argument(help="Only what lies at or below.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print as JSON.")]
+
+_UNITS = {"s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0}
+
+
+@alarms.command(name="list")
+@errors_as_exit
+def list_(
+    stage: StageArgument,
+    prim: PrimArgument = "/",
+    everything: Annotated[
+        bool, typer.Option("--all", help="Shelved, suppressed and normal ones too.")
+    ] = False,
+    limit: Annotated[int, typer.Option(help="How many at most.", min=1, max=5000)] = 100,
+    as_json: JsonOption = False,
+    socket: SocketOption = None,
+) -> None:
+    """List the alarms that stand, worst first. Exit status: 0 none stands, 1 some do."""
+    show = "all" if everything else "active"
+    with ControlClient(socket_of(stage, socket)) as service:
+        reply = service.ask(op="alarms", prim=prim, show=show, limit=limit)
+    rows, counts = reply["alarms"], reply["counts"]
+    if as_json:
+        _print_json(reply)
+    else:
+        if rows:
+            console.print(_table(rows))
+        console.print(alarm_summary(counts), soft_wrap=True)
+    if any(counts[priority] for priority in PRIORITY_STYLES):
+        raise typer.Exit(1)
+
+
+def _table(rows: list[Row]) -> Table:
+    table = Table(box=None, pad_edge=False)
+    for column in ("age", "priority", "state", "value", "alarm"):
+        table.add_column(
+            column,
+            header_style="dim",
+            justify="right" if column in ("age", "value") else "left",
+            overflow="fold",
+            no_wrap=column != "alarm",
+        )
+    now = time.time()
+    for row in rows:
+        priority, raised = plain_text(row["priority"]), row["raised"]
+        about = Text(plain_text(row["id"]))
+        for words in _about(row):
+            about.append(f"\n{words}", "dim")
+        state = STATE_WORDS.get(row["state"], plain_text(row["state"]))
+        table.add_row(
+            Text(age_text(now - float(raised)) if raised is not None else "", style="dim"),
+            Text(priority, style=PRIORITY_STYLES.get(priority, "")),
+            Text(state, style="bold" if "UNACK" in state else ""),
+            Text(value_text(row["value"], row["unit"]) if row["value"] is not None else ""),
+            about,
+        )
+    return table
+
+
+def _about(row: Row) -> list[str]:
+    said = [f"{row['message']}: {row['cause']}" if row["cause"] else row["message"]]
+    if row["state"] == "SHELVED":
+        shelf = row["shelved"]
+        until = time.strftime("%H:%M:%S", time.localtime(shelf["until"]))
+        said.append(f"shelved by {shelf['by']} until {until}: {shelf['reason']}")
+    elif row["state"] == "SUPPRESSED":
+        said.append(f"under {row['suppressed']}")
+    elif known := row["acknowledged"]:
+        comment = f": {known['comment']}" if known["comment"] else ""
+        said.append(f"{known['by']} knows{comment}")
+    if row["advice"] and row["state"] in ("UNACK", "ACKED"):
+        said.append(f"→ {row['advice']}")
+    return [plain_text(words) for words in said]
+
+
+@alarms.command()
+@errors_as_exit
+def ack(
+    stage: StageArgument,
+    identifier: IdArgument,
+    comment: Annotated[str, typer.Option(help="For the record.")] = "",
+    as_json: JsonOption = False,
+    socket: SocketOption = None,
+) -> None:
+    """Acknowledge an alarm: say that you know."""
+    with ControlClient(socket_of(stage, socket)) as service:
+        row = service.ask(op="acknowledge_alarm", id=identifier, comment=comment)["alarm"]
+    _print_row(row, as_json)
+
+
+@alarms.command()
+@errors_as_exit
+def shelve(
+    stage: StageArgument,
+    identifier: IdArgument,
+    reason: Annotated[str, typer.Option(help="Why, for the record.")],
+    period: Annotated[
+        str, typer.Option("--for", metavar="TIME", help="How long: 90s, 30m, 2h; 8h at most.")
+    ] = "30m",
+    as_json: JsonOption = False,
+    socket: SocketOption = None,
+) -> None:
+    """Put an alarm aside for a while."""
+    seconds = _seconds(period)
+    with ControlClient(socket_of(stage, socket)) as service:
+        row = service.ask(op="shelve_alarm", id=identifier, seconds=seconds, reason=reason)["alarm"]
+    _print_row(row, as_json)
+
+
+@alarms.command()
+@errors_as_exit
+def unshelve(
+    stage: StageArgument,
+    identifier: IdArgument,
+    as_json: JsonOption = False,
+    socket: SocketOption = None,
+) -> None:
+    """Take a shelved alarm back."""
+    with ControlClient(socket_of(stage, socket)) as service:
+        row = service.ask(op="unshelve_alarm", id=identifier)["alarm"]
+    _print_row(row, as_json)
+
+
+@alarms.command()
+@errors_as_exit
+def history(
+    stage: StageArgument,
+    prim: PrimArgument = "/",
+    limit: Annotated[int, typer.Option(help="How many at most.", min=1, max=5000)] = 50,
+    as_json: JsonOption = False,
+    socket: SocketOption = None,
+) -> None:
+    """Show what happened to alarms, newest first: when, what, by whom."""
+    with ControlClient(socket_of(stage, socket)) as service:
+        reply = service.ask(op="alarms", prim=prim, show="history", limit=limit)
+    if as_json:
+        _print_json(reply)
+        return
+    for entry in reply["entries"]:
+        console.print(_entry_line(entry), soft_wrap=True)
+    if not reply["entries"]:
+        console.print(Text(f"Nothing happened at or below {plain_text(prim)}."), soft_wrap=True)
+
+
+def _entry_line(entry: Row) -> Text:
+    when = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(entry["time"]))
+    event = plain_text(entry["event"]).replace("_", " ")
+    priority = plain_text(entry["priority"])
+    line = Text.assemble((when, "dim"), f"  {event:<13}")
+    line.append(f"{priority:<9}", PRIORITY_STYLES.get(priority, ""))
+    line.append(plain_text(entry["id"]))
+    if entry["by"]:
+        line.append(f"  by {plain_text(entry['by'])}")
+    for words in (entry["cause"], entry["comment"]):
+        if words:
+            line.append(f"  {plain_text(words)}", "dim")
+    if skipped := entry.get("skipped"):
+        line.append(f"  after {skipped} more changes", "#f0b94b")
+    return line
+
+
+def _seconds(period: str) -> float:
+    """Return a time such as `90s`, `30m` or `2h` in seconds."""
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*(s|m|min|h)", period.strip())
+    if found is None:
+        raise typer.BadParameter(f"{period!r} is no time like 90s, 30m or 2h", param_hint="--for")
+    return float(found[1]) * _UNITS[found[2]]
+
+
+def _print_row(row: Row, as_json: bool) -> None:
+    if as_json:
+        _print_json(row)
+        return
+    console.print(_table([row]))
+
+
+def _print_json(reply: Any) -> None:
+    print(json.dumps(reply, indent=2))  # noqa: T201 - plain, for scripts
