@@ -6,6 +6,8 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.setup-stamp
 EXTRAS := bridges,sim,web,dev
 PYTEST_ARGS ?=
+# Most tests wait for real brokers, servers and browsers: more of them than cores go side by side.
+WORKERS ?= 3
 
 # Brokers are often installed where an ordinary user's PATH does not look.
 export PATH := $(PATH):/usr/local/sbin:/usr/sbin:$(shell brew --prefix 2>/dev/null)/sbin
@@ -31,7 +33,9 @@ $(STAMP): pyproject.toml constraints.txt
 	@touch $@
 
 test: setup ## run the tests; PYTEST_ARGS="-k name -m 'not slow'" narrows them
-	$(BIN)/python -m pytest $(PYTEST_ARGS)
+	@# Status 5 says that nothing was selected, which is fine where arguments narrow the tests.
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --side-by-side only $(PYTEST_ARGS) || [ $$? -eq 5 ]
+	$(BIN)/python -m pytest --side-by-side never $(PYTEST_ARGS) || [ $$? -eq 5 ]
 
 demo: setup ## bring the example plant to life: broker, recorded and simulated data, live stage
 	$(BIN)/stagetwin demo
@@ -68,6 +72,7 @@ bench: setup ## measure both ways against their peers
 	$(BIN)/python -m benchmarks.mqtt_to_stage
 	$(BIN)/python -m benchmarks.opcua_to_stage
 	$(BIN)/python -m benchmarks.command_roundtrip
+	$(BIN)/python -m benchmarks.mirrors
 	$(BIN)/python -m benchmarks.gltf
 
 clean: ## remove what was built, the environment included

@@ -31,10 +31,10 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import BinaryIO
+from typing import IO
 
 import numpy as np
-import psutil
+import psutil  # type: ignore[import-untyped]
 
 from benchmarks._mirror_clients import be_clients
 from benchmarks._mirror_peer import Peer
@@ -157,7 +157,7 @@ class Contender:
             self._process.wait()
 
 
-def read_frame(stream: BinaryIO) -> tuple[int, bytes]:
+def read_frame(stream: IO[bytes]) -> tuple[int, bytes]:
     """Return kind and body of a frame on a pipe."""
     head = stream.read(host_wire.HEADER.size)
     if len(head) < host_wire.HEADER.size:

@@ -64,6 +64,7 @@ def assert_printed(expected: str, printed: str) -> None:
             at = found + len(text)
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("page", ["tutorial.md", "tutorial-recording.md", "tutorial-command.md"])
 def test_a_tutorial_runs_as_it_is_written(page: str, tmp_path: Path) -> None:
     if page == "tutorial-recording.md":

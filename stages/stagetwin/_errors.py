@@ -2,6 +2,7 @@
 
 - StagetwinError
   - StageError            a stage cannot be opened, read or written
+  - PictureError          a picture cannot be drawn
   - BindingError          one binding is wrong; names the prim and what is allowed
     - TemplateError       an address template does not resolve
     - FieldError          a field path or struct format is malformed
@@ -39,6 +40,7 @@ __all__ = [
     "LedgerDamagedError",
     "LedgerError",
     "OwnershipError",
+    "PictureError",
     "ProtocolNotFoundError",
     "RealmError",
     "ReviewError",
@@ -60,6 +62,10 @@ class StagetwinError(Exception):
 
 class StageError(StagetwinError):
     """A stage or layer cannot be opened, read or written."""
+
+
+class PictureError(StagetwinError):
+    """A picture cannot be drawn: what is asked for is not there, or the browser fails."""
 
 
 class BindingError(StagetwinError):

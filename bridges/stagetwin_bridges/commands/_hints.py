@@ -29,6 +29,8 @@ def hints(plant: DemoPlant, cast: Cast) -> list[list[str]]:
     """
     part = cast.obeys
     lines: list[list[str]] = []
+    if plant.viewed:
+        lines.append(_asked(plant, "open", "--browse"))
     if part is not None:
         lines.append(_asked(plant, "set", part.command.path, _proposed(part)))
     liar = cast.refuses or part

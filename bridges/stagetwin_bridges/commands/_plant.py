@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import importlib.util
 import math
 import os
 import pwd
@@ -246,6 +247,11 @@ class DemoPlant:
 
     # -- the service
 
+    @property
+    def viewed(self) -> bool:
+        """Whether browsers are let in: what serves them is installed."""
+        return importlib.util.find_spec("uvicorn") is not None
+
     def start(self) -> None:
         """Start the service in a process of its own; whoever runs the demo holds every role."""
         roles = {role for asset in self.table.assets.values() for role in asset.roles}
@@ -258,6 +264,7 @@ class DemoPlant:
             f"--credentials={self._credentials}",
             f"--socket={self.socket}",
             f"--state-dir={self._state}",
+            *(["--listen=127.0.0.1:0"] if self.viewed else []),
             "--log-level=warning",
         ]
         with (self._folder / "service.log").open("wb") as log:

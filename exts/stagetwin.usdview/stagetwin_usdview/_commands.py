@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from stagetwin_usdview._qt import QtCore, QtWidgets
-from stagetwin_usdview._tables import Cell, TableModel
+from stagetwin_usdview._tables import Cell, TableModel, table_view
 
 __all__ = ["CommandsTab"]
 
@@ -39,12 +39,7 @@ class CommandsTab(QtWidgets.QWidget):
         self.draft, self.publish = QtWidgets.QPushButton("Draft"), QtWidgets.QPushButton("Publish")
         self.withdraw = QtWidgets.QPushButton("Withdraw")
         self.rows = TableModel(("Command", "Value", "State", "Author", "Cause"))
-        self.view = QtWidgets.QTableView()
-        self.view.setModel(self.rows)
-        self.view.setAccessibleName("Commands and their states")
-        self.view.setSelectionBehavior(QtWidgets.QAbstractItemView.SelectRows)
-        self.view.verticalHeader().hide()
-        self.view.horizontalHeader().setStretchLastSection(True)
+        self.view = table_view(self.rows, "Commands and their states")
         self.approve, self.deny = QtWidgets.QPushButton("Approve"), QtWidgets.QPushButton("Deny")
         self.halt = QtWidgets.QPushButton("Stop request")
         self.halt.setToolTip(_NO_SAFETY)

@@ -9,7 +9,7 @@ from stagetwin.sync import LiveSession
 from stagetwin_usdview._commands import CommandsTab
 from stagetwin_usdview._connect import ConnectForm
 from stagetwin_usdview._qt import QtCore, QtWidgets
-from stagetwin_usdview._tables import Cell, TableModel
+from stagetwin_usdview._tables import Cell, TableModel, table_view
 
 __all__ = ["NAME", "TwinDock"]
 
@@ -44,8 +44,10 @@ class TwinDock(QtWidgets.QDockWidget):
         self._notices.setReadOnly(True)
         self._notices.setMaximumBlockCount(200)
         self._tabs = QtWidgets.QTabWidget()
-        self._values_view = self._table(self.values, "Signals", self._select_signal)
-        self._alarms_view = self._table(self.alarms, "Alarms", self._select_alarm)
+        self._values_view = table_view(self.values, "Signals")
+        self._values_view.activated.connect(self._select_signal)
+        self._alarms_view = table_view(self.alarms, "Alarms")
+        self._alarms_view.activated.connect(self._select_alarm)
         self._tabs.addTab(self._values_view, "Signals")
         self._tabs.addTab(self._with_buttons(), "Alarms")
         self._tabs.addTab(self.commands, "Commands")
@@ -63,19 +65,6 @@ class TwinDock(QtWidgets.QDockWidget):
         self._timer.timeout.connect(self.step)
 
     # -- parts
-
-    def _table(self, model: TableModel, name: str, activated: Any) -> Any:
-        view = QtWidgets.QTableView()
-        view.setModel(model)
-        view.setAccessibleName(name)
-        view.setSelectionBehavior(QtWidgets.QAbstractItemView.SelectRows)
-        view.setSelectionMode(QtWidgets.QAbstractItemView.SingleSelection)
-        view.setEditTriggers(QtWidgets.QAbstractItemView.NoEditTriggers)
-        view.verticalHeader().hide()
-        view.setAlternatingRowColors(True)
-        view.horizontalHeader().setStretchLastSection(True)
-        view.activated.connect(activated)
-        return view
 
     def _with_buttons(self) -> Any:
         page = QtWidgets.QWidget()
@@ -164,7 +153,8 @@ class TwinDock(QtWidgets.QDockWidget):
 
     def _selected(self) -> str:
         paths = list(self._api.selectedPaths)
-        return str(paths[0].GetPrimPath()) if paths else "/"
+        # The root's own prim path is empty.
+        return str(paths[0].GetPrimPath() or "/") if paths else "/"
 
     def _show_values(self, session: LiveSession) -> None:
         rows = session.rows(self._prim)[:_MOST_ROWS]
@@ -172,9 +162,9 @@ class TwinDock(QtWidgets.QDockWidget):
             [row.path for row in rows],
             [
                 (
-                    Cell(row.label, tip=row.path),
+                    Cell(_below(row.path, row.label, self._prim), tip=row.path),
                     Cell(row.text, row.quality),
-                    Cell(row.unit),
+                    Cell(_unit(row.unit)),
                     Cell(row.quality, row.quality),
                     Cell(_age(row.age)),
                 )
@@ -263,3 +253,14 @@ def _age(seconds: float) -> str:
     if not 0 <= seconds < float("inf"):
         return "never"
     return f"{seconds:.1f} s" if seconds < 60 else f"{seconds / 60:.0f} min"
+
+
+def _below(path: str, label: str, prim: str) -> str:
+    """Return how a signal is called below a prim: by its label there, by the way to it deeper."""
+    owner = path.rpartition(".")[0]
+    way = owner.removeprefix(prim).lstrip("/")
+    return label if owner == prim else f"{way}.{label}"
+
+
+def _unit(unit: str) -> str:
+    return "" if unit == "1" else unit  # UCUM's word for a plain number

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from stagetwin_usdview._qt import QtCore, QtGui
+from stagetwin_usdview._qt import QtCore, QtGui, QtWidgets
 
-__all__ = ["Cell", "TableModel"]
+__all__ = ["Cell", "TableModel", "table_view"]
 
 _Index = QtCore.QModelIndex
 
@@ -92,3 +92,23 @@ class TableModel(QtCore.QAbstractTableModel):
         if role == QtCore.Qt.ForegroundRole and COLOURS.get(cell.mood):
             return QtGui.QBrush(QtGui.QColor(COLOURS[cell.mood]))
         return None
+
+
+def table_view(model: TableModel, name: str) -> Any:
+    """Return a view of whole rows, as wide as their texts; `name` is for screen readers."""
+    view = QtWidgets.QTableView()
+    view.setModel(model)
+    view.setAccessibleName(name)
+    view.setSelectionBehavior(QtWidgets.QAbstractItemView.SelectRows)
+    view.setSelectionMode(QtWidgets.QAbstractItemView.SingleSelection)
+    view.setEditTriggers(QtWidgets.QAbstractItemView.NoEditTriggers)
+    view.setWordWrap(False)
+    view.setAlternatingRowColors(True)
+    view.verticalHeader().hide()
+    view.verticalHeader().setDefaultSectionSize(view.fontMetrics().height() + 8)
+    header = view.horizontalHeader()
+    header.setSectionResizeMode(QtWidgets.QHeaderView.ResizeToContents)
+    # Looking at the first rows alone keeps a list of thousands quick.
+    header.setResizeContentsPrecision(50)
+    header.setStretchLastSection(True)
+    return view

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
-from urllib.parse import unquote
 
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
@@ -15,6 +13,7 @@ from stagetwin.gateway._clients import Clients
 from stagetwin.gateway._door import Door, Visitor
 from stagetwin.gateway._link import Link, Refused
 from stagetwin.gateway._openapi import OPENAPI
+from stagetwin.gateway._parsing import parse_object
 from stagetwin.gateway._problems import Json, problem, status_of
 from stagetwin.gateway._rows import flat, value_rows
 from stagetwin.gateway._store import Store
@@ -82,22 +81,22 @@ class Api:
             raise _Wrong(f"quality is one of {', '.join(_QUALITIES)}, got {quality!r:.40}")
         prim = query.get("prim", "/")
         limit = _whole(query.get("limit", str(MAX_ROWS)), "limit", MAX_ROWS)
-        return self._rows(self._values(visitor, prim, quality)[:limit])
+        return self._rows((await self._values(visitor, prim, quality))[:limit])
 
     async def value(self, request: Request, visitor: Visitor) -> Response:
         """Serve one signal, `World/P101.flow`; of an array each element is a row."""
-        path = "/" + unquote(request.path_params["path"]).lstrip("/")
-        rows = self._values(visitor, path, "")
+        path = "/" + request.path_params["path"].lstrip("/")
+        rows = await self._values(visitor, path, "")
         if not rows or "." not in path:
             return problem(404, f"there is no signal {path:.200} here")
         return self._rows(rows)
 
-    def _values(self, visitor: Visitor, prim: str, quality: str) -> list[Row]:
+    async def _values(self, visitor: Visitor, prim: str, quality: str) -> list[Row]:
         if not prim.startswith("/") or len(prim) > 1024:
             raise _Wrong(f"prim is a path from the root, got {prim!r:.80}")
         board = self._store.board
         roots = self._door.access.readable(visitor.who)
-        return value_rows(board, board.select((prim,), within=roots), quality)
+        return await value_rows(board, board.select((prim,), within=roots), quality)
 
     def _rows(self, rows: list[Row]) -> Response:
         board = self._store.board
@@ -153,7 +152,7 @@ class Api:
         if turn is None:
             return problem(404, "an alarm is acknowledged, shelved or unshelved")
         body = await _body(request, empty=True)
-        asked = {**body, "op": turn, "id": "/" + unquote(request.path_params["id"]).lstrip("/")}
+        asked = {**body, "op": turn, "id": "/" + request.path_params["id"].lstrip("/")}
         return Json(await self._link.ask(visitor.who, asked))
 
     # -- health
@@ -214,12 +213,9 @@ async def _body(request: Request, *, empty: bool = False) -> Row:
         # A form of another site could send anything else without being asked first.
         raise _Wrong(f"the body is application/json, got {kind or 'nothing'!r:.40}")
     try:
-        body = json.loads(data)
-    except (ValueError, RecursionError):
-        raise _Wrong("the body is no JSON") from None
-    if not isinstance(body, dict):
-        raise _Wrong("the body is a JSON object")
-    return body
+        return parse_object(data)
+    except ValueError as error:
+        raise _Wrong(f"the body: {error}") from None
 
 
 def _whole(text: str, name: str, most: int) -> int:

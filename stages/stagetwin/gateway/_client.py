@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import time
 from collections import OrderedDict
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Protocol
+
+import msgspec
 
 from stagetwin._errors import SyncError
 from stagetwin.gateway._door import Visitor
@@ -251,7 +252,7 @@ class Client:
 
 def message(op: str, **fields: Any) -> str:
     """Return a message as text."""
-    return json.dumps({"op": op, **fields}, separators=(",", ":"))
+    return msgspec.json.encode({"op": op, **fields}).decode()
 
 
 def paths(found: Iterable[Any]) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import gzip
 import hashlib
 import mimetypes
 import re
@@ -12,9 +13,10 @@ from pathlib import Path
 from starlette.requests import Request
 from starlette.responses import Response
 
+from stagetwin._viewer import viewer_folder
 from stagetwin.gateway._problems import no_content
 
-__all__ = ["Files", "viewer_folder"]
+__all__ = ["Files", "takes_gzip", "viewer_folder"]
 
 _TYPES = {
     ".html": "text/html; charset=utf-8",
@@ -32,22 +34,15 @@ _TYPES = {
     ".md": "text/plain; charset=utf-8",
 }
 
+_PACKED = re.compile(r"text/|application/(json|manifest\+json|wasm)|image/svg")
+
 _IMPORT_MAP = re.compile(rb"<script[^>]*type=.importmap.[^>]*>(.*?)</script>", re.DOTALL)
-
-
-def viewer_folder() -> Path | None:
-    """Return the folder of the browser viewer; None where this installation has none.
-
-    The source tree goes first: an editable install may have left an old copy behind.
-    """
-    package = Path(__file__).resolve().parents[1]
-    places = (package.parents[1] / "exts" / "stagetwin.web" / "static", package / "viewer")
-    return next((folder for folder in places if (folder / "index.html").is_file()), None)
 
 
 @dataclass(frozen=True, slots=True)
 class _File:
     data: bytes
+    packed: bytes
     tag: str
     media_type: str
     stamp: tuple[int, int]
@@ -79,12 +74,16 @@ class Files:
         if file is None:
             return None
         # No file has its version in its path: each is asked for again, and answered by its tag.
-        headers = {"ETag": file.tag, "Cache-Control": "no-cache"}
+        headers = {"ETag": file.tag, "Cache-Control": "no-cache", "Vary": "Accept-Encoding"}
         if file.tag in request.headers.get("if-none-match", ""):
             response = no_content(headers)
             response.status_code = 304
             return response
-        return Response(file.data, 200, headers, file.media_type)
+        data = file.data
+        if file.packed and takes_gzip(request):
+            data = file.packed
+            headers["Content-Encoding"] = "gzip"
+        return Response(data, 200, headers, file.media_type)
 
     def _file(self, name: str) -> _File | None:
         if self._folder is None or any(part.startswith(".") for part in name.split("/")):
@@ -99,11 +98,19 @@ class Files:
             known = self._known.get(name)
             if known is None or known.stamp != stamp:
                 data = path.read_bytes()
-                tag = f'"{hashlib.sha256(data).hexdigest()[:32]}"'
-                known = self._known[name] = _File(data, tag, _type_of(path), stamp)
+                # Weak: packed and plain are one file.
+                tag = f'W/"{hashlib.sha256(data).hexdigest()[:32]}"'
+                media_type = _type_of(path)
+                packed = gzip.compress(data, 6) if _PACKED.match(media_type) else b""
+                known = self._known[name] = _File(data, packed, tag, media_type, stamp)
             return known
         except (OSError, ValueError):
             return None
+
+
+def takes_gzip(request: Request) -> bool:
+    """Tell whether whoever asks unpacks what is packed."""
+    return "gzip" in request.headers.get("accept-encoding", "")
 
 
 def _type_of(path: Path) -> str:

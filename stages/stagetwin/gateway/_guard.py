@@ -16,9 +16,6 @@ __all__ = ["Guard", "content_security_policy"]
 MAX_BODY = 2**20
 """Largest body of a request [B]."""
 
-MAX_UPLOAD = 2**24
-"""Largest body where files come in [B]."""
-
 _SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 
 _HEADERS = {
@@ -40,8 +37,7 @@ def content_security_policy(scripts: Iterable[str] = ()) -> str:
     hashes = "".join(f" '{each}'" for each in scripts)
     return (
         f"default-src 'none'; script-src 'self'{hashes}; style-src 'self'; "
-        # Models carry their textures as blobs, which are fetched.
-        "img-src 'self' blob: data:; connect-src 'self' blob:; worker-src 'self'; "
+        "img-src 'self' blob: data:; connect-src 'self'; worker-src 'self'; "
         "manifest-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
     )
 
@@ -81,8 +77,7 @@ class Guard:
                 await receive()
             await refusal(scope, receive, self._dressed(send))
             return
-        limit = MAX_UPLOAD if scope["path"].startswith("/api/v1/files") else MAX_BODY
-        await self._app(scope, _limited(receive, limit), self._dressed(send))
+        await self._app(scope, _limited(receive), self._dressed(send))
 
     def _refusal(self, scope: Scope, headers: Headers) -> ASGIApp | None:
         host = headers.get("host", "")
@@ -98,9 +93,8 @@ class Guard:
         length = headers.get("content-length", "0")
         if not length.isascii() or not length.isdigit():
             return problem(400, "the length of the body is no number")
-        limit = MAX_UPLOAD if scope["path"].startswith("/api/v1/files") else MAX_BODY
-        if int(length) > limit:
-            return problem(413, f"a body has at most {limit} bytes, got {length}")
+        if len(length) > 20 or int(length) > MAX_BODY:
+            return problem(413, f"a body has at most {MAX_BODY} bytes, got {length:.20}")
         return None
 
     def _knows(self, host: str) -> bool:
@@ -157,7 +151,7 @@ class TooLarge(Exception):
     """A body that did not say how long it is, and is too long."""
 
 
-def _limited(receive: Receive, limit: int) -> Receive:
+def _limited(receive: Receive) -> Receive:
     size = 0
 
     async def limited() -> Message:
@@ -165,7 +159,7 @@ def _limited(receive: Receive, limit: int) -> Receive:
         message = await receive()
         if message["type"] == "http.request":
             size += len(message.get("body", b""))
-            if size > limit:
+            if size > MAX_BODY:
                 raise TooLarge
         return message
 

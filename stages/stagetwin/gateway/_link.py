@@ -82,7 +82,7 @@ class Link:
                 return await answer
         except TimeoutError:
             raise ServiceError("the service does not answer") from None
-        except (OverflowError, TypeError, RecursionError):
+        except (ValueError, OverflowError, TypeError, RecursionError):
             raise Refused("a request has numbers of at most 64 bits", "ValueError") from None
         finally:
             del self._open[number]

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import html
-import json
-from typing import Any
 from urllib.parse import parse_qs, quote, urlsplit
 
 from starlette.requests import Request
@@ -13,6 +11,7 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 from stagetwin._errors import AccessError, ServiceError
 from stagetwin.gateway._door import Door
 from stagetwin.gateway._files import Files
+from stagetwin.gateway._parsing import parse_object
 from stagetwin.gateway._problems import Json, problem
 
 __all__ = ["Pages"]
@@ -174,7 +173,8 @@ class Pages:
         response.delete_cookie(
             self._door.cookie, path="/", secure=self._door.secure, httponly=True, samesite="strict"
         )
-        response.headers["Clear-Site-Data"] = '"cache", "storage"'
+        # Models may be kept for ever, but not by a browser that others use too.
+        response.headers["Clear-Site-Data"] = '"cache"'
         return response
 
 
@@ -183,12 +183,11 @@ async def _fields(request: Request) -> dict[str, str]:
     body = await request.body()
     try:
         if request.headers.get("content-type", "").startswith("application/json"):
-            found: Any = json.loads(body)
-            pairs = found.items() if isinstance(found, dict) else ()
-            return {str(key): value for key, value in pairs if isinstance(value, str)}
+            found = parse_object(body)
+            return {key: value for key, value in found.items() if isinstance(value, str)}
         form = parse_qs(body.decode(), max_num_fields=10)
         return {key: values[-1] for key, values in form.items()}
-    except (ValueError, RecursionError):
+    except ValueError:
         return {}
 
 

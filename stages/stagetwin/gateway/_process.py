@@ -36,6 +36,10 @@ BYE_WITHIN = 0.3
 """Time for clients to be told that this ends [s]."""
 
 
+class _CannotListen(Exception):
+    """The place is taken, or what is needed to listen there cannot be used."""
+
+
 class _Gateway:
     """One gateway, from the first frame of its service to the last."""
 
@@ -52,8 +56,9 @@ class _Gateway:
         """Run until the pipe ends."""
         self._tasks.append(asyncio.create_task(self._live(), name="heartbeat"))
         try:
-            while (frame := await self._link.read()) is not None:
-                await self._take(*frame)
+            with contextlib.suppress(_CannotListen):  # the service tries again in its own time
+                while (frame := await self._link.read()) is not None:
+                    await self._take(*frame)
         finally:
             await self._end()
 
@@ -99,14 +104,16 @@ class _Gateway:
             said = getattr(error, "strerror", None) or str(error)
             where = f"{opening.host}:{opening.port}"
             self._link.post(wire.Kind.LISTENING, wire.Listening(0, f"{where}: {said}"))
-            return
+            raise _CannotListen from None
         self._store.opening = opening
         wants = self._post(wire.Kind.WANTS)
         self._clients = Clients(self._store, door, lambda moves: wants(wire.Wants(moves)))
         self._scenes = Scenes(door)
         files = Files(viewer_folder())
         app = make_app(opening, self._store, door, self._clients, self._link, self._scenes, files)
-        self._server = make_server(app, tls, self._clients.counts, bool(opening.origins))
+        self._server = make_server(
+            app, tls, self._clients.counts, opening.clients, bool(opening.origins)
+        )
         for work, name in (
             (self._server.serve([listener]), "server"),
             (self._clients.beat(), "beat"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Iterable
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ from starlette.responses import Response, StreamingResponse
 
 from stagetwin.gateway import _wire as wire
 from stagetwin.gateway._door import Door
+from stagetwin.gateway._files import takes_gzip
 from stagetwin.gateway._problems import no_content, problem
 from stagetwin.gateway._store import may_see
 
@@ -31,6 +33,7 @@ class _View:
     """What those see who may read below the same roots."""
 
     manifest: bytes
+    packed: bytes
     models: frozenset[str]
 
 
@@ -77,7 +80,11 @@ class Scenes:
         if not self.epoch:
             return problem(503, "the scene is being read; try again", {"Retry-After": "1"})
         view = self._view(self._door.access.readable(visitor.who))
-        return Response(view.manifest, media_type="application/json")
+        headers = {"Vary": "Accept-Encoding"}
+        if not takes_gzip(request):
+            return Response(view.manifest, 200, headers, "application/json")
+        headers["Content-Encoding"] = "gzip"
+        return Response(view.packed, 200, headers, "application/json")
 
     async def model(self, request: Request) -> Response:
         """Serve one model to whoever may see a place where it stands."""
@@ -102,7 +109,8 @@ class Scenes:
         found = self._views.get(roots)
         if found is None:
             manifest = visible_manifest(self._manifest, roots)
-            found = _View(msgspec.json.encode(manifest), frozenset(models_of(manifest)))
+            data = msgspec.json.encode(manifest)
+            found = _View(data, gzip.compress(data, 5), models_of(manifest))
             self._views[roots] = found
             if len(self._views) > _VIEWS_KEPT:
                 self._views.popitem(last=False)

@@ -26,8 +26,11 @@ NOT_DRAINED_FOR = 30.0
 REQUEST_WITHIN = 20.0
 """Time that a client has for the whole of a request [s]."""
 
-MAX_MESSAGE = 2**20
-"""Largest message of a client on the WebSocket [B]."""
+MAX_MESSAGE = 2**22
+"""Largest message of a client on the WebSocket [B]: a comment may carry a picture."""
+
+MORE_CONNECTIONS = 256
+"""Connections at once besides one for each client: pages, models, programs."""
 
 UNSENT = 2**17
 """What the system may hold unsent for one client [B]: the rest is decided late, and so is new."""
@@ -39,7 +42,7 @@ class _Patience:
     """Closes a connection whose buffer stays full; a mixin for both protocols."""
 
     counts = Counts()
-    proxied = False
+    most = 1000
     _impatience: asyncio.TimerHandle | None = None
 
     def watch(self, transport: Any) -> None:
@@ -72,6 +75,8 @@ class _Http(_Patience, H11Protocol):
         super().connection_made(transport)  # type: ignore[arg-type]
         self.watch(transport)
         self._expect()
+        if len(self.connections) > self.most:
+            self.transport.abort()
 
     def _expect(self) -> None:
         if self._deadline is None:
@@ -173,16 +178,19 @@ def listening_socket(host: str, port: int) -> socket.socket:
     return socket.create_server((host, port), family=family, backlog=256)
 
 
-def make_server(app: ASGIApp, tls: ssl.SSLContext | None, counts: Counts, proxied: bool) -> Server:
+def make_server(
+    app: ASGIApp, tls: ssl.SSLContext | None, counts: Counts, clients: int, proxied: bool
+) -> Server:
     """Return a server for an app.
 
     Args:
         app: what is served.
         tls: how it is spoken to; None for plain.
         counts: where clients are counted that were closed.
+        clients: most clients on the WebSocket at once.
         proxied: whether a reverse proxy stands in front of it.
     """
-    _Patience.counts = counts
+    _Patience.counts, _Patience.most = counts, clients + MORE_CONNECTIONS
     config = uvicorn.Config(
         _Located(app, proxied),
         http=_Http,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
+import logging
 import secrets
 import time
 from typing import Any
@@ -18,10 +18,13 @@ from stagetwin.gateway._client import Client, Subscription, message
 from stagetwin.gateway._clients import Clients
 from stagetwin.gateway._door import Door, Visitor
 from stagetwin.gateway._link import Link, Refused
+from stagetwin.gateway._parsing import parse_object
 from stagetwin.gateway._problems import problem
 from stagetwin.gateway._store import Store
 
 __all__ = ["PROTOCOL", "SyncEndpoint"]
+
+_log = logging.getLogger(__name__)
 
 PROTOCOL = "stagetwin.sync.1"
 
@@ -30,6 +33,8 @@ HELLO_WITHIN = 10.0
 
 MESSAGES_A_SECOND = 40
 MESSAGES_AT_ONCE = 120
+BYTES_A_SECOND = 2**20
+BYTES_AT_ONCE = 2**24
 MAX_ASKED = 16
 """Requests of one client that are answered at once."""
 
@@ -38,18 +43,18 @@ MAX_MISTAKES = 20
 
 
 class _Pace:
-    """Lets so many messages through in a second."""
+    """Lets so much through in a second."""
 
-    def __init__(self) -> None:
-        self._left = float(MESSAGES_AT_ONCE)
+    def __init__(self, rate: float, at_once: float) -> None:
+        self._rate, self._most = rate, at_once
+        self._left = at_once
         self._at = time.monotonic()
 
-    def allows(self) -> bool:
-        """Count a message; return whether it is within the pace."""
+    def allows(self, amount: float) -> bool:
+        """Count something; return whether it is within the pace."""
         now = time.monotonic()
-        self._left = min(self._left + (now - self._at) * MESSAGES_A_SECOND, MESSAGES_AT_ONCE)
+        self._left = min(self._left + (now - self._at) * self._rate, self._most) - amount
         self._at = now
-        self._left -= 1
         return self._left >= 0
 
 
@@ -84,6 +89,7 @@ class SyncEndpoint:
         visitor = self._door.visitor(socket.headers)
         refusal = self._refusal(socket, visitor)
         if refusal is not None or visitor is None:
+            self._clients.counts.refused += 1
             await socket.send_denial_response(refusal or problem(401, "log in first"))
             return
         await socket.accept(subprotocol=PROTOCOL)
@@ -191,8 +197,11 @@ class SyncEndpoint:
                 task.cancel()
             await asyncio.wait(tasks)
         for task in tasks:
-            if not task.cancelled() and isinstance(task.exception(), SyncError):
-                said.append(str(task.exception()))
+            error = None if task.cancelled() else task.exception()
+            if isinstance(error, SyncError):
+                said.append(str(error))
+            elif error is not None and not isinstance(error, WebSocketDisconnect):
+                _log.error("a client was not served to its end", exc_info=error)
         if said:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(2):
@@ -213,7 +222,8 @@ class _Listener:
         self._link, self._door, self._clients, self._client = link, door, clients, client
         self._resume = resume
         self._asked: set[asyncio.Task[None]] = set()
-        self._pace = _Pace()
+        self._messages = _Pace(MESSAGES_A_SECOND, MESSAGES_AT_ONCE)
+        self._bytes = _Pace(BYTES_A_SECOND, BYTES_AT_ONCE)
         self._mistakes = 0
 
     async def listen(self, socket: WebSocket) -> None:
@@ -226,14 +236,17 @@ class _Listener:
             received = await socket.receive()
             if received["type"] == "websocket.disconnect":
                 return
-            if not self._pace.allows():
+            text = received.get("text")
+            if not self._messages.allows(1):
                 raise SyncError(f"more than {MESSAGES_A_SECOND} messages a second")
+            if not self._bytes.allows(len(text or "")):
+                raise SyncError(f"more than {BYTES_A_SECOND} bytes a second")
             self._door.touch(self._client.visitor)
             said: dict[str, Any] = {}
             try:
-                said = _parsed(received.get("text"))
+                said = _parsed(text)
                 self._obey(said)
-            except (SyncError, ServiceError) as error:
+            except (SyncError, RecursionError) as error:
                 self._mistakes += 1
                 if self._mistakes > MAX_MISTAKES:
                     raise SyncError("too many messages that cannot be understood") from None
@@ -293,12 +306,9 @@ def _parsed(text: Any) -> dict[str, Any]:
     if not isinstance(text, str):
         raise SyncError("messages of clients are JSON texts")
     try:
-        said = json.loads(text)
-    except (ValueError, RecursionError):
-        raise SyncError("that is no JSON") from None
-    if not isinstance(said, dict):
-        raise SyncError("a message is a JSON object")
-    return said
+        return parse_object(text)
+    except ValueError as error:
+        raise SyncError(str(error)) from None
 
 
 async def _bid(socket: WebSocket, why: str) -> None:

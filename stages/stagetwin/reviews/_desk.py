@@ -27,9 +27,10 @@ from stagetwin.reviews._operations import (
     parse_operation,
 )
 from stagetwin.reviews._places import Places
-from stagetwin.reviews._prims import author_topic
+from stagetwin.reviews._prims import author_topic, author_topics, topic_path
 from stagetwin.reviews._snapshots import checked_png
 from stagetwin.reviews._store import SEQUENCE_KEY, ReviewStore, Seen
+from stagetwin.reviews._text import LayerText
 from stagetwin.reviews._topic import FrozenValue, Topic, common_ancestor
 
 __all__ = ["Judged", "ReviewAccess", "ReviewDesk"]
@@ -37,7 +38,7 @@ __all__ = ["Judged", "ReviewAccess", "ReviewDesk"]
 Row = dict[str, Any]
 
 MAX_CONTENT = 64 * 2**20
-"""All topics together [bytes as they were sent]."""
+"""All topics together, as text of the layer [characters]."""
 
 
 class ReviewAccess(Protocol):
@@ -129,11 +130,12 @@ class ReviewDesk:
         self._saved = -1 if store.faults else store.sequence
         self.faults = store.faults
         self._resolved: dict[str, Any] = {}
+        self._text = LayerText(layer)
+        author_topics(layer, list(self._topics.values()), self.places.space)
         for topic in self._topics.values():
-            author_topic(layer, topic, None, self.places.space)
             self._resolved[topic.id] = self._resolution(topic)
-        self._mark()
-        self._content = len(layer.ExportToString())
+            self._text.changed(topic_path(topic.id))
+        self._text.parts({})  # now, and not while the twin is live
 
     # -- what is there
 
@@ -286,8 +288,8 @@ class ReviewDesk:
             self._access.require(who, Right.REVIEW, prim)
         if isinstance(asked, CreateOperation) and len(self._topics) >= MAX_TOPICS:
             raise ReviewError(f"there are {MAX_TOPICS} topics, the most there may be")
-        if self._content > MAX_CONTENT:
-            raise ReviewError(f"the review holds {MAX_CONTENT} bytes, the most it may")
+        if self._text.size > MAX_CONTENT:
+            raise ReviewError(f"the review holds {MAX_CONTENT} characters, the most it may")
 
     def _entry(self, asked: Operation, digest: str, who: Principal, topic: Topic | None) -> Entry:
         identity = topic.id if topic is not None else ""
@@ -330,9 +332,8 @@ class ReviewDesk:
         self._topics[topic.id] = topic
         self._sequence = entry.sequence
         self._store.note(entry.operation.id, Seen(entry.digest, topic.id))
-        self._content += len(entry.operation.model_dump_json(exclude_unset=True))
         author_topic(self._layer, topic, old, self.places.space)
-        self._mark()
+        self._text.changed(topic_path(topic.id))
         self._resolved[topic.id] = self._resolution(topic)
         return {"topic": self._tell(topic), "duplicate": False}
 
@@ -363,29 +364,24 @@ class ReviewDesk:
         """Whether the layer's file is older than the layer; the log has the rest."""
         return self._saved != self._sequence
 
-    def text(self) -> tuple[str, int]:
-        """Return the layer as text, and the newest operation in it, for `store`."""
+    def text(self) -> tuple[list[str], int]:
+        """Return the layer as text in parts, and the newest operation in it, for `store`."""
         self._owner.check()
-        return self._layer.ExportToString(), self._sequence
+        return self._text.parts({SEQUENCE_KEY: str(self._sequence)}), self._sequence
 
-    def store(self, text: str, sequence: int) -> None:
+    def store(self, text: list[str], sequence: int) -> None:
         """Replace the layer's file; on any thread, while no operation is written.
 
         Raises:
             ReviewError: it cannot be written; the log has everything.
         """
-        self._store.store(text, sequence)
+        self._store.store("".join(text), sequence)
         self._saved = sequence
 
     def save(self) -> None:
         """Bring the layer's file up to date, here and now. Errors as of `store`."""
         if self.unsaved:
             self.store(*self.text())
-
-    def _mark(self) -> None:
-        data = dict(self._layer.customLayerData)
-        data[SEQUENCE_KEY] = str(self._sequence)
-        self._layer.customLayerData = data
 
     def close(self) -> None:
         """Save, and give the folder up."""

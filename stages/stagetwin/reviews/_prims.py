@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from pxr import Gf, Sdf, Vt
@@ -22,7 +22,7 @@ from stagetwin.reviews._topic import (
     Viewpoint,
 )
 
-__all__ = ["ROOT", "author_topic", "read_topics", "remove_topic", "topic_path"]
+__all__ = ["ROOT", "author_topic", "author_topics", "read_topics", "remove_topic", "topic_path"]
 
 ROOT = Sdf.Path("/Review")
 
@@ -114,6 +114,19 @@ def author_topic(layer: Sdf.Layer, topic: Topic, old: Topic | None, space: Space
                 _camera(prim, topic.viewpoint, space)
         for comment in topic.comments[len(old.comments) if old is not None else 0 :]:
             _comment(prim, comment, space)
+
+
+def author_topics(layer: Sdf.Layer, topics: Sequence[Topic], space: Space) -> None:
+    """Write topics that the layer does not have, as one change."""
+    # The stage is asked before the change begins: within it, what it says may be of before.
+    known: dict[str, Gf.Matrix4d] = {}
+    for topic in topics:
+        for view in (topic.viewpoint, *(comment.viewpoint for comment in topic.comments)):
+            if view is not None and view.space not in known:
+                known[view.space] = space(view.space)
+    with Sdf.ChangeBlock():
+        for topic in topics:
+            author_topic(layer, topic, None, known.__getitem__)
 
 
 def remove_topic(layer: Sdf.Layer, path: Sdf.Path) -> None:

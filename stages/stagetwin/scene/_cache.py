@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
+from dataclasses import dataclass, field
 from typing import Any
 
 from pxr import Sdf
@@ -10,10 +11,31 @@ from pxr import Sdf
 from stagetwin.scene._model import Model
 from stagetwin.scene._shape import Geometry
 
-__all__ = ["ModelCache"]
+__all__ = ["Kept", "ModelCache"]
 
 MAX_SHAPES = 10_000
 """Shapes kept by their numbers."""
+
+
+@dataclass(slots=True)
+class Kept:
+    """A model at a place.
+
+    Attributes:
+        model: what it is.
+        beside: paths below it that are not of the model.
+        prototype: whether it was read as an instancer's prototype.
+        rows: its prims' rows of the manifest, None until they were asked for.
+        cameras: path and label of the cameras among them.
+        mark: hash of the rows, in this process.
+    """
+
+    model: Model
+    beside: frozenset[Sdf.Path]
+    prototype: bool
+    rows: list[dict[str, Any]] | None = None
+    cameras: list[tuple[str, str]] = field(default_factory=list)
+    mark: int = 0
 
 
 class ModelCache:
@@ -25,22 +47,20 @@ class ModelCache:
     """
 
     def __init__(self) -> None:
-        self._by_path: dict[Sdf.Path, tuple[Model, frozenset[Sdf.Path]]] = {}
+        self._by_path: dict[Sdf.Path, Kept] = {}
         self.by_key: dict[Any, Model] = {}
         self.shapes: dict[Any, Geometry] = {}
 
-    def get(self, path: Sdf.Path, beside: frozenset[Sdf.Path]) -> Model | None:
-        """Return the model at a path.
+    def get(self, path: Sdf.Path, beside: frozenset[Sdf.Path], prototype: bool) -> Kept | None:
+        """Return the model at a path, if it was read so."""
+        kept = self._by_path.get(path)
+        if kept is None or kept.beside != beside or kept.prototype != prototype:
+            return None
+        return kept
 
-        Args:
-            beside: what below the path was not of the model.
-        """
-        found = self._by_path.get(path)
-        return found[0] if found is not None and found[1] == beside else None
-
-    def put(self, path: Sdf.Path, beside: frozenset[Sdf.Path], model: Model) -> None:
+    def put(self, path: Sdf.Path, kept: Kept) -> None:
         """Keep a model."""
-        self._by_path[path] = (model, beside)
+        self._by_path[path] = kept
 
     def keep(self, paths: Collection[Sdf.Path]) -> None:
         """Forget the models at all other paths."""
@@ -68,11 +88,12 @@ class ModelCache:
             self.clear()
             return
         above = {str(prefix) for path in paths for prefix in path.GetPrefixes()}
-        for path, (model, _) in list(self._by_path.items()):
+        for path, kept in list(self._by_path.items()):
+            depends = kept.model.depends
             if (
                 _touched(path, paths)
-                or not model.depends.isdisjoint(above)
-                or any(_touched(Sdf.Path(each), paths) for each in model.depends)
+                or not depends.isdisjoint(above)
+                or any(_touched(Sdf.Path(each), paths) for each in depends)
             ):
                 del self._by_path[path]
         # What changed inside a model, and is not of a model beside it.
@@ -80,7 +101,7 @@ class ModelCache:
             inside = path.GetPrefixes()
             for prefix in inside[: -1 if path in places else None]:
                 found = self._by_path.get(prefix)
-                if found is not None and found[1].isdisjoint(inside):
+                if found is not None and found.beside.isdisjoint(inside):
                     del self._by_path[prefix]
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 from pxr import Usd, UsdGeom
 
-from stagetwin.scene._mesh import MAX_POINTS, read_points
+from stagetwin.scene._mesh_source import MAX_POINTS, read_points
 from stagetwin.scene._primvars import CONSTANT, UNIFORM, VERTEX, Primvar, read_colors
 from stagetwin.scene._shape import LINES, POINTS, Geometry, Part, ShapeFault
 from stagetwin.scene._values import Values

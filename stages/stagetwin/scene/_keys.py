@@ -73,19 +73,27 @@ class ModelKeys:
             return ("instance", prim.GetPrototype().GetName(), above)
         sites = []
         referenced = False
+        beside = ""
         for spec in prim.GetPrimStack():
             layer = spec.layer.identifier
             if layer in self._live:
                 continue
-            referenced |= spec.path != prim.GetPath()
-            sites.append(self._site(spec, spec.path == prim.GetPath()))
-        return ("sites", str(prim.GetTypeName()), tuple(sites), above) if referenced else None
+            own = spec.path == prim.GetPath()
+            referenced |= not own
+            if own or not _is_of_file(spec.path):
+                sites.append(self._site(spec))
+                if not own:
+                    # An arc of an ancestor brings it. What is beside that ancestor, a class for
+                    # one, may say other things inside of each copy: only its siblings are alike.
+                    beside = str(prim.GetPath().GetParentPath())
+            else:
+                sites.append(f"{layer}{spec.path}")
+        if not referenced:
+            return None
+        return ("sites", str(prim.GetTypeName()), tuple(sites), beside, above)
 
-    def _site(self, spec: Sdf.PrimSpec, own: bool) -> str:
+    def _site(self, spec: Sdf.PrimSpec) -> str:
         place = (spec.layer.identifier, str(spec.path))
-        if not own and spec.path.StripAllVariantSelections().IsRootPrimPath():
-            # A file's prim, taken as it is: many models lead there, and none is beside it.
-            return f"{place[0]}{place[1]}"
         known = self._sites.get(place)
         if known is None:
             try:
@@ -109,14 +117,8 @@ class ModelKeys:
         found: list[Any] = []
         prim = parent
         while prim and not prim.IsPseudoRoot():
-            if any(
-                name.startswith("material:binding:collection") for name in prim.GetPropertyNames()
-            ):
+            if prim.GetPropertiesInNamespace("material:binding:collection"):
                 return None
-            if _has_ancestral_arcs(prim):
-                # Classes beside an ancestor may say other things of each of its copies.
-                found.append(str(prim.GetPath()))
-                break
             prim = prim.GetParent()
         material = UsdShade.MaterialBindingAPI(parent).ComputeBoundMaterial()[0]
         found.append(str(material.GetPath()) if material else "")
@@ -130,9 +132,9 @@ class ModelKeys:
         return tuple(found)
 
 
-def _has_ancestral_arcs(prim: Usd.Prim) -> bool:
-    """Tell whether arcs bring a prim specs from elsewhere."""
-    return any(spec.path != prim.GetPath() for spec in prim.GetPrimStack())
+def _is_of_file(path: Sdf.Path) -> bool:
+    """Tell whether a path is that of a file's root prim, in one of its variants or not."""
+    return path.StripAllVariantSelections().IsRootPrimPath()
 
 
 class _SiteText:

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Generator, Iterator
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any
 
 from pxr import Gf, Sdf, Usd, UsdGeom, UsdShade
 
+from stagetwin.scene._beside import LARGE, PATIENCE, Beside
 from stagetwin.scene._curves import curves_geometry, points_geometry
 from stagetwin.scene._glb import GlbWriter, content_hash
 from stagetwin.scene._gprims import GPRIMS, gprim_geometry
 from stagetwin.scene._materials import Looks
 from stagetwin.scene._mesh import mesh_geometry
+from stagetwin.scene._mesh_source import read_mesh
 from stagetwin.scene._meshes import Meshes, Placed
 from stagetwin.scene._places import is_finite, place_rows
 from stagetwin.scene._shape import Geometry, ShapeFault
@@ -35,12 +37,11 @@ _SHADING = frozenset({"Material", "Shader", "NodeGraph", "GeomSubset"})
 _UNKNOWN = frozenset({"HermiteCurves", "NurbsCurves", "NurbsPatch", "TetMesh", "Volume"})
 
 _POINT_BASED: dict[str, Callable[[Values, Usd.Prim, list[str]], Geometry]] = {
-    "Mesh": mesh_geometry,
     "BasisCurves": curves_geometry,
     "Points": points_geometry,
 }
 
-_SHAPES = GPRIMS | _POINT_BASED.keys()
+_SHAPES = GPRIMS | _POINT_BASED.keys() | {"Mesh"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,7 +170,7 @@ class ModelReading:
                 if material
             }
             for prim in chunk:
-                self._open(prim, materials)
+                yield from self._open(prim, materials)
                 self._count += 1
                 yield
         while self._frames:
@@ -192,7 +193,7 @@ class ModelReading:
 
     # -- prims
 
-    def _open(self, prim: Usd.Prim, materials: dict[Sdf.Path, Usd.Prim]) -> None:
+    def _open(self, prim: Usd.Prim, materials: dict[Sdf.Path, Usd.Prim]) -> Iterator[None]:
         path = prim.GetPath()
         depth = path.pathElementCount
         while self._frames and self._frames[-1].depth >= depth:
@@ -211,7 +212,7 @@ class ModelReading:
         self._frames.append(frame)
         kind = prim.GetTypeName()
         if kind in _SHAPES:
-            frame.placed = self._shape(prim, kind, relative, materials.get(path))
+            frame.placed = yield from self._shape(prim, kind, relative, materials.get(path))
             self._bound(frame)
         elif kind in _UNKNOWN:
             self._problems.append((relative, f"{kind} is not shown"))
@@ -261,7 +262,7 @@ class ModelReading:
 
     def _shape(
         self, prim: Usd.Prim, kind: str, relative: str, material: Usd.Prim | None
-    ) -> Placed | None:
+    ) -> Generator[None, None, Placed | None]:
         notes: list[str] = []
         try:
             if kind in GPRIMS:
@@ -271,7 +272,7 @@ class ModelReading:
                 key = (str(source.GetPath()),)
                 found = self._meshes.geometries.get(key)
                 if found is None:
-                    found = _POINT_BASED[kind](self._values, prim, notes)
+                    found = yield from self._geometry(prim, kind, notes)
                     self._meshes.geometries[key] = found
                 geometry = found
             placed = self._meshes.place(self._values, prim, key, geometry, material, notes)
@@ -287,6 +288,20 @@ class ModelReading:
             notes.append("UsdSkel is shown in its bind pose")
         self._problems.extend((relative, note) for note in notes)
         return placed
+
+    def _geometry(
+        self, prim: Usd.Prim, kind: str, notes: list[str]
+    ) -> Generator[None, None, Geometry]:
+        if kind != "Mesh":
+            return _POINT_BASED[kind](self._values, prim, notes)
+        source = read_mesh(self._values, prim)
+        notes.extend(source.notes)
+        if len(source.topology.corners) <= LARGE:
+            return mesh_geometry(source)
+        work = Beside(source)
+        while not work.done(PATIENCE):
+            yield
+        return work.result()
 
     def _bound(self, frame: _Frame) -> None:
         if frame.placed is None or frame.hidden or frame.purpose not in DRAWN:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import struct
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,8 @@ __all__ = ["is_finite", "matrix_rows", "parts", "place_rows"]
 
 _IDENTITY = Gf.Matrix4d(1)
 
+_SIXTEEN = struct.Struct("16d")
+
 _SHEAR = 1e-7
 """Cosine between axes up to which they are at right angles: less than 32 bits can tell."""
 
@@ -22,15 +25,16 @@ def parts(vector: Any) -> list[float]:
     return list(vector)
 
 
-def matrix_rows(matrix: Any) -> list[float]:
+def matrix_rows(matrix: Gf.Matrix4d) -> list[float]:
     """Return the 16 numbers of a matrix, rows of row vectors: what glTF takes as columns."""
-    # Adding 0 turns -0 into 0: the same place is the same text.
-    return [number + 0.0 for row in matrix for number in row]
+    # As a buffer: Gf's own iteration takes a hundred times as long. Adding 0 turns -0 into 0, so
+    # that the same place is the same text.
+    return [number + 0.0 for number in _SIXTEEN.unpack(matrix)]  # type: ignore[arg-type]
 
 
-def is_finite(matrix: Any) -> bool:
+def is_finite(matrix: Gf.Matrix4d) -> bool:
     """Tell whether all numbers of a matrix are finite."""
-    return all(math.isfinite(number) for row in matrix for number in row)
+    return math.isfinite(sum(_SIXTEEN.unpack(matrix)))  # type: ignore[arg-type]
 
 
 def place_rows(matrix: Gf.Matrix4d) -> list[dict[str, Any]]:
@@ -41,16 +45,21 @@ def place_rows(matrix: Gf.Matrix4d) -> list[dict[str, Any]]:
     """
     if matrix == _IDENTITY:
         return [{}]
-    x, y, z = (matrix.GetRow3(axis) for axis in range(3))
-    one, two, three = lengths = (x.GetLength(), y.GetLength(), z.GetLength())
+    numbers = matrix_rows(matrix)
+    (a, b, c), (d, e, f), (g, h, i) = numbers[0:3], numbers[4:7], numbers[8:11]
+    one, two, three = lengths = (
+        math.sqrt(a * a + b * b + c * c),
+        math.sqrt(d * d + e * e + f * f),
+        math.sqrt(g * g + h * h + i * i),
+    )
     straight = (
-        abs(x * y) <= _SHEAR * one * two
-        and abs(x * z) <= _SHEAR * one * three
-        and abs(y * z) <= _SHEAR * two * three
+        abs(a * d + b * e + c * f) <= _SHEAR * one * two
+        and abs(a * g + b * h + c * i) <= _SHEAR * one * three
+        and abs(d * g + e * h + f * i) <= _SHEAR * two * three
     )
     if straight and min(lengths) > 1e-6 * max(lengths) > 1e-18:
-        return [{"matrix": matrix_rows(matrix)}]
-    rows = np.array(matrix, np.float64)
+        return [{"matrix": numbers}]
+    rows = np.array(numbers).reshape(4, 4)
     linear = rows[:3, :3]
     first, scale, last = np.linalg.svd(linear)
     if straight:

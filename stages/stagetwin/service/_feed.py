@@ -93,7 +93,8 @@ class Feed:
         self._object = np.zeros(size, np.bool_)
         for i, b in bindings.items():
             self._wide_of[i] = self._reader(b.value_type)
-            self._object[i] = not b.value_type.kind.numeric
+            # The wire has no column of unsigned 64 bits: they go as text, and exactly.
+            self._object[i] = not b.value_type.kind.numeric or b.type_name == "uint64"
         for row in self._find_moving(bindings.items(), size):
             self._described[row][1]["pose"] = True
         connections = {name: spec.prim for name, spec in self._twin.table.connections.items()}
@@ -236,7 +237,7 @@ class Feed:
         held = np.flatnonzero(self._object[channels] | np.isnan(latest.value[channels]))
         wide: dict[_Wide, tuple[list[int], list[Any]]] = {}
         for place, i in zip(held.tolist(), channels[held].tolist(), strict=True):
-            value = latest.objects[i]
+            value = self._twin.value_of(i)
             if value is None:
                 continue
             reader = self._wide_of[i]

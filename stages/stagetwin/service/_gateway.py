@@ -225,6 +225,8 @@ class Gateway(HostProcess):
         self._up, self._connections = True, {}
         self.port = said.port
         _log.info("viewers find %s at %s", self._config.stage, self.url)
+        if self._config.people is None:
+            _log.info("`stagetwin open %s` lets a browser in", self._config.stage)
         self._start(self._tell_all())
 
     def _want(self, wants: wire.Wants) -> None:
@@ -294,6 +296,7 @@ class Gateway(HostProcess):
             ("commands", "commands", "command"),
             ("alarms", "alarms", "alarm"),
             ("topics", "topics", "topic"),
+            ("proposals", "proposals", "proposal"),
         ):
             request = {"op": operation, "open": True} if op == "command" else {"op": operation}
             with contextlib.suppress(ServiceError):

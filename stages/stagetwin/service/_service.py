@@ -98,6 +98,12 @@ class Service:
         )
         self.alarms = AlarmRequests(self.twin, self.access, self.events, config.state_dir)
         self.access.roles_at = lambda prim: roles_at(self.twin, prim)
+        self._requests = Requests(self)
+        if config.listen is not None:
+            answer = self._requests.answer
+            self.gateway = Gateway(
+                config, config.listen, self.twin, self.events, answer, self._metrics_text
+            )
 
     # -- life
 
@@ -115,14 +121,8 @@ class Service:
             with self._read_only_if_damaged():
                 self.desk = Desk(self._config, self.twin, self.access)
         config = self._config
-        requests = Requests(self)
-        if config.listen is not None:
-            self.gateway = Gateway(
-                config, config.listen, self.twin, self.events, requests.answer, self._metrics_text
-            )
-        control = ControlServer(
-            config.socket, requests.answer, config.socket_group, self.access.user
-        )
+        answer = self._requests.answer
+        control = ControlServer(config.socket, answer, config.socket_group, self.access.user)
         metrics: MetricsListener | None = None
         try:
             await control.start()

@@ -18,31 +18,41 @@ if TYPE_CHECKING:
     from stagetwin.sync._client_state import ClientState
     from stagetwin.sync._mailbox import Mail, Mailbox
     from stagetwin.sync._mirror import Mirror
+    from stagetwin.sync._questions import Answer
+    from stagetwin.sync._rows import Ghost, Row, Summary
     from stagetwin.sync._session import LiveSession
 
 __all__ = [
     "NO_TIME",
+    "Answer",
     "Board",
     "ClientState",
     "Frame",
+    "Ghost",
     "LiveSession",
     "Mail",
     "Mailbox",
     "Mirror",
+    "Row",
     "Section",
     "SectionKind",
     "Selection",
+    "Summary",
     "SyncClient",
     "decode_frame",
     "encode_frame",
 ]
 
 _HOMES = {
+    "Answer": "_questions",
     "ClientState": "_client_state",
+    "Ghost": "_rows",
     "LiveSession": "_session",
     "Mail": "_mailbox",
     "Mailbox": "_mailbox",
     "Mirror": "_mirror",
+    "Row": "_rows",
+    "Summary": "_rows",
     "SyncClient": "_client",
 }
 

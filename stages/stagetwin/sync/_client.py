@@ -30,8 +30,8 @@ SUBPROTOCOL = "stagetwin.sync.1"
 SHORTEST_WAIT, LONGEST_WAIT = 0.5, 30.0
 """Times between two tries to connect [s]; each failure doubles them, chance spreads them."""
 
-SILENCE = 10.0
-"""A service says that it lives once a second; one that says nothing for this long is gone [s]."""
+SILENCE = 60.0
+"""Nothing at all for this long, while pings are answered, is a service that is no service [s]."""
 
 LOOK_EVERY = 0.25
 

@@ -20,6 +20,9 @@ LARGEST = 64 * 2**20
 
 OPEN_WITHIN = 10.0
 CLOSE_WITHIN = 2.0
+PING_EVERY, PONG_WITHIN = 5.0, 15.0
+"""How soon a connection that leads nowhere any more is found out [s]."""
+
 _TEXT_KEPT = 300
 
 # The library tells headers at its lowest level: the token is one of them.
@@ -128,6 +131,8 @@ class Wire:
                 additional_headers=headers,
                 open_timeout=OPEN_WITHIN,
                 close_timeout=CLOSE_WITHIN,
+                ping_interval=PING_EVERY,
+                ping_timeout=PONG_WITHIN,
                 max_size=LARGEST,
                 logger=_quiet,
                 **options,

@@ -345,6 +345,7 @@ def _recovered(service: PlantService) -> list[dict[str, Any]]:
     return rows if rows and all(row["ended"] for row in rows) else []
 
 
+@pytest.mark.alone
 def test_ten_thousand_changes_on_both_sides_leave_stage_and_devices_alike(
     broker: LocalBroker, field: Field, private: Path
 ) -> None:

@@ -11,7 +11,7 @@ from pxr import Gf, Plug, Sdf, Tf, Usd
 from PySide6 import QtWidgets
 
 from tests.bridges.plant_service import wait_for
-from tests.exts.plant import CART, FAN, PUMP, LivePlant, token_of
+from tests.exts.plant import CART, FAN, PUMP, LivePlant
 from tests.exts.usdview import usdview_standin
 
 PLUGIN = Path(__file__).parents[3] / "exts" / "stagetwin.usdview" / "stagetwin_usdview"
@@ -89,8 +89,8 @@ def window(
     """usdview on the plant's stage, its dock open and connected as the operator."""
     window = Window(container, Usd.Stage.Open(str(plant.stage)))
     window.run("show")
-    window.dock.form.url.setText(plant.url.replace("http", "ws"))
-    window.dock.form.token.setText(token_of(plant.policy, "ada"))
+    window.dock.form.url.setText(plant.socket_url)
+    window.dock.form.token.setText(plant.tokens["ada"])
     window.dock.form.button.click()
     window.until(lambda: window.dock.values.rowCount() >= 6)
     yield window
@@ -215,8 +215,8 @@ def test_a_second_person_approves_what_the_first_asked_for(
     window.until(lambda: "REHEARSED" in _column(tab.rows, 2))
     second = Window(container, Usd.Stage.Open(str(plant.stage)))
     second.run("show")
-    second.dock.form.url.setText(plant.url.replace("http", "ws"))
-    second.dock.form.token.setText(token_of(plant.policy, "ben"))
+    second.dock.form.url.setText(plant.socket_url)
+    second.dock.form.token.setText(plant.tokens["ben"])
     second.dock.form.button.click()
     seconds = second.dock.commands
     second.until(lambda: "REHEARSED" in _column(seconds.rows, 2))
@@ -252,7 +252,7 @@ def test_a_wrong_token_is_said_and_nothing_is_written(
 ) -> None:
     window = Window(container, Usd.Stage.Open(str(plant.stage)))
     window.run("show")
-    window.dock.form.url.setText(plant.url.replace("http", "ws"))
+    window.dock.form.url.setText(plant.socket_url)
     window.dock.form.token.setText("stagetwin_" + "x" * 43)
     window.dock.form.button.click()
     window.until(lambda: "refused" in window.dock.form._lamp.text())

@@ -1,4 +1,4 @@
-"""The viewer's core, run by node: frames that Python encodes, and a session over a stand-in socket."""
+"""The viewer's core, run by node: frames as Python encodes them, a session, arithmetic."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ rows = st.one_of(
         lambda values: np.array(sorted(values))
     ),
 )
-KINDS = [kind for kind in SectionKind]
+KINDS = list(SectionKind)
 texts = st.recursive(
     st.one_of(st.none(), st.booleans(), st.text(max_size=8), st.integers(-(2**50), 2**50)),
     lambda inner: st.lists(inner, max_size=3),

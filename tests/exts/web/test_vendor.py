@@ -51,14 +51,13 @@ def test_no_module_of_the_viewer_needs_an_import_map_or_another_host() -> None:
     ("target", "wanted"),
     [("three/a.js", "./three.module.js"), ("three/addons/x/a.js", "../../three.module.js")],
 )
-def test_bare_imports_become_relative(
-    script: dict[str, object], target: str, wanted: str
-) -> None:
+def test_bare_imports_become_relative(script: dict[str, object], target: str, wanted: str) -> None:
     rewrite = script["relative_imports"]
     assert callable(rewrite)
     text = "import { Mesh } from 'three';\nimport x from \"three/y\";\nawait import('three');\n"
     assert rewrite(text, target) == (
-        f"import {{ Mesh }} from '{wanted}';\nimport x from \"three/y\";\nawait import('{wanted}');\n"
+        f"import {{ Mesh }} from '{wanted}';\nimport x from \"three/y\";\n"
+        f"await import('{wanted}');\n"
     )
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import json
+import os
 import shutil
 import threading
 from collections.abc import Iterator
@@ -11,6 +13,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import pytest
 from playwright.sync_api import Page, sync_playwright
 from pxr import Usd
@@ -27,7 +31,9 @@ FLAGS = [
     "--disable-component-update",
     "--disable-sync",
 ]
-POLICY = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'"
+POLICY = "default-src 'none'; " + "; ".join(
+    f"{kind}-src 'self'" for kind in ("script", "style", "connect", "img")
+)
 TYPES = {".js": "text/javascript", ".html": "text/html", ".css": "text/css", ".json": "text/json"}
 PAGES = {
     "/look.html": (
@@ -125,6 +131,8 @@ def looking(site: Site, width: int = 320, height: int = 240, query: str = "") ->
     """Open the viewer's picture in a headless browser; faults of the page fail the test."""
     chromium = shutil.which("chromium")
     if chromium is None:
+        if os.environ.get("CI"):
+            pytest.fail("chromium is missing; .ci/system-parts browser brings it")
         pytest.skip("chromium is not on the PATH")
     faults: list[str] = []
     with sync_playwright() as playwright:
@@ -133,7 +141,8 @@ def looking(site: Site, width: int = 320, height: int = 240, query: str = "") ->
         page.set_default_timeout(60_000)
         page.on("pageerror", lambda error: faults.append(str(error)))
         page.on(
-            "console", lambda message: faults.append(message.text) if message.type == "error" else None
+            "console",
+            lambda message: faults.append(message.text) if message.type == "error" else None,
         )
         page.goto(
             f"http://127.0.0.1:{site.port}/look.html?test=1&aa=0&shadows=0&smooth=0&dpr=1{query}"
@@ -141,9 +150,50 @@ def looking(site: Site, width: int = 320, height: int = 240, query: str = "") ->
         page.wait_for_function("() => window.begun === true")
         yield page
         browser.close()
-    assert faults == []
+    assert faults == [], faults
 
 
 def load(page: Page) -> None:
     """Draw the scene that the site serves now."""
     page.evaluate("async () => { await window.load(); await stagetwin.idle(); }")
+
+
+def begin(page: Page) -> None:
+    """Take back whatever a test before did to the picture, and draw the scene served now."""
+    page.evaluate(
+        """() => {
+          const { view } = stagetwin;
+          view.select(null);
+          view.clearTints();
+          view.sections.clear();
+          view.sections.showHandles = true;
+          view.isolate(null);
+          for (const path of view.hidden) view.show(path);
+          view.setPurposes({ guide: false, proxy: false });
+          view.setShowInvisible(false);
+          view.feed.setTable([], []);
+          view.setGrid(false);
+        }"""
+    )
+    load(page)
+
+
+PIXELS = """async () => {
+  await stagetwin.idle();
+  const gl = stagetwin.view.picture.renderer.getContext();
+  const [w, h] = [gl.drawingBufferWidth, gl.drawingBufferHeight];
+  const data = new Uint8Array(4 * w * h);
+  gl.readPixels(0, 0, w, h, gl.RGBA, gl.UNSIGNED_BYTE, data);
+  let text = "";
+  for (let i = 0; i < data.length; i += 8192) {
+    text += String.fromCharCode(...data.subarray(i, i + 8192));
+  }
+  return [w, h, btoa(text)];
+}"""
+
+
+def pixels(page: Page) -> npt.NDArray[np.int16]:
+    """The picture, top row first; shape (height, width, 3)."""
+    width, height, text = page.evaluate(PIXELS)
+    data = np.frombuffer(base64.b64decode(text), np.uint8).reshape(height, width, 4)
+    return data[::-1, :, :3].astype(np.int16)

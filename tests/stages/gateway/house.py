@@ -24,7 +24,7 @@ from stagetwin.people import Passwords
 from stagetwin.people._passwords import hash_of_token
 from stagetwin.service import ControlClient, ServiceConfig
 from stagetwin.sync import Frame, decode_frame
-from tests.stages.plants import asset, command, connection, prim, telemetry
+from tests.stages.plants import HEADER, asset, command, connection, prim, telemetry
 
 WAIT = 60.0
 """How long anything may take on a machine that is loaded [s]."""
@@ -64,7 +64,7 @@ def plant_text(name: str) -> str:
         for line in (1, 2)
     ]
     world = prim("World", connection("field", f"soft://{name}"), *lines, meta='kind = "assembly"')
-    return f'#usda 1.0\n(\n    defaultPrim = "World"\n    upAxis = "Z"\n    metersPerUnit = 1\n)\n{world}'
+    return HEADER.replace("(", '(\n    defaultPrim = "World"', 1) + world
 
 
 def policy(path: Path) -> None:

@@ -1,7 +1,7 @@
 """A service with a gateway in a process of its own, whose devices are lines on standard input.
 
-Each line is a JSON list: `["send", address, value]`, `["storm", seconds]` (every signal of both
-lines changes at each step; answers with what was sent last), `["stop"]`. Each is answered by a line.
+Each line is a JSON list: `["send", address, value]`, `["storm", seconds]` (every number changes at
+each step; answers with what was sent last), `["gateway"]`. Each is answered by a line.
 """
 
 from __future__ import annotations
@@ -46,11 +46,7 @@ def obey(service: Service, loop: asyncio.AbstractEventLoop, name: str) -> None:
         elif operation == "gateway":
             gateway = service.gateway
             assert gateway is not None
-            answer = {
-                "pid": gateway.pid,
-                "restarts": gateway.restarts,
-                "tick": service.twin.stage is not None,
-            }
+            answer = {"pid": gateway.pid, "restarts": gateway.restarts}
         print(json.dumps(answer), flush=True)
     loop.call_soon_threadsafe(service.stop)
 

@@ -8,14 +8,14 @@ import os
 import signal
 import socket
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import psutil
 import pytest
 import websockets
 
-from tests.stages.gateway.house import House, Viewer, token, wait_for
+from tests.stages.gateway.house import House, Viewer, wait_for
+from tests.stages.plants import asset, prim, telemetry
 
 LINE1 = "/World/Line1"
 
@@ -88,9 +88,10 @@ def test_a_slow_client_makes_nothing_grow_and_gets_the_newest(house: House) -> N
     asyncio.run(scenario())
 
 
-@pytest.fixture
-def own_house(tmp_path: Path) -> Iterator[House]:
-    house = House(tmp_path, clients=4)
+@pytest.fixture(scope="module")
+def own_house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
+    """A plant with room for four clients, whose gateway may be killed."""
+    house = House(tmp_path_factory.mktemp("own"), clients=4)
     yield house
     house.close()
 
@@ -156,13 +157,34 @@ def test_more_clients_than_there_is_room_for_are_told_so(own_house: House) -> No
     asyncio.run(scenario())
 
 
-def test_a_service_that_ends_says_goodbye(own_house: House) -> None:
-    async def scenario() -> None:
-        async with own_house.viewer(subscribe={}) as viewer:
-            await viewer.until(lambda: viewer.frames)
-            await asyncio.to_thread(own_house.close)
-            assert (await viewer.message("bye"))["why"] == "going down"
+def test_an_edit_of_the_plant_reaches_those_who_look_at_it(own_house: House) -> None:
+    house = own_house
+    before = house.stage.read_text()
 
-    asyncio.run(scenario())
-    assert "Traceback" not in own_house.log()
-    assert token("ada") not in own_house.log()
+    async def scenario() -> None:
+        async with house.viewer(subscribe={"prims": [LINE1]}) as viewer:
+            house.tell("send", "l1/p1/s9", 9.0)
+            await viewer.until(lambda: viewer.values.get(f"{LINE1}/P1.s9") == 9.0)
+            welcome = await viewer.message("welcome")
+            pump = prim("P9", asset("p9", connection="field"), telemetry("new", address="new"))
+            shape = 'def Sphere "Ball"\n{\n}\n'
+            head, _, tail = before.partition('def Xform "Line1"')
+            inside, brace, rest = tail.partition("{\n")
+            house.stage.write_text(f'{head}def Xform "Line1"{inside}{brace}{pump}{shape}{rest}')
+            await viewer.until(lambda: f"{LINE1}/P9.new" in viewer.paths())
+            await viewer.until(lambda: viewer.values.get(f"{LINE1}/P1.s9") == 9.0)
+            house.tell("send", "new", 1.5)
+            await viewer.until(lambda: viewer.values.get(f"{LINE1}/P9.new") == 1.5)
+            scene = await viewer.message("scene")
+            assert scene["epoch"] > welcome["epoch"]
+            with house.http() as http:
+                manifest = http.get("/scene/manifest.json").json()
+            assert manifest["epoch"] >= scene["epoch"]
+            assert f"{LINE1}/Ball" in {row["path"] for row in manifest["prims"]}
+
+    with house.http() as http:
+        wait_for(lambda: http.get("/scene/manifest.json").status_code == 200)
+    try:
+        asyncio.run(scenario())
+    finally:
+        house.stage.write_text(before)

@@ -7,6 +7,8 @@ import datetime as dt
 import json
 import re
 import ssl
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -459,9 +461,34 @@ def test_tls_is_spoken_by_its_newer_versions(
         old = ssl.create_default_context(cafile=str(certificate[0]))
         old.minimum_version = ssl.TLSVersion.MINIMUM_SUPPORTED
         old.set_ciphers("DEFAULT@SECLEVEL=0")
-        with pytest.warns(DeprecationWarning):
+        with pytest.warns(DeprecationWarning, match="TLSv1_1"):
             old.maximum_version = ssl.TLSVersion.TLSv1_1
         with house.http(verify=old) as ada, pytest.raises(httpx.ConnectError):
             ada.get("/health")
     finally:
         house.close()
+
+
+# -- the command line
+
+
+def ask_cli(*arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "stagetwin", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, timeout=WAIT, check=False)
+
+
+def test_the_command_line_says_how_to_come_in(house: House) -> None:
+    done = ask_cli("open", str(house.stage), "--socket", str(house.socket))
+    assert (done.returncode, done.stdout) == (0, f"{house.url}/login\n")
+    done = ask_cli("open", str(house.stage), "--socket", str(house.socket), "--json")
+    assert json.loads(done.stdout) == {"url": house.url, "login": f"{house.url}/login", "token": ""}
+
+
+def test_the_command_line_lets_no_strangers_in(house: House, tmp_path: Path) -> None:
+    where = ("--socket", str(tmp_path / "s.sock"), "--state-dir", str(tmp_path / "state"))
+    done = ask_cli("run", str(house.stage), "--listen", "0.0.0.0:0", *where)
+    assert done.returncode == 2
+    assert "needs a certificate (--certificate, --key) and people (--people)" in done.stderr
+    done = ask_cli("run", str(house.stage), "--key", "key.pem", *where)
+    assert done.returncode == 2
+    assert "--listen" in done.stderr

@@ -203,6 +203,9 @@ def test_presence_and_drafts_are_passed_on(house: House) -> None:
         '{"op":"presence","camera":{"position":[1,2,NaN],"target":[0,0,0],"up":[0,0,1]}}',
         '{"op":"draft","target":3}',
         json.dumps({"op": "draft", "target": "/World/Line1/P1.speed", "value": "x" * 5000}),
+        '{"op":"draft","target":"/World/Line1/P1.speed","value":NaN}',
+        '{"op":"ask","id":"\\ud800","request":{"op":"targets"}}',
+        '{"op":"ask","id":1,"request":{"op":"targets","prim":1%s}}' % ("0" * 400),
         b"\x00\x01",
     ],
 )
@@ -241,7 +244,7 @@ def test_who_sends_too_much_is_sent_away(house: House) -> None:
             assert "messages a second" in (await viewer.message("bye"))["why"]
         async with house.viewer() as viewer:
             with pytest.raises(websockets.ConnectionClosed):  # noqa: PT012 - whichever notices
-                await viewer.send(op="presence", selection=["/" + "x" * 2**20])
+                await viewer.send(op="presence", selection=["/" + "x" * 2**22])
                 await viewer.until(lambda: False)
 
     run(scenario())

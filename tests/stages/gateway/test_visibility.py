@@ -30,36 +30,38 @@ def models(manifest: dict[str, Any]) -> set[str]:
 
 def test_nothing_of_another_line_is_ever_sent(house: House) -> None:
     async def scenario() -> None:
-        async with house.viewer("lin", subscribe={"rate": 60, "poses": "moves"}) as lin:
-            async with house.viewer("ada", subscribe={"rate": 60}) as ada:
-                await lin.until(lambda: lin.frames)
-                await ada.until(lambda: ada.frames)
-                await ada.send(op="presence", selection=[f"{LINE2}/P1", f"{LINE1}/P1"])
-                await ada.send(op="draft", target=f"{LINE2}/P1.speed", value=1.0)
-                await ada.ask(1, op="publish", target=f"{LINE2}/P2.speed", value=2.0)
-                topic = {"title": "a leak at the secret pump", "anchors": [{"prim": f"{LINE2}/P1"}]}
-                await ada.ask(2, op="review", operation="create", **topic)
-                house.tell("send", "l2/p1/s0", 17.25)
-                house.tell("send", "l1/p1/s0", 18.25)
-                # What comes after it in order shows that the rest was not sent.
-                await ada.send(op="draft", target=f"{LINE1}/P1.speed", value=3.0)
-                await lin.message("draft", target=f"{LINE1}/P1.speed")
-                await lin.until(lambda: lin.values.get(f"{LINE1}/P1.s0") == 18.25)
-                for number, request in enumerate(
-                    (
-                        {"op": "values", "prim": LINE2},
-                        {"op": "targets", "prim": LINE2},
-                        {"op": "commands", "prim": LINE2},
-                        {"op": "alarms", "prim": LINE2, "show": "all"},
-                        {"op": "alarms", "show": "history"},
-                        {"op": "topics"},
-                        {"op": "status"},
-                    ),
-                    10,
-                ):
-                    await lin.ask(number, **request)
-                reply = await lin.ask(30, op="publish", target=f"{LINE2}/P1.speed", value=1.0)
-                assert reply["ok"] is False or reply["command"]["state"] == "REJECTED"
+        async with (
+            house.viewer("lin", subscribe={"rate": 60, "poses": "moves"}) as lin,
+            house.viewer("ada", subscribe={"rate": 60}) as ada,
+        ):
+            await lin.until(lambda: lin.frames)
+            await ada.until(lambda: ada.frames)
+            await ada.send(op="presence", selection=[f"{LINE2}/P1", f"{LINE1}/P1"])
+            await ada.send(op="draft", target=f"{LINE2}/P1.speed", value=1.0)
+            await ada.ask(1, op="publish", target=f"{LINE2}/P2.speed", value=2.0)
+            topic = {"title": "a leak at the secret pump", "anchors": [{"prim": f"{LINE2}/P1"}]}
+            await ada.ask(2, op="review", operation="create", **topic)
+            house.tell("send", "l2/p1/s0", 17.25)
+            house.tell("send", "l1/p1/s0", 18.25)
+            # What comes after it in order shows that the rest was not sent.
+            await ada.send(op="draft", target=f"{LINE1}/P1.speed", value=3.0)
+            await lin.message("draft", target=f"{LINE1}/P1.speed")
+            await lin.until(lambda: lin.values.get(f"{LINE1}/P1.s0") == 18.25)
+            for number, request in enumerate(
+                (
+                    {"op": "values", "prim": LINE2},
+                    {"op": "targets", "prim": LINE2},
+                    {"op": "commands", "prim": LINE2},
+                    {"op": "alarms", "prim": LINE2, "show": "all"},
+                    {"op": "alarms", "show": "history"},
+                    {"op": "topics"},
+                    {"op": "status"},
+                ),
+                10,
+            ):
+                await lin.ask(number, **request)
+            reply = await lin.ask(30, op="publish", target=f"{LINE2}/P1.speed", value=1.0)
+            assert reply["ok"] is False or reply["command"]["state"] == "REJECTED"
         assert {row["prim"].startswith(LINE1) for row in lin.table["channels"]} == {True}
         assert {row["path"].startswith(LINE1) for row in lin.table["movers"]} == {True}
         # A refusal repeats the path that was asked for, and says nothing of it.

@@ -1,177 +1,26 @@
-"""Proposals: what they may hold, what they show, and three-way merges into the site layer."""
+"""Proposals: what they may hold, what they show, and merges into the site layer."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
-from pxr import Gf, Sdf, Usd, UsdGeom
+from pxr import Gf, Sdf, UsdGeom
 
 from stagetwin import AccessError, ReviewError
 from stagetwin.identifiers import uuid7
 from stagetwin.people import Principal
 from stagetwin.reviews import Plant, ProposalDesk, ReviewConflictError
-from stagetwin.reviews._fields import fields_of, values_of
-from stagetwin.reviews._merge import apply_merge, three_way, undo_merge
 from stagetwin.reviews._site import Site
 from tests.stages.reviews.desks import ADA, BO, CY, EVERYBODY, Rights
-
-ROOT = """#usda 1.0
-(
-    defaultPrim = "World"
-    subLayers = [@./site.usda@, @./plant.usda@]
-    upAxis = "Z"
-)
-"""
-SITE = """#usda 1.0
-
-over "World"
-{
-    over "P101"
-    {
-        float width = 2
-    }
-}
-"""
-PLANT = """#usda 1.0
-
-def Xform "World"
-{
-    def Xform "P101" (
-        prepend apiSchemas = ["TwinAssetAPI", "TwinTelemetryAPI:flow", "TwinCommandAPI:speed"]
-        variants = {
-            string size = "small"
-        }
-        prepend variantSets = "size"
-    )
-    {
-        uniform string twin:id = "P-101"
-        uniform token twin:level = "twin"
-        float width = 1
-        double3 xformOp:translate = (1, 2, 3)
-        float3 xformOp:rotateXYZ = (0, 0, 90)
-        uniform token[] xformOpOrder = ["xformOp:translate", "xformOp:rotateXYZ"]
-        double twin:telemetry:flow:value = 1 (
-            limits = {
-                dictionary hard = {
-                    double maximum = 9
-                }
-            }
-        )
-        uniform string twin:telemetry:flow:address = "a"
-        double twin:command:speed:desired = 1
-        uniform string twin:command:speed:address = "set"
-        rel twin:command:speed:permissives = </World/P101.free>
-        bool free = true
-        variantSet "size" = {
-            "small" {
-                float reach = 1
-            }
-            "large" {
-                float reach = 2
-            }
-        }
-    }
-    def Xform "P102"
-    {
-        double3 xformOp:translate = (5, 0, 0)
-        uniform token[] xformOpOrder = ["xformOp:translate"]
-    }
-    def Xform "Rack"
-    {
-    }
-}
-"""
-
-
-class Yard:
-    """A plant of files with a proposal desk."""
-
-    def __init__(
-        self,
-        folder: Path,
-        rights: Rights = EVERYBODY,
-        driven: Callable[[str], str] = lambda _path: "",
-        site_layer: bool = True,
-        site: str = SITE,
-    ) -> None:
-        self.folder, self.rights, self.driven, self.site_layer = folder, rights, driven, site_layer
-        self.site = folder / "plant" / "site.usda"
-        self.told: list[tuple[str, dict[str, Any]]] = []
-        self.rereads = 0
-        if not self.site.exists():
-            self.site.parent.mkdir()
-            self.site.write_text(site)
-            (folder / "plant" / "root.usda").write_text(ROOT)
-            (folder / "plant" / "plant.usda").write_text(PLANT)
-            (folder / "plant" / "pump.usda").write_text(
-                '#usda 1.0\n(\n    defaultPrim = "Pump"\n)\ndef Cube "Pump"\n'
-                "{\n    double size = 3\n}\n"
-            )
-        self.open()
-
-    def open(self) -> None:
-        root = Sdf.Layer.FindOrOpen(str(self.folder / "plant" / "root.usda"))
-        for layer in (root, *map(Sdf.Layer.FindOrOpen, self._files())):
-            layer.Reload(force=True)
-        self.stage = Usd.Stage.Open(root)
-        plant = Plant(self.stage, self.site if self.site_layer else None, self.driven)
-        self.desk = ProposalDesk(
-            plant,
-            self.folder / "state",
-            self.rights,
-            clock=lambda: 1000.0,
-            publish=lambda prim, row: self.told.append((prim, row)),
-        )
-        self.desk.on_site.append(self.reread)
-
-    def _files(self) -> list[str]:
-        return [str(self.folder / "plant" / name) for name in ("site.usda", "plant.usda")]
-
-    def reread(self) -> None:
-        self.rereads += 1
-        Sdf.Layer.FindOrOpen(str(self.site)).Reload(force=True)
-
-    def do(self, who: Principal, kind: str, **fields: Any) -> dict[str, Any]:
-        fields.setdefault("id", uuid7())
-        row: dict[str, Any] = self.desk.perform({"kind": kind, **fields}, who)["proposal"]
-        return row
-
-    def proposal(self, *edits: dict[str, Any], who: Principal = ADA) -> str:
-        """Make and submit a proposal of some edits; it is at revision 3."""
-        identity = str(self.do(who, "create", title="Closer")["id"])
-        self.do(who, "set", proposal=identity, revision=1, edits=list(edits))
-        self.do(who, "submit", proposal=identity, revision=2)
-        return identity
-
-    def merge(self, identity: str, who: Principal = BO, revision: int = 3) -> dict[str, Any]:
-        return self.do(who, "merge", proposal=identity, revision=revision)
-
-    def set_site(self, path: str, value: Any) -> None:
-        """Edit the site as somebody at an editor would."""
-        layer = Sdf.Layer.FindOrOpen(str(self.site))
-        layer.GetAttributeAtPath(path).default = value
-        layer.Save()
+from tests.stages.reviews.yards import SITE, Yard, moved, width
 
 
 @pytest.fixture
 def yard(tmp_path: Path) -> Yard:
     return Yard(tmp_path)
-
-
-def width(value: float, prim: str = "/World/P101") -> dict[str, Any]:
-    return {"kind": "attribute", "path": f"{prim}.width", "value": value, "type": "float"}
-
-
-def moved(x: float, prim: str = "/World/P102") -> dict[str, Any]:
-    matrix = Gf.Matrix4d().SetTranslate(Gf.Vec3d(x, 0, 0))
-    flat = [matrix[r, c] for r in range(4) for c in range(4)]
-    return {"kind": "transform", "prim": prim, "matrix": flat}
 
 
 def test_proposal_changes_nothing_and_shows_a_ghost(yard: Yard) -> None:
@@ -490,84 +339,3 @@ def test_relationship_and_limits(yard: Yard) -> None:
     assert attr.Get() == 1
     yard.do(CY, "undo", proposal=identity, revision=4)
     assert Sdf.Layer.OpenAsAnonymous(str(yard.site)).ExportToString() == before
-
-
-# -- properties of the merge itself
-
-_PRIMS = ("/A", "/A/B", "/C")
-_NAMES = ("x", "y")
-_Opinions = st.fixed_dictionaries(
-    {},
-    optional={
-        (prim, name): st.integers(0, 3)
-        for prim in _PRIMS
-        for name in (*_NAMES, "variant", "active", "def")
-    },
-)
-
-
-def layer_of(opinions: dict[tuple[str, str], int]) -> Sdf.Layer:
-    """Return a layer that says something of a few prims."""
-    layer = Sdf.Layer.CreateAnonymous("some.usda")
-    for (path, name), value in sorted(opinions.items()):
-        prim = Sdf.CreatePrimInLayer(layer, path)
-        if name == "variant":
-            prim.variantSelections["set"] = f"v{value}"
-        elif name == "active":
-            prim.active = bool(value % 2)
-        elif name == "def":
-            prim.specifier = Sdf.SpecifierDef
-            prim.typeName = ("Xform", "Cube", "Scope", "Mesh")[value]
-        else:
-            spec = Sdf.AttributeSpec(prim, name, Sdf.ValueTypeNames.IntArray)
-            spec.default = [value, 1]
-    return layer
-
-
-def all_of(layer: Sdf.Layer) -> dict[Any, Any]:
-    return values_of(layer, fields_of(layer))
-
-
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-@given(_Opinions, _Opinions, _Opinions)
-def test_merges_of_disjoint_edits_commute(
-    site: dict[Any, int], one: dict[Any, int], other: dict[Any, int]
-) -> None:
-    apart = {key: value for key, value in other.items() if key[0] not in {k[0] for k in one}}
-    results = []
-    for order in ((one, apart), (apart, one)):
-        layer = layer_of(site)
-        base = layer_of(site)
-        for edits in order:
-            theirs = all_of(layer_of(edits))
-            merge = three_way(values_of(base, theirs), values_of(layer, theirs), theirs)
-            assert merge.conflicts == ()
-            apply_merge(layer, merge.changes)
-        results.append(all_of(layer))
-    assert results[0] == results[1]
-
-
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-@given(_Opinions, _Opinions, _Opinions)
-def test_three_way_rules_hold_and_undo_gives_back_every_byte(
-    before: dict[Any, int], now: dict[Any, int], edits: dict[Any, int]
-) -> None:
-    base, site = layer_of(before), layer_of(now)
-    theirs = all_of(layer_of(edits))
-    was, is_now = values_of(base, theirs), values_of(site, theirs)
-    merge = three_way(was, is_now, theirs)
-    conflicts = {conflict.field for conflict in merge.conflicts}
-    for field, wanted in theirs.items():
-        if is_now[field] == was[field] != wanted:
-            assert merge.changes[field] == wanted
-        elif wanted in (was[field], is_now[field]):
-            assert field not in merge.changes
-            assert field not in conflicts
-        else:
-            assert field in conflicts
-    text = site.ExportToString()
-    old = values_of(site, merge.changes)
-    created = apply_merge(site, merge.changes)
-    assert values_of(site, merge.changes) == dict(merge.changes)
-    assert undo_merge(site, old, merge.changes, created) == ()
-    assert site.ExportToString() == text

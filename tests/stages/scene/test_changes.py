@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,10 +10,15 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from pxr import Sdf, Usd, UsdGeom
+from pxr import Sdf, Usd, UsdGeom, Vt
 
+from stagetwin import OwnershipError
+from stagetwin._data import factory_folder
 from stagetwin.live import LAYER_NAMES, SessionLayers
+from stagetwin.opening import open_stage
 from stagetwin.scene import Scene, SceneReader, convert_stage, moving_prims
+from stagetwin.scene._beside import LARGE
+from stagetwin.scene._keys import ModelKeys
 from tests.stages.scene.zoo import drawn, hashes, inside, stage_of, write_zoo
 
 SPIN = Sdf.Path("/World/Pumps/A/Shaft.xformOp:rotateZ:spin")
@@ -192,7 +198,7 @@ def test_a_property_that_is_driven_from_now_on(plant: Plant) -> None:
     assert after.epoch == before.epoch + 1
 
 
-@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(steps=st.lists(st.integers(0, 40), max_size=30), edit=st.integers(0, 30))
 def test_in_slices_is_as_in_one_go(
     tmp_path_factory: pytest.TempPathFactory, steps: list[int], edit: int
@@ -212,6 +218,86 @@ def test_in_slices_is_as_in_one_go(
     plant.reader.close()
 
 
+def test_a_large_mesh_is_worked_on_beside_and_may_change_meanwhile() -> None:
+    stage = stage_of('def Xform "World" { def Mesh "Sheet" { } }')
+    sheet = UsdGeom.Mesh(stage.GetPrimAtPath("/World/Sheet"))
+
+    def cover(size: int) -> None:
+        x, y = np.meshgrid(np.arange(size + 1), np.arange(size + 1))
+        points = np.stack([x, y, np.zeros_like(x)], axis=-1).reshape(-1, 3).astype(np.float32)
+        corner = np.arange((size + 1) ** 2).reshape(size + 1, size + 1)[:-1, :-1].reshape(-1)
+        faces = np.stack([corner, corner + 1, corner + size + 2, corner + size + 1], axis=1)
+        with Sdf.ChangeBlock():
+            sheet.GetPointsAttr().Set(Vt.Vec3fArray.FromNumpy(points))
+            counts = np.full(size * size, 4, np.int32)
+            sheet.GetFaceVertexCountsAttr().Set(Vt.IntArray.FromNumpy(counts))
+            flat = faces.astype(np.int32).reshape(-1)
+            sheet.GetFaceVertexIndicesAttr().Set(Vt.IntArray.FromNumpy(flat))
+
+    cover(80)
+    assert LARGE < 80 * 80 * 4
+    reader = SceneReader(stage)
+    for _ in range(3):
+        reader.advance(0.0)
+    cover(90)
+    while reader.busy:
+        reader.advance(0.0)
+    assert reader.scene is not None
+    assert len(drawn(reader.scene)["/World/Sheet"].triangles()) == 2 * 90 * 90
+    same(reader.scene, convert_stage(stage))
+    reader.close()
+
+
+LINE = """
+def Xform "World" {
+    def Xform "Line1" ( prepend references = </Line> ) { }
+    def Xform "Line2" ( prepend references = </Line> ) {
+        over "Paint" { over "Block" { double size = 5 } }
+        over "Pumps" { color3f[] primvars:displayColor = [(1, 0, 0)] }
+        over "Valves" { over "V2" { over "Body" { double radius = 7 } } } }
+    def Xform "Line3" ( prepend references = </Line> ) { uniform token purpose = "proxy" }
+}
+class "Line" {
+    class "Paint" { def Cube "Block" { double size = 2 } }
+    def Xform "Pumps" {
+        def Xform "P1" ( kind = "component"; prepend references = </Pump> ) { }
+        def Xform "P2" ( kind = "component"; prepend references = </Pump> ) { } }
+    def Xform "Valves" {
+        def Xform "V1" ( kind = "component"; prepend references = </Pump> ) { }
+        def Xform "V2" ( kind = "component"; prepend references = </Pump> ) { } }
+    def Xform "Marks" {
+        def Xform "M1" ( kind = "component" ) {
+            def Xform "Inner" ( prepend inherits = </Line/Paint> ) { } } }
+}
+class "Pump" { def Cylinder "Body" { double radius = 1 } }
+"""
+
+
+def test_what_is_taken_for_the_same_is_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Classes beside an ancestor, colours and purposes from above, and specs inside."""
+    stage = stage_of(LINE)
+    scene = convert_stage(stage)
+    monkeypatch.setattr(ModelKeys, "key", lambda *_: None)
+    same(scene, convert_stage(stage))
+    found = drawn(scene)
+    sizes = [found[f"/World/Line{n}/Marks/M1/Inner/Block"].positions.max() for n in (1, 2, 3)]
+    assert sizes == [1, 2.5, 1]
+    radii = [found[f"/World/Line{n}/Valves/V2/Body"].positions.max() for n in (1, 2, 3)]
+    assert radii == [1, 7, 1]
+    red = found["/World/Line2/Pumps/P1/Body"].material()["pbrMetallicRoughness"]
+    assert red["baseColorFactor"] == [1, 0, 0, 1]
+    assert found["/World/Line3/Pumps/P1/Body"].extras["purpose"] == "proxy"
+
+
+def test_models_of_the_plant_that_are_taken_for_the_same_are(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    stage = open_stage(factory_folder() / "factory.usda")
+    scene = convert_stage(stage)
+    monkeypatch.setattr(ModelKeys, "key", lambda *_: None)
+    same(scene, convert_stage(stage))
+
+
 def test_loading_and_muting_are_noticed(plant: Plant) -> None:
     before = plant.read()
     other = stage_of('over "World" { def Cube "Extra" { } }').GetRootLayer()
@@ -222,10 +308,6 @@ def test_loading_and_muting_are_noticed(plant: Plant) -> None:
 
 
 def test_another_thread_may_not_read(plant: Plant) -> None:
-    import threading
-
-    from stagetwin import OwnershipError
-
     caught: list[BaseException] = []
 
     def read() -> None:

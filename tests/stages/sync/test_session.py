@@ -87,6 +87,7 @@ class Shell:
         return until(lambda: self.tick() and what())
 
     def rest(self, seconds: float) -> None:
+        self.tick()
         self.clock.advance(seconds)
         self.tick()
 
@@ -94,9 +95,11 @@ class Shell:
         return self.stage.GetAttributeAtPath(path).Get()
 
     def close(self) -> None:
-        self.session.close()
-        assert self.stage.GetSessionLayer().ExportToString() == self.before
-        self.service.close()
+        try:
+            self.session.close()
+            assert self.stage.GetSessionLayer().ExportToString() == self.before
+        finally:
+            self.service.close()
 
 
 @pytest.fixture
@@ -353,8 +356,7 @@ def test_a_draft_that_another_edit_hides_is_told(shell: Shell) -> None:
     shell.stage.GetAttributeAtPath(DESIRED).Set(5.0)
     shell.session.draft(SPEED, 7.0)
     assert "hides the draft" in shell.session.notices[-1]
-    shell.stage.GetAttributeAtPath(DESIRED).Clear()
-    shell.stage.GetSessionLayer().RemoveInertSceneDescription()
+    del shell.stage.GetSessionLayer().rootPrims["Plant"]
 
 
 def nothing_but(shell: Shell, wanted: list[float]) -> None:
@@ -379,7 +381,7 @@ def test_an_edit_with_the_wrong_edit_target_never_publishes(shell: Shell) -> Non
         shell.rest(60)
         assert shell.session.drafts() == []
         attr.Clear()
-    session_layer.RemoveInertSceneDescription()
+    del session_layer.rootPrims["Plant"]
     nothing_but(shell, [])
 
 

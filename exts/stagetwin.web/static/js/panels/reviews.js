@@ -61,7 +61,10 @@ export class Reviews {
     place.hear("select", () => this.which.value === "here" && this.showList());
     place.hear("live", () => this.showMay());
     place.view?.on("pick", (hit) => (this.hit = hit));
-    outbox.addEventListener("change", () => this.showWaiting());
+    outbox.addEventListener("change", () => {
+      this.showWaiting();
+      this.view?.showThread(this.view.topic);
+    });
     place.session.on("welcome", () => this.showWaiting());
     place.pulse.add(() => {
       if (!this.dirty) return;

@@ -173,7 +173,7 @@ export class Workplace extends EventTarget {
   select(paths, { from = "", fit = false } = {}) {
     const same = paths.length === this.selection.length && paths.every((path, index) => path === this.selection[index]);
     this.selection = [...paths];
-    if (from !== "view") this.view?.select(this.selection);
+    this.view?.select(this.selection);
     if (fit && paths.length) this.view?.fit(paths);
     if (!same) this.tell("select", { from });
   }

@@ -122,7 +122,18 @@ export class Batch {
       out.fill(0, at, at + 16);
     } else {
       const { world } = this;
-      for (let k = 0; k < 12; k++) out[at + k] = world[at + k];
+      out[at] = world[at];
+      out[at + 1] = world[at + 1];
+      out[at + 2] = world[at + 2];
+      out[at + 3] = 0;
+      out[at + 4] = world[at + 4];
+      out[at + 5] = world[at + 5];
+      out[at + 6] = world[at + 6];
+      out[at + 7] = 0;
+      out[at + 8] = world[at + 8];
+      out[at + 9] = world[at + 9];
+      out[at + 10] = world[at + 10];
+      out[at + 11] = 0;
       out[at + 12] = world[at + 12] - origin[0];
       out[at + 13] = world[at + 13] - origin[1];
       out[at + 14] = world[at + 14] - origin[2];

@@ -116,8 +116,13 @@ export class Bodies {
       to[at + 6] === quaternion[q + 3];
     if (same) return;
     this.told[row] = 1;
-    for (let k = 0; k < 3; k++) to[at + k] = position[p + k];
-    for (let k = 0; k < 4; k++) to[at + 3 + k] = quaternion[q + k];
+    to[at] = position[p];
+    to[at + 1] = position[p + 1];
+    to[at + 2] = position[p + 2];
+    to[at + 3] = quaternion[q];
+    to[at + 4] = quaternion[q + 1];
+    to[at + 5] = quaternion[q + 2];
+    to[at + 6] = quaternion[q + 3];
     const dx = to[at] - shown[at];
     const dy = to[at + 1] - shown[at + 1];
     const dz = to[at + 2] - shown[at + 2];

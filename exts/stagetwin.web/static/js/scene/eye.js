@@ -1,3 +1,4 @@
+import { conformed, onWindow } from "./lens.js";
 import { vec } from "./matrices.js";
 
 const EASE = (t) => 1 - (1 - t) ** 3;
@@ -18,6 +19,11 @@ export class Eye {
     /** Vertical field of view [degrees]. */
     this.fov = 42;
     this.aspect = 1;
+    /**
+     * A camera's own lens, where a picture obeys it to the last pixel; null for the plain one.
+     * @type {import("./lens.js").Lens|null}
+     */
+    this.lens = null;
     /** Size of the scene [stage units], and its centre. */
     this.reach = 10;
     this.version = 0;
@@ -32,7 +38,7 @@ export class Eye {
   }
 
   get right() {
-    const side = vec.cross(this.forward, this.up);
+    const side = vec.cross(this.forward, this.lens?.up ?? this.up);
     return vec.length(side) > 1e-9 ? vec.unit(side) : vec.unit(vec.cross([1, 0, 0.001], this.up));
   }
 
@@ -48,6 +54,7 @@ export class Eye {
 
   /** Look from elsewhere; over some seconds, or at once. The stage's up stays up: nothing rolls. */
   goTo({ position, target, fov }, { seconds = 0, now = 0 } = {}) {
+    this.lens = null;
     const goal = {
       position: [...(position ?? this.position)],
       target: [...(target ?? this.target)],
@@ -76,12 +83,31 @@ export class Eye {
     return this.#flight !== null;
   }
 
+  /** Look through a camera's own lens, roll and all, until the next move. */
+  lookThrough(camera, lens) {
+    this.goTo(camera);
+    this.lens = lens;
+  }
+
+  /** The lens, widened so that all that it sees is in a picture of this shape. */
+  get gate() {
+    return conformed(this.lens, this.aspect);
+  }
+
+  /** @returns {number[]} from where a point is seen: parallel rays come from beside the eye */
+  seenFrom(point) {
+    if (this.lens?.orthographic !== true) return this.position;
+    const depth = vec.dot(vec.sub(point, this.position), this.forward);
+    return vec.sub(point, vec.scale(this.forward, Math.max(depth, 0)));
+  }
+
   get flying() {
     return this.#flight !== null;
   }
 
   #change() {
     this.#flight = null;
+    this.lens = null;
     this.version++;
   }
 
@@ -164,6 +190,8 @@ export class Eye {
 
   /** @returns {number[]} unit direction through a point of the picture, -1 to 1 from its centre */
   rayThrough(x, y) {
+    if (this.lens?.orthographic === true) return this.forward;
+    if (this.lens !== null) return vec.unit(vec.add(this.forward, this.#across(x, y)));
     const half = Math.tan((this.fov * Math.PI) / 360);
     return vec.unit(
       vec.add(
@@ -176,11 +204,30 @@ export class Eye {
     );
   }
 
+  /** @returns {number[]} where that ray begins */
+  rayFrom(x, y) {
+    if (this.lens?.orthographic !== true) return [...this.position];
+    return vec.add(this.position, this.#across(x, y));
+  }
+
+  // A place on the lens' window, from its axis.
+  #across(x, y) {
+    const [left, right, bottom, top] = this.gate.window;
+    return vec.add(
+      vec.scale(this.right, left + ((x + 1) / 2) * (right - left)),
+      vec.scale(this.above, bottom + ((y + 1) / 2) * (top - bottom)),
+    );
+  }
+
   /** @returns {{x: number, y: number, depth: number}} a point's place, -1 to 1; behind: depth < 0 */
   project(point) {
     const out = vec.sub(point, this.position);
-    const half = Math.tan((this.fov * Math.PI) / 360);
     const depth = vec.dot(out, this.forward);
+    if (this.lens !== null) {
+      const { right, above } = this;
+      return { ...onWindow(this.gate, vec.dot(out, right), vec.dot(out, above), depth), depth };
+    }
+    const half = Math.tan((this.fov * Math.PI) / 360);
     const scale = 1 / (Math.abs(depth) * half || 1e-12);
     return {
       x: (vec.dot(out, this.right) * scale) / this.aspect,

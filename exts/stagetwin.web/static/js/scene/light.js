@@ -1,8 +1,24 @@
 import * as THREE from "../../vendor/three/three.module.js";
 
 const THEMES = {
-  dark: { top: "#0d1420", horizon: "#2b3a4d", ground: "#141b25", sky: 0.55, sun: 2.3, env: 0.55, cap: 0x7f8b99 },
-  light: { top: "#b9d2ea", horizon: "#eef3f7", ground: "#d5dbe0", sky: 0.9, sun: 2.9, env: 0.75, cap: 0x9aa5b1 },
+  dark: {
+    top: "#0d1420",
+    horizon: "#2b3a4d",
+    ground: "#141b25",
+    sky: 1.35,
+    sun: 2.5,
+    mirrored: { top: "#7f97b5", horizon: "#e4eaf1", ground: "#34393f" },
+    cap: 0x7f8b99,
+  },
+  light: {
+    top: "#b9d2ea",
+    horizon: "#eef3f7",
+    ground: "#d5dbe0",
+    sky: 1.9,
+    sun: 2.9,
+    mirrored: { top: "#b4cde8", horizon: "#fbfcfd", ground: "#77756f" },
+    cap: 0x9aa5b1,
+  },
 };
 const SUN = new THREE.Vector3(0.52, 0.78, 0.36).normalize();
 const SHADOW_SIZE = 2048;
@@ -30,7 +46,6 @@ void main() {
 /** Sun with shadows, sky, and what they are reflected by. */
 export class Light {
   #renderer;
-  #environments = new Map();
   #shadowAt = -Infinity;
   #shadowKey = "";
 
@@ -58,43 +73,8 @@ export class Light {
     for (const part of ["top", "horizon", "ground"]) uniforms[part].value.set(theme[part]);
     this.sky.intensity = theme.sky;
     this.sun.intensity = theme.sun;
-    this.scene.environment = this.#environment(name, theme);
-    this.scene.environmentIntensity = theme.env;
-    this.cap = theme.cap;
-  }
-
-  // A bright sky, a darker ground and two lamps, blurred: small, for nothing here mirrors sharply.
-  #environment(name, theme) {
-    const kept = this.#environments.get(name);
-    if (kept !== undefined) return kept.texture;
-    const scene = new THREE.Scene();
-    const dome = makeDome();
-    dome.material.uniforms.top.value.set(name === "dark" ? "#8fa6c2" : "#cfe2f5");
-    dome.material.uniforms.horizon.value.set("#f2f4f6");
-    dome.material.uniforms.ground.value.set(name === "dark" ? "#4a4e54" : "#8f8f8c");
-    const lamps = [];
-    for (const [x, y, z, size] of [
-      [3, 6, 2, 2.6],
-      [-5, 4, -3, 1.8],
-    ]) {
-      const lamp = new THREE.Mesh(
-        new THREE.PlaneGeometry(size, size),
-        new THREE.MeshBasicMaterial({ color: new THREE.Color(9, 8.6, 8), side: THREE.DoubleSide }),
-      );
-      lamp.position.set(x, y, z);
-      lamp.lookAt(0, 0, 0);
-      lamps.push(lamp);
-    }
-    scene.add(dome, ...lamps);
-    const generator = new THREE.PMREMGenerator(this.#renderer);
-    const target = generator.fromScene(scene, 0.03, 0.1, 50, { size: 64 });
-    generator.dispose();
-    for (const object of [dome, ...lamps]) {
-      object.geometry.dispose();
-      object.material.dispose();
-    }
-    this.#environments.set(name, target);
-    return target.texture;
+    this.theme = theme;
+    this.horizon = theme.horizon;
   }
 
   /**
@@ -143,7 +123,6 @@ export class Light {
   }
 
   dispose() {
-    for (const target of this.#environments.values()) target.dispose();
     this.dome.geometry.dispose();
     this.dome.material.dispose();
     this.sun.shadow.map?.dispose();

@@ -21,6 +21,9 @@ vState = state.xy;
 `;
 const FRAGMENT_HEAD = `
 uniform vec4 capColour;
+uniform vec3 skyTop;
+uniform vec3 skyHorizon;
+uniform vec3 skyGround;
 varying vec2 vSurface;
 varying vec3 vGlow;
 varying vec4 vMark;
@@ -37,6 +40,28 @@ const FRAGMENT_GLOW = `
 #include <emissivemap_fragment>
 totalEmissiveRadiance += vGlow * ( 1.0 - 0.85 * vState.x ) + vMark.rgb * vMark.a * 0.28;
 `;
+// What surfaces mirror is worked out from three colours of the sky and one lamp, not looked up: an
+// environment map takes seconds to prepare where there is no graphics card. The share that is
+// mirrored follows Karis, "Physically based shading on mobile", 2014.
+const FRAGMENT_MIRRORED = `
+#include <lights_fragment_end>
+{
+  vec3 up = ( viewMatrix * vec4( 0.0, 1.0, 0.0, 0.0 ) ).xyz;
+  vec3 way = reflect( - geometryViewDir, geometryNormal );
+  float rough = material.roughness;
+  float height = dot( way, up );
+  vec3 sky = mix( skyGround, skyHorizon, smoothstep( - 0.15 - 0.7 * rough, 0.08 + 0.5 * rough, height ) );
+  sky = mix( sky, skyTop, smoothstep( 0.0, 0.9 + 0.6 * rough, height ) );
+  vec3 lamp = normalize( ( viewMatrix * vec4( - 0.45, 0.75, 0.5, 0.0 ) ).xyz );
+  float gloss = mix( 90.0, 3.0, sqrt( rough ) );
+  sky += vec3( 1.0, 0.97, 0.92 ) * pow( max( dot( way, lamp ), 0.0 ), gloss ) * mix( 2.2, 0.25, rough );
+  float facing = saturate( dot( geometryNormal, geometryViewDir ) );
+  vec4 r = rough * vec4( - 1.0, - 0.0275, - 0.572, 0.022 ) + vec4( 1.0, 0.0425, 1.04, - 0.04 );
+  float a = min( r.x * r.x, exp2( - 9.28 * facing ) ) * r.x + r.y;
+  vec2 share = vec2( - 1.04, 1.04 ) * a + r.zw;
+  reflectedLight.indirectSpecular += sky * ( material.specularColorBlended * share.x + share.y );
+}
+`;
 // Behind a section the insides of closed shapes are drawn flat and hatched: it looks like a cap, for
 // every line of sight that enters through the cut ends on an inside.
 const FRAGMENT_END = `
@@ -51,8 +76,15 @@ if ( capColour.a > 0.5 && ! gl_FrontFacing ) {
 export class Materials {
   #made = new Map();
   #textures = new Map();
+  #coming = new Set();
   #planes = [];
   #capped = new THREE.Color(0x8d99a6);
+
+  #sky = {
+    skyTop: { value: new THREE.Color() },
+    skyHorizon: { value: new THREE.Color() },
+    skyGround: { value: new THREE.Color() },
+  };
 
   /** @param {() => void} changed called when a texture has come */
   constructor(changed) {
@@ -89,7 +121,7 @@ export class Materials {
     });
     const cap = { value: new THREE.Vector4(0, 0, 0, 0) };
     material.userData = { cap, doubleSided: look.doubleSided, blend: look.blend };
-    material.onBeforeCompile = (shader) => patch(shader, cap);
+    material.onBeforeCompile = (shader) => patch(shader, cap, this.#sky);
     material.customProgramCacheKey = () => "stagetwin surface";
     for (const [slot, use] of Object.entries(look.textures ?? {})) {
       this.#texture(model, slot, use, material);
@@ -140,13 +172,20 @@ export class Materials {
       texture.repeat.fromArray(scale);
     }
     const image = new Blob([source.bytes], { type: source.mime });
-    createImageBitmap(image, { colorSpaceConversion: "none", premultiplyAlpha: "none" })
+    const coming = createImageBitmap(image, { colorSpaceConversion: "none", premultiplyAlpha: "none" })
       .then((bitmap) => {
         texture.image = bitmap;
         texture.needsUpdate = true;
         this.changed();
       })
-      .catch((error) => console.error("a texture cannot be read", error));
+      .catch((error) => console.error("a texture cannot be read", error))
+      .finally(() => this.#coming.delete(coming));
+    this.#coming.add(coming);
+  }
+
+  /** @returns {Promise<void>} resolves when no texture is on its way */
+  async settled() {
+    while (this.#coming.size > 0) await Promise.all(this.#coming);
   }
 
   /**
@@ -172,9 +211,17 @@ export class Materials {
     material.side = capped || doubleSided ? THREE.DoubleSide : THREE.FrontSide;
   }
 
-  /** @param {number} colour of what a section cuts through, as it is shown */
-  setCap(colour) {
-    this.#capped.setHex(colour, THREE.LinearSRGBColorSpace);
+  /**
+   * Take the colours of a theme.
+   *
+   * @param {{mirrored: {top: string, horizon: string, ground: string}, cap: number}} theme
+   *   what surfaces mirror, and the colour of what a section cuts through
+   */
+  setTheme({ mirrored, cap }) {
+    this.#sky.skyTop.value.set(mirrored.top);
+    this.#sky.skyHorizon.value.set(mirrored.horizon);
+    this.#sky.skyGround.value.set(mirrored.ground);
+    this.#capped.setHex(cap, THREE.LinearSRGBColorSpace);
     for (const material of this.#made.values()) this.#cut(material);
   }
 
@@ -206,8 +253,8 @@ export class Materials {
   }
 }
 
-function patch(shader, cap) {
-  shader.uniforms.capColour = cap;
+function patch(shader, cap, sky) {
+  Object.assign(shader.uniforms, sky, { capColour: cap });
   shader.vertexShader = shader.vertexShader
     .replace("#include <common>", `#include <common>${VERTEX_HEAD}`)
     .replace("#include <begin_vertex>", `#include <begin_vertex>${VERTEX_BODY}`);
@@ -223,6 +270,7 @@ function patch(shader, cap) {
       "#include <metalnessmap_fragment>\nmetalnessFactor *= vSurface.y;",
     )
     .replace("#include <emissivemap_fragment>", FRAGMENT_GLOW)
+    .replace("#include <lights_fragment_end>", FRAGMENT_MIRRORED)
     .replace("#include <dithering_fragment>", FRAGMENT_END);
 }
 

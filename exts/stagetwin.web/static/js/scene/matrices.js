@@ -19,6 +19,7 @@ export function copyMatrix(out, at, from, fromAt) {
 
 /** out = inner, then outer (USD: inner * outer). May write over either. */
 export function multiply(out, at, outer, o, inner, i) {
+  // Written out: this runs for each of thousands of bodies in each frame.
   const a0 = outer[o];
   const a1 = outer[o + 1];
   const a2 = outer[o + 2];
@@ -31,17 +32,37 @@ export function multiply(out, at, outer, o, inner, i) {
   const d0 = outer[o + 12];
   const d1 = outer[o + 13];
   const d2 = outer[o + 14];
-  for (let k = 0; k < 4; k++) {
-    const x = inner[i + 4 * k];
-    const y = inner[i + 4 * k + 1];
-    const z = inner[i + 4 * k + 2];
-    const w = k === 3 ? 1 : 0;
-    const to = at + 4 * k;
-    out[to] = x * a0 + y * b0 + z * c0 + w * d0;
-    out[to + 1] = x * a1 + y * b1 + z * c1 + w * d1;
-    out[to + 2] = x * a2 + y * b2 + z * c2 + w * d2;
-    out[to + 3] = w;
-  }
+  let x = 0;
+  let y = 0;
+  let z = 0;
+  x = inner[i];
+  y = inner[i + 1];
+  z = inner[i + 2];
+  out[at] = x * a0 + y * b0 + z * c0;
+  out[at + 1] = x * a1 + y * b1 + z * c1;
+  out[at + 2] = x * a2 + y * b2 + z * c2;
+  out[at + 3] = 0;
+  x = inner[i + 4];
+  y = inner[i + 5];
+  z = inner[i + 6];
+  out[at + 4] = x * a0 + y * b0 + z * c0;
+  out[at + 5] = x * a1 + y * b1 + z * c1;
+  out[at + 6] = x * a2 + y * b2 + z * c2;
+  out[at + 7] = 0;
+  x = inner[i + 8];
+  y = inner[i + 9];
+  z = inner[i + 10];
+  out[at + 8] = x * a0 + y * b0 + z * c0;
+  out[at + 9] = x * a1 + y * b1 + z * c1;
+  out[at + 10] = x * a2 + y * b2 + z * c2;
+  out[at + 11] = 0;
+  x = inner[i + 12];
+  y = inner[i + 13];
+  z = inner[i + 14];
+  out[at + 12] = x * a0 + y * b0 + z * c0 + d0;
+  out[at + 13] = x * a1 + y * b1 + z * c1 + d1;
+  out[at + 14] = x * a2 + y * b2 + z * c2 + d2;
+  out[at + 15] = 1;
 }
 
 /** out = a position, a quaternion (x, y, z, w) of any length but 0, and scales. */

@@ -41,13 +41,14 @@ export class Picker {
 
   /** Whether something lies before a point, or a section cuts it away. */
   hides(point) {
-    const out = vec.sub(point, this.eye.position);
+    const from = this.eye.seenFrom(point);
+    const out = vec.sub(point, from);
     const distance = vec.length(out);
     const slack = distance * 0.004 + this.eye.reach * 1e-4;
     for (const { normal, point: on } of this.sections.enabled) {
       if (vec.dot(vec.sub(point, on), normal) > slack) return true;
     }
-    const hit = this.#cast(this.eye.position, vec.scale(out, 1 / distance));
+    const hit = this.#cast(from, vec.scale(out, 1 / distance));
     return hit !== null && hit.distance < distance - slack;
   }
 }

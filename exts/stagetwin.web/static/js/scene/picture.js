@@ -1,5 +1,6 @@
 import * as THREE from "../../vendor/three/three.module.js";
 import { Grid } from "./grid.js";
+import { projectThrough } from "./lens.js";
 import { Light } from "./light.js";
 import { movePoint, turnVector, vec } from "./matrices.js";
 import { Outlines } from "./outlines.js";
@@ -23,9 +24,11 @@ export class Picture {
   constructor(canvas, plant, options) {
     this.plant = plant;
     this.cap = options.pixelRatio ?? 2;
+    this.transparent = options.transparent === true;
     this.renderer = new THREE.WebGLRenderer({
       canvas,
       antialias: options.antialias,
+      alpha: this.transparent,
       preserveDrawingBuffer: options.preserve === true,
       powerPreference: "high-performance",
     });
@@ -67,8 +70,9 @@ export class Picture {
 
   setTheme(theme) {
     this.light.setTheme(theme);
+    this.renderer.setClearColor(this.light.horizon, this.transparent ? 0 : 1);
     this.grid.setTheme(theme);
-    this.plant.materials.setCap(this.light.cap);
+    this.plant.materials.setTheme(this.light.theme);
     this.light.refresh();
   }
 
@@ -126,7 +130,13 @@ export class Picture {
     const clear = Math.min(out - radius * 1.1, height * 0.8);
     camera.near = Math.max(Math.min(distance * 0.02, 1), clear, 1e-4 * unit);
     camera.far = Math.max(out + radius * 1.2, distance * 6, camera.near * 10);
-    camera.updateProjectionMatrix();
+    if (eye.lens === null) camera.updateProjectionMatrix();
+    else {
+      camera.near = Math.max(clear, camera.far * 1e-5);
+      projectThrough(camera, eye.gate, unit);
+    }
+    // The sky is a dome about the eye, which parallel rays would miss.
+    this.light.dome.visible = !this.transparent && eye.lens?.orthographic !== true;
   }
 
   /**

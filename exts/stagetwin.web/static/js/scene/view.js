@@ -1,36 +1,21 @@
-import { Events } from "../core/events.js";
-import { Eye } from "./eye.js";
 import { Feed } from "./feed.js";
 import { gesturesOf } from "./gestures.js";
 import { Ghosts } from "./ghosts.js";
 import { Hiding } from "./hiding.js";
+import { Looking } from "./looking.js";
 import { Loop } from "./loop.js";
 import { vec } from "./matrices.js";
 import { Navigation } from "./navigation.js";
-import { Picker } from "./picker.js";
 import { Picture } from "./picture.js";
-import { Pins } from "./pins.js";
-import { Plant } from "./plant.js";
-import { boundsOf, piecesOf, Poses } from "./poses.js";
-import { Sections } from "./sections.js";
 
 const ACCENT = "#ffb020";
 const REBASE_BEYOND = 400; // m
-const LOOKS = {
-  top: [0, 0.02, -1],
-  bottom: [0, 0.02, 1],
-  front: [0, 1, -0.15],
-  back: [0, -1, -0.15],
-  left: [1, 0, -0.15],
-  right: [-1, 0, -0.15],
-  iso: [-1, 1, -0.75],
-};
 
 /** A plant on a canvas. The whole of it is described in API.md. */
-export class View extends Events {
+export class View extends Looking {
   #loop = new Loop((now) => this.#draw(now));
   #loading = 0;
-  #bounds = null;
+  #wanted = -1;
   #walkedAt = 0;
   #eyeVersion = -1;
   #cutVersion = -1;
@@ -56,23 +41,15 @@ export class View extends Events {
    * @param {object} [options] see API.md
    */
   constructor(canvas, options = {}) {
-    super();
-    this.canvas = canvas;
+    super(canvas);
     this.options = { antialias: true, smooth: true, shadows: true, theme: "dark", ...options };
     const changed = () => this.invalidate();
-    this.eye = new Eye();
-    this.plant = new Plant(changed);
-    this.poses = new Poses(this.plant);
-    this.sections = new Sections(this.plant, () => this.#boundsOfAll());
-    this.picker = new Picker(this.plant, this.poses, this.sections, this.eye);
-    this.pins = new Pins(this.poses);
     this.ghosts = new Ghosts(this.plant, this.poses, changed);
     this.hiding = new Hiding(this.plant, changed);
     this.picture = new Picture(canvas, this.plant, this.options);
     this.picture.add(this.plant.root, this.ghosts.group, this.sections.group, this.hiding.group);
     this.feed = new Feed(this.plant, this.options.smooth, changed);
     this.navigation = new Navigation(canvas, this.eye, gesturesOf(this));
-    this.ready = false;
     this.sections.on("change", changed);
     this.sections.on("handles", changed);
     this.observer = new ResizeObserver(() => this.resize());
@@ -94,7 +71,7 @@ export class View extends Events {
   }
 
   async #loadFrom(epoch, attempt = 0) {
-    const number = this.#loading;
+    if (attempt === 0) this.#wanted = epoch;
     try {
       const answer = await fetch("/scene/manifest.json", { cache: "no-cache" });
       if (!answer.ok) throw new Error(`the scene's manifest: HTTP ${answer.status}`);
@@ -102,9 +79,8 @@ export class View extends Events {
     } catch (error) {
       this.emit("error", error);
       // A service that begins may not have its scene yet; a newer scene makes this one pointless.
-      if (attempt < 6 && number === this.#loading && !this.#disposed) {
-        setTimeout(() => this.#loadFrom(epoch, attempt + 1), 500 * 2 ** attempt);
-      }
+      if (attempt > 6 || this.#wanted !== epoch || this.#disposed) return;
+      setTimeout(() => this.#wanted === epoch && this.#loadFrom(epoch, attempt + 1), 500 * 2 ** attempt);
     }
   }
 
@@ -116,7 +92,6 @@ export class View extends Events {
    */
   async load(manifest, fetchModel) {
     const number = ++this.#loading;
-    const first = !this.ready;
     this.ghosts.fetchGlb = fetchModel;
     const drawn = await this.plant.load(
       manifest,
@@ -125,11 +100,8 @@ export class View extends Events {
       () => number === this.#loading && !this.#disposed,
     );
     if (!drawn) return;
-    this.#bounds = null;
-    this.eye.up = this.plant.stage.up === "Y" ? [0, 1, 0] : [0, 0, 1];
     this.hiding.rebuild();
-    this.#measure();
-    if (first) this.#firstLook(manifest);
+    this.beginLooking(manifest);
     this.picture.rebuild();
     this.ghosts.rebuild();
     this.pins.stale = true;
@@ -137,39 +109,6 @@ export class View extends Events {
     this.feed.bind();
     this.invalidate();
     this.emit("load", manifest);
-  }
-
-  #measure() {
-    const [low, high] = this.#boundsOfAll();
-    this.eye.reach = Math.max(vec.length(vec.sub(high, low)), 1e-6);
-  }
-
-  #firstLook(manifest) {
-    const [low, high] = this.#boundsOfAll();
-    this.plant.rebase(vec.mix(low, high, 0.5));
-    const camera = manifest.cameras?.[0];
-    if (camera) {
-      this.eye.goTo(camera);
-      this.#aimAtSurface();
-    } else this.eye.goTo(this.eye.framing([low, high], this.#stageWay("iso")));
-  }
-
-  // A camera of the stage may say its direction alone; turning needs to know what is looked at.
-  #aimAtSurface() {
-    const hit = this.picker.first(this.eye.position, this.eye.forward);
-    if (hit !== null) this.eye.aim(hit.distance);
-  }
-
-  #boundsOfAll() {
-    this.#bounds ??= boundsOf(this.plant, piecesOf(this.plant, "/")) ?? [
-      [-1, -1, -1],
-      [1, 1, 1],
-    ];
-    return this.#bounds;
-  }
-
-  get cameras() {
-    return this.plant.stage?.manifest.cameras ?? [];
   }
 
   // -- drawing
@@ -182,6 +121,12 @@ export class View extends Events {
   /** @returns {Promise<void>} resolves when nothing is left to draw */
   idle() {
     return this.#loop.idle();
+  }
+
+  /** @returns {Promise<void>} resolves when all is here that is to be drawn, textures too */
+  async settled() {
+    await this.plant.materials.settled();
+    await this.idle();
   }
 
   // @returns {boolean} whether another frame is due
@@ -223,7 +168,7 @@ export class View extends Events {
     }
     this.hiding.update();
     this.ghosts.update();
-    return picture.draw(eye, this.#boundsOfAll(), now);
+    return picture.draw(eye, this.boundsOfAll(), now);
   }
 
   #pin(now) {
@@ -256,85 +201,7 @@ export class View extends Events {
     };
   }
 
-  // -- looking
-
-  get mode() {
-    return this.navigation.mode;
-  }
-
-  set mode(mode) {
-    this.navigation.mode = mode === "fly" ? "fly" : "orbit";
-  }
-
-  get camera() {
-    return this.eye.view;
-  }
-
-  set camera(camera) {
-    this.setCamera(camera);
-  }
-
-  /** Look as another camera does. */
-  setCamera(camera, { seconds = 0 } = {}) {
-    this.eye.goTo(camera, { seconds: this.#length(seconds), now: performance.now() });
-    this.invalidate();
-  }
-
-  #length(seconds) {
-    return matchMedia("(prefers-reduced-motion: reduce)").matches ? 0 : seconds;
-  }
-
-  /** Show prims whole; null shows everything. */
-  fit(what, { seconds = 0.4 } = {}) {
-    const paths = what === null || what === undefined ? null : [what].flat();
-    const bounds =
-      paths === null
-        ? this.#boundsOfAll()
-        : boundsOf(this.plant, paths.flatMap((path) => piecesOf(this.plant, path)));
-    if (bounds === null) return false;
-    this.setCamera(this.eye.framing(bounds), { seconds });
-    return true;
-  }
-
-  /** Look from one side at what is in sight: `top`, `front`, `iso`, ... */
-  look(side, { seconds = 0.4 } = {}) {
-    const way = vec.unit(this.#stageWay(side));
-    const position = vec.sub(this.eye.target, vec.scale(way, this.eye.distance));
-    this.setCamera({ position, target: this.eye.target }, { seconds });
-  }
-
-  #stageWay(side) {
-    const [x, y, z] = LOOKS[side] ?? LOOKS.iso;
-    return this.plant.stage?.up === "Y" ? [x, z, -y] : [x, y, z];
-  }
-
-  /** Where a point of the stage is on the canvas [CSS px]. */
-  project(point) {
-    const { x, y, depth } = this.eye.project(point);
-    const { clientWidth: width, clientHeight: height } = this.canvas;
-    return {
-      x: ((x + 1) / 2) * width,
-      y: ((1 - y) / 2) * height,
-      depth,
-      visible: depth > 0 && Math.abs(x) <= 1 && Math.abs(y) <= 1,
-    };
-  }
-
-  /** The ray of a place on the canvas [CSS px]. */
-  ray(x, y) {
-    const { clientWidth: width, clientHeight: height } = this.canvas;
-    const direction = this.eye.rayThrough((2 * x) / width - 1, 1 - (2 * y) / height);
-    return { origin: [...this.eye.position], direction };
-  }
-
   // -- picking and selecting
-
-  /** What lies under a place on the canvas, or null. */
-  pick(x, y) {
-    if (!this.ready) return null;
-    const { origin, direction } = this.ray(x, y);
-    return this.picker.first(origin, direction);
-  }
 
   get selection() {
     return [...this.#selection];
@@ -398,22 +265,6 @@ export class View extends Events {
     this.picture.rebuild();
   }
 
-  /** Whether something of a prim can be drawn. */
-  has(path) {
-    return piecesOf(this.plant, path).length > 0;
-  }
-
-  /** Bounds in stage space, as drawn now. */
-  bounds(path) {
-    return boundsOf(this.plant, piecesOf(this.plant, path));
-  }
-
-  /** Matrix of a prim to the stage, as drawn now. */
-  poseOf(path) {
-    const pose = this.poses.of(path);
-    return pose === null ? null : Array.from(pose.world);
-  }
-
   // -- looks
 
   setTheme(theme) {
@@ -433,7 +284,7 @@ export class View extends Events {
 
   /** @returns {Promise<Blob>} the picture as it is, in another size where one is given */
   screenshot({ width, height, type = "image/png" } = {}) {
-    return this.picture.still(this.eye, this.#boundsOfAll(), width, height, type).finally(() => {
+    return this.picture.still(this.eye, this.boundsOfAll(), width, height, type).finally(() => {
       this.resize();
     });
   }
