@@ -18,8 +18,9 @@ NEEDED = (
     "stagetwin_bridges/py.typed",
     "stagetwin_sim/__init__.py",
     "stagetwin_sim/py.typed",
+    "stagetwin_usdview/plugInfo.json",
 )
-ROOTS = {"stagetwin", "stagetwin_bridges", "stagetwin_sim"}
+ROOTS = {"stagetwin", "stagetwin_bridges", "stagetwin_sim", "stagetwin_usdview"}
 STRAY = ("tests", "benchmarks", "docs", "exts", "__pycache__", "conftest.py")
 
 
