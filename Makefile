@@ -24,6 +24,7 @@ setup: $(STAMP) ## make .venv and see to the system parts that tests and demo wa
 	@.ci/system-parts gltf
 	@.ci/system-parts browser
 	@.ci/system-parts display
+	@.ci/system-parts storm $(BIN)/python
 
 $(STAMP): pyproject.toml constraints.txt
 	@.ci/system-parts python "$(PYTHON)"

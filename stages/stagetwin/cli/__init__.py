@@ -15,12 +15,13 @@ def main() -> None:
         _commands,
         _open,
         _people,
+        _picture,
         _reviews,
         _run,
         _set,
         _watch,
     )
 
-    del _alarms, _ask, _check, _commands, _open, _people, _reviews, _run, _set, _watch
+    del _alarms, _ask, _check, _commands, _open, _people, _picture, _reviews, _run, _set, _watch
     add_installed_commands()
     app()

@@ -98,14 +98,13 @@ class Browser:
         self._read, theirs_out = os.pipe()
         try:
             # The shell puts the pipes where Chromium looks for them, and becomes Chromium.
-            script = f'exec "$0" "$@" 3<&{theirs_in} 4>&{theirs_out}'
+            script = 'exec "$0" "$@" 3<&0 4>&1 </dev/null >/dev/null'
             with open(self._errors, "wb") as errors:
                 self._process = subprocess.Popen(
                     ["/bin/sh", "-c", script, program, *flags, "about:blank"],
-                    stdin=subprocess.DEVNULL,
-                    stdout=subprocess.DEVNULL,
+                    stdin=theirs_in,
+                    stdout=theirs_out,
                     stderr=errors,
-                    pass_fds=(theirs_in, theirs_out),
                     start_new_session=True,
                 )
         except OSError as error:

@@ -49,14 +49,13 @@ def labels_of(stage: Usd.Stage, time: Usd.TimeCode) -> list[dict[str, Any]]:
 
 def _row(stage: Usd.Stage, binding: TelemetryBinding, time: Usd.TimeCode) -> dict[str, str] | None:
     target = Sdf.Path(binding.target)
-    if binding.element >= 0 or target.name.startswith("xformOp:"):
-        return None
     attribute = stage.GetAttributeAtPath(target)
-    if not attribute or attribute.GetTypeName().isArray:
+    if binding.element >= 0 or not attribute or attribute.GetTypeName().isArray:
         return None
     value = plain(attribute.Get(time))
+    is_pose = target.name.startswith("xformOp:") and isinstance(value, list)
     text = value_text(value)
-    if not text:
+    if is_pose or not text:
         return None
     said = stage.GetAttributeAtPath(_part(binding, "quality"))
     # The schema's fallback is no word of a service.

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import math
+from collections.abc import Iterator
 from typing import Any
 
 from pxr import Gf, Usd, UsdGeom
@@ -14,10 +16,7 @@ __all__ = ["camera_of", "first_camera", "shape_of"]
 
 def first_camera(stage: Usd.Stage) -> str:
     """Return the path of the stage's first camera, empty where it has none."""
-    for prim in stage.Traverse(Usd.TraverseInstanceProxies()):
-        if prim.IsA(UsdGeom.Camera):
-            return str(prim.GetPath())
-    return ""
+    return next(_cameras(stage), "")
 
 
 def camera_of(stage: Usd.Stage, path: str, time: Usd.TimeCode) -> dict[str, Any]:
@@ -30,35 +29,36 @@ def camera_of(stage: Usd.Stage, path: str, time: Usd.TimeCode) -> dict[str, Any]
     """
     prim = stage.GetPrimAtPath(path)
     if not prim:
-        raise PictureError(f"there is no camera {path}: {_cameras(stage)}")
-    if not prim.IsA(UsdGeom.Camera):
+        there = list(itertools.islice(_cameras(stage), 8))
+        what = f"there are {', '.join(there)}" if there else "the stage has none"
+        raise PictureError(f"there is no camera {path}: {what}")
+    if not prim.IsA("Camera"):
         raise PictureError(f"{path} is a {prim.GetTypeName() or 'prim without a type'}, no camera")
     camera = UsdGeom.Camera(prim).GetCamera(time)
     frustum = camera.frustum
-    ahead, up = frustum.ComputeViewDirection(), frustum.ComputeUpVector()
-    low, high = frustum.window.min, frustum.window.max
+    position, up = _numbers(frustum.position), _numbers(frustum.ComputeUpVector())
+    ahead = _numbers(frustum.ComputeViewDirection())
+    (left, bottom), (right, top) = _numbers(frustum.window.min), _numbers(frustum.window.max)
     near, far = frustum.nearFar.min, frustum.nearFar.max
-    position = frustum.position
-    numbers = (*low, *high, *position, *ahead, *up, near, far)
-    if not all(map(math.isfinite, numbers)) or not (low[0] < high[0] and low[1] < high[1]):
+    numbers = (left, right, bottom, top, near, far, *position, *ahead, *up)
+    if not all(map(math.isfinite, numbers)) or not (left < right and bottom < top):
         raise PictureError(f"{path}: its aperture, focal length or transform cannot be used")
     if not near < far:
         raise PictureError(f"{path}: clippingRange must rise, got ({near:g}, {far:g})")
     distance = camera.focusDistance
     if not (math.isfinite(distance) and distance > 0):
         distance = 10.0 / UsdGeom.GetStageMetersPerUnit(stage)
-    target = position + ahead * distance
     return {
         "path": path,
-        "position": list(position),
-        "target": list(target),
+        "position": position,
+        "target": [p + a * distance for p, a in zip(position, ahead, strict=True)],
         "fov": camera.GetFieldOfView(Gf.Camera.FOVVertical),
         "lens": {
             "orthographic": frustum.projectionType == Gf.Frustum.Orthographic,
-            "window": [low[0], high[0], low[1], high[1]],
+            "window": [left, right, bottom, top],
             "near": near,
             "far": far,
-            "up": list(up),
+            "up": up,
         },
     }
 
@@ -69,10 +69,11 @@ def shape_of(camera: dict[str, Any]) -> float:
     return float((right - left) / (top - bottom))
 
 
-def _cameras(stage: Usd.Stage) -> str:
-    found = [
-        str(prim.GetPath())
-        for prim in stage.Traverse(Usd.TraverseInstanceProxies())
-        if prim.IsA(UsdGeom.Camera)
-    ]
-    return f"there are {', '.join(found[:8])}" if found else "the stage has none"
+def _cameras(stage: Usd.Stage) -> Iterator[str]:
+    for prim in stage.Traverse(Usd.TraverseInstanceProxies()):
+        if prim.IsA("Camera"):
+            yield str(prim.GetPath())
+
+
+def _numbers(vector: Any) -> list[float]:
+    return [float(number) for number in vector]

@@ -162,7 +162,7 @@ class Board:
         """Take what changed in a tick; the columns of channels have shape (n,).
 
         Args:
-            tick: number of the tick; not less than the newest.
+            tick: number of the tick; news of one that was told already count for the next.
             time: the service's clock [s, Unix].
             channels: positions in the table, each at most once.
             values: scalar numbers and booleans, float64; NaN where `objects` has the value, or
@@ -179,7 +179,9 @@ class Board:
             instances: by position in the instancers, positions and quaternions (x, y, z, w) of all
                 instances, shape (count, 7).
         """
-        self.tick, self.time = max(self.tick, tick), time
+        news = bool(len(channels) or len(movers) or instances)
+        # Whoever was sent this tick already must be sent what comes after it.
+        self.tick, self.time = max(tick, self.tick + news), time
         self._frames.clear()
         state = self._state
         rows = np.asarray(channels, np.intp)

@@ -179,7 +179,7 @@ def _concatenated(group: list[Section]) -> Section:
         first.kind,
         rows,
         values,
-        np.concatenate([s.times for s in whole]),
-        np.concatenate([s.qualities for s in whole]),
-        np.concatenate([s.status for s in whole]),
+        np.concatenate([s.times for s in whole if s.times is not None]),
+        np.concatenate([s.qualities for s in whole if s.qualities is not None]),
+        np.concatenate([s.status for s in whole if s.status is not None]),
     )

@@ -10,6 +10,7 @@ import numpy.typing as npt
 __all__ = ["RIGID_WITHIN", "are_rigid", "matrices_of", "poses_of"]
 
 Array = npt.NDArray[Any]
+_Three = tuple[Array, Array, Array]
 
 RIGID_WITHIN = 1e-9
 """How far rows of a rotation may be from orthonormal; what is further off travels as a matrix."""
@@ -17,15 +18,35 @@ RIGID_WITHIN = 1e-9
 
 def are_rigid(matrices: Array) -> Array:
     """Tell which matrices only turn and move; shape (n, 16) to bool, shape (n,)."""
-    m = np.asarray(matrices, np.float64).reshape(-1, 4, 4)
-    turn = m[:, :3, :3]
+    # One array for each number of the matrix: numpy is slow with many small ones.
+    m = np.ascontiguousarray(np.asarray(matrices, np.float64).reshape(-1, 16).T)
+    a, b, c = m[0:3], m[4:7], m[8:11]
     with np.errstate(all="ignore"):
-        gram = np.einsum("nij,nkj->nik", turn, turn)
-        orthonormal = (np.abs(gram - np.eye(3)) <= RIGID_WITHIN).all(axis=(1, 2))
-        proper = np.einsum("ni,ni->n", np.cross(turn[:, 0], turn[:, 1]), turn[:, 2]) > 0
-    affine = (m[:, :3, 3] == 0).all(axis=1) & (m[:, 3, 3] == 1)
-    rigid: Array = orthonormal & proper & affine & np.isfinite(m[:, 3, :3]).all(axis=1)
-    return rigid
+        rigid: Array = (m[3] == 0) & (m[7] == 0) & (m[11] == 0) & (m[15] == 1)
+        for one, other, wanted in (
+            (a, a, 1),
+            (b, b, 1),
+            (c, c, 1),
+            (a, b, 0),
+            (a, c, 0),
+            (b, c, 0),
+        ):
+            rigid &= np.abs(_dot(one, other) - wanted) <= RIGID_WITHIN
+        rigid &= _dot(_cross(a, b), c) > 0
+    return rigid & np.isfinite(m[12:15]).all(axis=0)
+
+
+def _dot(a: Array | _Three, b: Array | _Three) -> Array:
+    dot: Array = a[0] * b[0] + a[1] * b[1] + a[2] * b[2]
+    return dot
+
+
+def _cross(a: Array, b: Array) -> _Three:
+    return (
+        a[1] * b[2] - a[2] * b[1],
+        a[2] * b[0] - a[0] * b[2],
+        a[0] * b[1] - a[1] * b[0],
+    )
 
 
 def poses_of(matrices: Array) -> Array:
@@ -37,28 +58,26 @@ def poses_of(matrices: Array) -> Array:
     Returns:
         Position and unit quaternion (x, y, z, w) with w >= 0, float64, shape (n, 7).
     """
-    m = np.asarray(matrices, np.float64).reshape(-1, 4, 4)
-    # The rotation of column vectors, as textbooks have it.
-    r = m[:, :3, :3].transpose(0, 2, 1)
-    diagonal = np.einsum("nii->ni", r)
-    trace = diagonal.sum(axis=1)
+    m = np.ascontiguousarray(np.asarray(matrices, np.float64).reshape(-1, 16).T)
+    p, q, r = m[0], m[5], m[10]
     # Four times each squared component; the largest divides, so that none is divided by nearly 0.
-    squares = np.concatenate((1 + 2 * diagonal - trace[:, None], 1 + trace[:, None]), axis=1)
-    xy, xz, yz = r[:, 0, 1] + r[:, 1, 0], r[:, 0, 2] + r[:, 2, 0], r[:, 1, 2] + r[:, 2, 1]
-    wx, wy, wz = r[:, 2, 1] - r[:, 1, 2], r[:, 0, 2] - r[:, 2, 0], r[:, 1, 0] - r[:, 0, 1]
-    x2, y2, z2, w2 = squares.T
+    squares = np.stack((1 + p - q - r, 1 - p + q - r, 1 - p - q + r, 1 + p + q + r))
+    x2, y2, z2, w2 = squares
+    # A row vector's rotation is the transpose of what textbooks have.
+    xy, xz, yz = m[1] + m[4], m[2] + m[8], m[6] + m[9]
+    wx, wy, wz = m[6] - m[9], m[8] - m[2], m[1] - m[4]
     choices = np.stack(
-        [
-            np.stack((x2, xy, xz, wx), axis=1),
-            np.stack((xy, y2, yz, wy), axis=1),
-            np.stack((xz, yz, z2, wz), axis=1),
-            np.stack((wx, wy, wz, w2), axis=1),
-        ]
+        (
+            np.stack((x2, xy, xz, wx)),
+            np.stack((xy, y2, yz, wy)),
+            np.stack((xz, yz, z2, wz)),
+            np.stack((wx, wy, wz, w2)),
+        )
     )
-    quaternion = choices[squares.argmax(axis=1), np.arange(len(m))]
-    quaternion /= np.linalg.norm(quaternion, axis=1, keepdims=True)
-    quaternion[quaternion[:, 3] < 0] *= -1
-    return np.concatenate((m[:, 3, :3], quaternion), axis=1)
+    quaternion = choices[squares.argmax(axis=0), :, np.arange(m.shape[1])].T
+    length = np.sqrt((quaternion * quaternion).sum(axis=0))
+    quaternion = quaternion / np.where(quaternion[3] < 0, -length, length)
+    return np.concatenate((m[12:15], quaternion)).T
 
 
 def matrices_of(poses: Array) -> Array:

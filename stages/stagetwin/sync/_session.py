@@ -86,14 +86,18 @@ class LiveSession:
         self.client = SyncClient(
             url, token=token, ca_file=ca_file, subscribe=subscription, program=program
         )
-        self.mirror = Mirror(stage)
-        self._drafts = Drafts(
-            stage,
-            self.client.service,
-            clock=clock,
-            watched=commanded_properties(stage),
-            targets_every=TARGETS_EVERY,
-        )
+        try:
+            self.mirror = Mirror(stage)
+            self._drafts = Drafts(
+                stage,
+                self.client.service,
+                clock=clock,
+                watched=commanded_properties(stage),
+                targets_every=TARGETS_EVERY,
+            )
+        except BaseException:
+            self.client.close()
+            raise
         self.notices: deque[str] = deque(maxlen=NOTICES_KEPT)
         self._heard = Heard()
         self._changed: set[str] = set()
@@ -205,7 +209,8 @@ class LiveSession:
         if self._touched and now - self._looked >= LOOK_EVERY:
             self._touched, self._looked = False, now
             if self.mirror.outdated():
-                self.mirror.rebind()
+                # The table comes again, and is bound to the stage as it is now.
+                self.client.resync()
 
     def _stage_changed(self, notice: Usd.Notice.ObjectsChanged, _stage: Usd.Stage) -> None:
         # No more than this: an exception here would be raised in whoever writes the stage.

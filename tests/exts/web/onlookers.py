@@ -16,14 +16,10 @@ from tests.exts.web.browsers import WITHIN
 
 __all__ = ["Onlookers", "Person", "until"]
 
-LIGHT_WORK = "test=1&aa=0&smooth=0&shadows=0&dpr=1"
+LIGHT_WORK = "test=1&aa=0&smooth=0&shadows=0&dpr=0.5"
 """Drawing without a GPU is slow; what stands is drawn once."""
 
-_REPORT = """document.addEventListener("securitypolicyviolation", (event) => {
-  console.error(`policy violated: ${event.violatedDirective} ${event.blockedURI}`);
-});"""
-
-LOST = ("WebSocket connection to", "ERR_CONNECTION_REFUSED", "ERR_EMPTY_RESPONSE")
+LOST = ("WebSocket connection to", "Failed to load resource: net::ERR_CONNECTION_")
 """What a browser itself says in the console where a service is gone."""
 
 
@@ -126,7 +122,6 @@ class Onlookers:
         )
         self._contexts.append(context)
         context.set_default_timeout(WITHIN)
-        context.add_init_script(_REPORT)
         faults = self.record.faults
         context.on("weberror", lambda error: faults.append(str(error.error)))
         context.on(

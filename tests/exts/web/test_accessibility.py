@@ -29,7 +29,7 @@ def details(page: Page) -> None:
     choose(page, "Fan")
     card = page.locator("[data-target='/World/Fan.speed']")
     card.get_by_role("button", name="Draft").click()
-    card.locator("summary").click()
+    card.locator(".guards summary").click()
     page.get_by_role("button", name="Chart speed").first.click()
 
 

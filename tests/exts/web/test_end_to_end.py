@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import re
+import uuid
 from collections.abc import Iterator
 from typing import Any
 from urllib.parse import urlsplit
@@ -89,7 +89,8 @@ def looks_at(page: Page, path: str) -> bool:
             """(path) => {
               const [low, high] = stagetwin.view.bounds(path);
               const { target } = stagetwin.view.camera;
-              return target.every((each, axis) => Math.abs(each - (low[axis] + high[axis]) / 2) < 0.3);
+              const away = (axis) => Math.abs(target[axis] - (low[axis] + high[axis]) / 2);
+              return away(0) < 0.3 && away(1) < 0.3 && away(2) < 0.3;
             }""",
             path,
         )
@@ -133,6 +134,7 @@ def test_selecting_goes_both_ways_down_to_an_instance(onlookers: Onlookers) -> N
     assert selection(page) == ["/World/Fan/Body"]
     choose(page, "Pump")
     assert selection(page) == ["/World/Pump"]
+    print("OUT", outlined(page))
     assert outlined(page) > 20
     click_on(page, "/World/Rack[1]")
     expect(page.locator(".inspect-head .path")).to_have_text("/World/Rack[1]")
@@ -173,8 +175,10 @@ def test_one_asks_another_approves_and_the_device_moves(
     dialog.get_by_role("button", name="Approve exactly this").click()
     for page in (author, approver):
         view = page.locator(".command-view").first
-        expect(view.locator("[data-verdict=passed]", has_text="The read-back")).to_be_visible()
         expect(view).to_contain_text(f"Verified: {FAN} says 875")
+        proof = view.locator("[data-verdict]").last
+        expect(proof).to_contain_text("The read-back")
+        expect(proof).to_have_attribute("data-verdict", "passed")
     assert plant.field.orders[orders:] == [("fan/cmd/speed", 875.0)]
     expect(signal(author, FAN)).to_contain_text("875")
 
@@ -187,6 +191,7 @@ def test_who_may_only_look_publishes_nothing(onlookers: Onlookers, plant: LivePl
     refusal = ask(page, op="publish", target="/World/Pump.speed", value=10.0, revision=0)
     after = plant.service.ask(op="commands")["commands"]
     judged = [row["state"] for row in after if row["id"] not in {c["id"] for c in commands}]
+    print("REF", refusal, judged)
     assert refusal or judged == ["REJECTED"]
     assert len(plant.field.orders) == orders
 
@@ -260,23 +265,37 @@ def test_what_one_writes_the_other_reads_and_the_stage_keeps(
 
 def test_a_variant_switched_in_the_file_redraws(onlookers: Onlookers, plant: LivePlant) -> None:
     page = onlookers.person("ada").sit()
-    above = "() => stagetwin.view.picker.first([4, 3, 50], [0, 0, -1])?.point[2]"
-    assert page.evaluate(above) == pytest.approx(0.5)
-    epoch = page.evaluate("() => stagetwin.view.stats.epoch")
+
+    def until_the_roof_is_at(height: float) -> None:
+        page.wait_for_function(
+            """(height) => {
+              const hit = stagetwin.view.picker.first([4, 3, 50], [0, 0, -1]);
+              return hit?.path === "/World/Shed/Roof" && Math.abs(hit.point[2] - height) < 1e-6;
+            }""",
+            arg=height,
+        )
+
+    def save(text: str) -> None:
+        draft = plant.stage.with_suffix(".new")
+        draft.write_text(text, encoding="utf-8")
+        draft.replace(plant.stage)
+
+    until_the_roof_is_at(0.5)
+    epoch = page.evaluate("() => stagetwin.session.epoch")
     choose(page, "Pump")
     text = plant.stage.read_text(encoding="utf-8")
+    save(text.replace('roof = "flat"', 'roof = "tall"'))
     try:
-        plant.stage.write_text(text.replace('roof = "flat"', 'roof = "tall"'), encoding="utf-8")
-        page.wait_for_function("(epoch) => stagetwin.view.stats.epoch > epoch", arg=epoch)
-        assert page.evaluate(above) == pytest.approx(2.0)
-        assert page.evaluate("() => stagetwin.session.epoch") > epoch
+        until_the_roof_is_at(2.0)
+        switched = page.evaluate("() => stagetwin.session.epoch")
+        assert switched > epoch
+        assert page.evaluate("() => stagetwin.view.stats.epoch") == switched
         assert selection(page) == ["/World/Pump"]
         plant.field.say("pump/flow", 43.75)
         expect(signal(page, "/World/Pump.flow")).to_contain_text("43.75")
     finally:
-        plant.stage.write_text(text, encoding="utf-8")
-    page.wait_for_function("(epoch) => stagetwin.view.stats.epoch > epoch + 1", arg=epoch)
-    assert page.evaluate(above) == pytest.approx(0.5)
+        save(text)
+    until_the_roof_is_at(0.5)
 
 
 def topics(plant: LivePlant) -> dict[str, int]:
@@ -286,13 +305,11 @@ def topics(plant: LivePlant) -> dict[str, int]:
     return {row["title"]: len(row["comments"]) for row in rows}
 
 
-def new_topic(page: Page, prim: str, title: str) -> None:
-    """Open a topic about a prim."""
-    choose(page, prim)
-    page.get_by_role("button", name="Topic", exact=True).click()
-    page.get_by_role("dialog").get_by_label("Title").fill(title)
-    page.get_by_role("button", name="Open topic").click()
-    expect(page.get_by_role("heading", name=title)).to_be_visible()
+def new_topic(plant: LivePlant, prim: str, title: str) -> str:
+    """Open a topic about a prim; return its id."""
+    anchors = [{"prim": prim, "point": [0, 0, 0.5]}]
+    made = {"id": str(uuid.uuid4()), "kind": "create", "title": title, "anchors": anchors}
+    return str(plant.service.ask(op="review", operation=made)["topic"]["id"])
 
 
 def test_a_cut_line_is_said_and_heals_with_nothing_lost_or_doubled(
@@ -301,7 +318,9 @@ def test_a_cut_line_is_said_and_heals_with_nothing_lost_or_doubled(
     other = onlookers.person("ben").sit()
     with TcpProxy(urlsplit(plant.url).port or 0) as proxy:
         page = onlookers.person("ada", url=f"http://127.0.0.1:{proxy.port}").sit()
-        new_topic(page, "Cart", "Wheel squeaks")
+        new_topic(plant, "/World/Cart", "Wheel squeaks")
+        page.get_by_role("tab", name="Review").click()
+        page.locator(".topic-row", has_text="Wheel squeaks").click()
         page.get_by_role("tab", name="Details").click()
         choose(page, "Fan")
         fan = card(page, FAN)
@@ -347,9 +366,16 @@ def test_a_gateway_that_dies_comes_back_and_nobody_signs_in_again(
         for child in psutil.Process(plant.service.pid).children()
         if "stagetwin.gateway" in child.cmdline()
     )
+    page.evaluate(
+        """() => {
+          const note = document.querySelector(".view-note");
+          window.said = [];
+          stagetwin.session.on("state", () => window.said.push(note.textContent));
+        }"""
+    )
     gateway.kill()
-    expect(page.locator(".view-note")).to_contain_text("Not live")
-    expect(signal(page, "/World/Pump.flow")).to_have_attribute("data-live", "false")
+    page.wait_for_function("() => window.said.length > 0 && stagetwin.session.state === 'live'")
+    assert "Not live" in page.evaluate("() => window.said[0]")
     plant.field.say("pump/flow", 47.25)
     expect(page.locator(".view-note")).not_to_contain_text("Not live")
     expect(signal(page, "/World/Pump.flow")).to_contain_text("47.25")
@@ -363,11 +389,10 @@ def test_a_gateway_that_dies_comes_back_and_nobody_signs_in_again(
 def test_links_lead_to_what_they_name_after_signing_in(
     onlookers: Onlookers, plant: LivePlant
 ) -> None:
-    new_topic(onlookers.person("ada").sit(), "Lift", "Mast leans")
-    (topic,) = (t for t in plant.service.ask(op="topics")["topics"] if t["title"] == "Mast leans")
+    topic = new_topic(plant, "/World/Lift", "Mast leans")
     context = onlookers.context()
     page = context.new_page()
-    page.goto(f"{plant.url}/?topic={topic['id']}&test=1&aa=0&shadows=0&dpr=1")
+    page.goto(f"{plant.url}/?topic={topic}&test=1&aa=0&shadows=0&dpr=1")
     assert urlsplit(page.url).path == "/login"
     page.get_by_label("Name").fill("ben")
     page.get_by_label("Password").fill("ben-secret-words")
@@ -402,12 +427,18 @@ def test_a_phone_finds_an_alarm_and_acknowledges_it(onlookers: Onlookers, plant:
     plant.field.say("lift/load", 2.5)
 
 
-def test_what_goes_wrong_in_a_page_is_not_overheard(onlookers: Onlookers, plant: LivePlant) -> None:
+def test_what_goes_wrong_in_a_page_is_heard(onlookers: Onlookers) -> None:
     page = onlookers.person("eve").sit()
-    page.evaluate("() => { setTimeout(() => { throw new Error('overheard'); }); }")
-    page.evaluate("() => { document.body.append(document.createElement('script')); }")
-    page.evaluate("() => { document.querySelector('script:last-of-type').text = '1'; }")
+    page.evaluate("() => { setTimeout(() => { throw new Error('mishap'); }); }")
+    page.evaluate(
+        """() => {
+          const script = document.createElement("script");
+          script.text = "1";
+          document.body.append(script);
+        }"""
+    )
     until(page, lambda: len(onlookers.record.faults) >= 2)
-    faults = " ".join(onlookers.record.take())
-    assert "overheard" in faults
-    assert re.search(r"policy violated: script-src\S* inline", faults)
+    faults = sorted(onlookers.record.take())
+    assert len(faults) == 2
+    assert "violates the following Content Security Policy" in faults[0]
+    assert "mishap" in faults[1]

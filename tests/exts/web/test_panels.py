@@ -96,7 +96,7 @@ def test_a_draft_is_compared_bounded_and_seen_by_others(
         box.fill("900")
         expect(publish).to_be_enabled()
         expect(publish).to_contain_text("then one approves")
-        card.locator("summary").click()
+        card.locator(".guards summary").click()
         expect(card).to_contain_text("one other person")
         expect(card).to_contain_text("permits")
         theirs = target(other, "/World/Fan.speed")

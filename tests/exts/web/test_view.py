@@ -353,3 +353,100 @@ REST = np.array([[0, 0, 0, 0, 0, 0, 1.0]])
 def frame(sections: list[Section]) -> str:
     """A frame as text that a page decodes."""
     return base64.b64encode(encode_frame(Frame(1, 1, 2, 0, 10.0, sections))).decode()
+
+
+def test_ghosts_pins_and_tints_are_where_the_stage_says(site: Site, page: Page) -> None:
+    site.show(shapes())
+    begin(page)
+    page.evaluate(
+        """() => {
+          window.pinned = null;
+          window.off = stagetwin.view.pins.on("move", (pins) => (pinned = pins));
+          stagetwin.view.setCamera({ position: [0, -16, 2], target: [0, 0, 2] });
+        }"""
+    )
+    before = pixels(page)
+    # A ghost of the cart two metres up: it draws above the gate, where nothing was.
+    page.evaluate(
+        "stagetwin.view.setGhost('/World/Cart', { position: [0, 0, 3], orientation: [0, 0, 0, 1] })"
+    )
+    at = page.evaluate("stagetwin.view.project([0, 0, 5])")
+    x, y = round(at["x"]), round(at["y"])
+    assert np.abs(pixels(page)[y, x] - before[y, x]).max() > 8
+    assert page.evaluate("stagetwin.view.bounds('/World/Cart')[1][2]") == pytest.approx(3)
+    page.evaluate("stagetwin.view.setGhost('/World/Cart', null)")
+    assert np.array_equal(pixels(page), before)
+
+    page.evaluate("stagetwin.view.tint('/World/Cart/Body', '#ff0000', 0.8)")
+    body = page.evaluate("stagetwin.view.project([0, -1, 0])")
+    tinted = pixels(page)[round(body["y"]), round(body["x"])]
+    assert tinted[0] > 120
+    assert tinted[0] > 2 * tinted[2]
+    gate = page.evaluate("stagetwin.view.project([3, -1, 2])")
+    at_gate = round(gate["y"]), round(gate["x"])
+    assert np.array_equal(pixels(page)[at_gate], before[at_gate])
+
+    pins = page.evaluate(
+        """async () => {
+          const { view } = stagetwin;
+          view.pins.set("front", { path: "/World/Cart/Body", local: [0, -1, 0] });
+          view.pins.set("back", { path: "/World/Cart/Body", local: [0, 1, 0] });
+          view.pins.set("gone", { path: "/World/Nothing", local: [0, 0, 0] });
+          await stagetwin.idle();
+          return Object.fromEntries([...pinned].map(([id, pin]) => [id, { ...pin }]));
+        }"""
+    )
+    assert (pins["front"]["visible"], pins["front"]["hidden"]) == (True, False)
+    assert (pins["back"]["visible"], pins["back"]["hidden"]) == (True, True)
+    assert pins["gone"]["lost"]
+    assert pins["front"]["x"] == pytest.approx(body["x"], abs=0.01)
+    page.evaluate("stagetwin.view.pins.clear(), off()")
+
+
+def test_keys_wheel_and_handles_move_what_they_should(site: Site, page: Page) -> None:
+    site.show(shapes())
+    begin(page)
+    page.evaluate("stagetwin.view.setCamera({ position: [0, -16, 2], target: [0, 0, 2] })")
+    page.focus("#canvas")
+    page.keyboard.press("ArrowLeft")
+    turned = page.evaluate("stagetwin.view.camera")
+    assert turned["position"][0] != pytest.approx(0, abs=0.1)
+    assert np.linalg.norm(np.subtract(turned["position"], turned["target"])) == pytest.approx(16)
+    page.keyboard.press("+")
+    nearer = page.evaluate("stagetwin.view.camera")
+    assert np.linalg.norm(np.subtract(nearer["position"], nearer["target"])) < 14
+    page.evaluate("stagetwin.view.setCamera({ position: [0, -16, 2], target: [0, 0, 2] })")
+    page.mouse.move(160, 120)
+    page.mouse.wheel(0, -200)
+    page.wait_for_function("() => stagetwin.view.camera.position[1] > -15")
+    page.keyboard.press("Home")
+    page.evaluate("stagetwin.idle()")
+
+    page.evaluate(
+        """() => {
+          const { view } = stagetwin;
+          view.setCamera({ position: [12, -12, 6], target: [0, 0, 1] });
+          window.cut = view.sections.add({ normal: [1, 0, 0], point: [0, 0, 1] });
+        }"""
+    )
+    page.focus("#canvas")
+    page.keyboard.press("]")
+    moved = page.evaluate("stagetwin.view.sections.list[0].point")
+    assert moved[0] > 0
+    tip = page.evaluate(
+        """async () => {
+          await stagetwin.idle();
+          const { view } = stagetwin;
+          const [x, y, z] = view.sections.list[0].point;
+          const away = Math.hypot(12 - x, -12 - y, 6 - z) * 0.035;
+          return [view.project([x + away, y, z]), view.project([x + 3 + away, y, z])];
+        }"""
+    )
+    camera = page.evaluate("stagetwin.view.camera")
+    page.mouse.move(tip[0]["x"], tip[0]["y"])
+    page.mouse.down()
+    page.mouse.move(tip[1]["x"], tip[1]["y"], steps=4)
+    page.mouse.up()
+    dragged = page.evaluate("stagetwin.view.sections.list[0].point")
+    np.testing.assert_allclose(dragged, [moved[0] + 3, 0, 1], atol=0.05)
+    assert page.evaluate("stagetwin.view.camera") == camera

@@ -58,6 +58,17 @@ def test_a_time_or_quality_alone_leaves_the_value() -> None:
     assert asked(board, chosen, 0) == {("channel", 0): 1.5, ("channel", 1): "a"}
 
 
+def test_news_of_a_tick_that_was_told_already_are_sent() -> None:
+    board = board_of(row("/A.x"))
+    chosen = board.select()
+    put(board, 5, {0: 1.0})
+    told_until = board.tick
+    put(board, 5, {0: 2.0})
+    assert asked(board, chosen, told_until) == {("channel", 0): 2.0}
+    board.update(4, NOW)
+    assert board.tick == told_until + 1
+
+
 def test_a_selection_numbers_its_own_rows() -> None:
     board = board_of(
         row("/A.x"), row("/A/P.y"), row("/AB.z"), row("/C.pose", "matrix4d", pose=True)

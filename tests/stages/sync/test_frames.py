@@ -130,6 +130,8 @@ def test_merged_frames_say_what_one_would(
     assert merged is not None
     whole = board.delta(chosen, start)
     assert (merged.since, merged.tick, merged.time) == (start, whole.tick, whole.time)
+    numbers = [(s.kind >= 16, *s.rows.tolist()) for s in merged.sections]
+    assert sum(len(rows) - 1 for rows in numbers) == len(told(merged))  # none twice
     assert told(merged) == told(whole)
     assert columns(merged) == columns(whole)
     assert len({(s.kind, np.shape(s.values)[1:]) for s in merged.sections}) == len(merged.sections)

@@ -250,7 +250,7 @@ class Story:
         self.check()
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(STEPS)
 def test_the_mirror_equals_the_newest_applied_tick(steps: list[tuple[str, Any]]) -> None:
     story = Story()

@@ -109,8 +109,12 @@ function bindKeys(place, panels) {
 
 function chartSelection(place, charts) {
   const rows = [...place.session.values.at(place.prim)];
-  const paths = rows.map((row) => place.session.channels[row]).filter((channel) => channel.element < 0).map((channel) => channel.path);
+  const paths = rows.map((row) => place.session.channels[row]).filter(isCharted).map((channel) => channel.path);
   for (const path of paths.slice(0, 6)) if (!charts.isPinned(path)) charts.toggle(path);
+}
+
+function isCharted(channel) {
+  return channel.element < 0 && /^(bool|double|float|half|u?int(64)?|uchar)$/.test(channel.type);
 }
 
 /** Go to what the address asks for, once it is there. */

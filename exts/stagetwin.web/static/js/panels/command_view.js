@@ -52,7 +52,9 @@ export class CommandView {
     this.actions = h("div.row.wrap");
     this.list = h("ol.verdicts", { "aria-label": "What every guard said" });
     this.facts = h("dl.facts-list");
-    this.element = h("article.command-view", {}, this.head, this.said, this.actions, this.list, this.facts);
+    // What went well is read by those who ask for it; everything else is shown.
+    this.steps = h("details", { open: row.state !== "VERIFIED" }, h("summary", {}, "What every guard said"), this.list);
+    this.element = h("article.command-view", {}, this.head, this.said, this.actions, this.steps, this.facts);
     this.show(row);
   }
 

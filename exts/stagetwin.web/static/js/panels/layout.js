@@ -183,6 +183,9 @@ export class Layout {
       dock.element.classList.toggle("folded", dock.folded);
       dock.element.style.setProperty("--sheet", HEIGHTS[this.height]);
     }
+    // What is looked at stays above the sheet, unless that takes all of it.
+    const covered = isPhone() && this.sheet && this.height < 2 ? HEIGHTS[this.height] : "0%";
+    document.body.style.setProperty("--covered", covered);
     mark(this.fold, "aria-expanded", String(!this.docks.get("bottom").folded));
     this.fold.classList.toggle("turned", this.docks.get("bottom").folded);
     for (const panel of this.panels.values()) {

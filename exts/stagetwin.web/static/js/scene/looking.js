@@ -30,7 +30,7 @@ export class Looking extends Events {
     this.poses = new Poses(this.plant);
     this.sections = new Sections(this.plant, () => this.boundsOfAll());
     this.picker = new Picker(this.plant, this.poses, this.sections, this.eye);
-    this.pins = new Pins(this.poses);
+    this.pins = new Pins(this.poses, () => this.invalidate());
     this.ready = false;
   }
 

@@ -9,10 +9,19 @@ export class Pins extends Events {
   #out = new Map();
   #looked = -Infinity;
 
-  /** @param {import("./poses.js").Poses} poses */
-  constructor(poses) {
+  /**
+   * @param {import("./poses.js").Poses} poses
+   * @param {() => void} changed called when the places are out of date
+   */
+  constructor(poses, changed = () => {}) {
     super();
     this.poses = poses;
+    this.changed = changed;
+  }
+
+  #expire() {
+    this.stale = true;
+    this.changed();
   }
 
   /**
@@ -25,19 +34,19 @@ export class Pins extends Events {
     this.#pins.set(id, anchor);
     const place = { x: 0, y: 0, depth: 0, visible: false, hidden: false, lost: false };
     if (!this.#out.has(id)) this.#out.set(id, place);
-    this.stale = true;
+    this.#expire();
   }
 
   remove(id) {
     this.#pins.delete(id);
     this.#out.delete(id);
-    this.stale = true;
+    this.#expire();
   }
 
   clear() {
     this.#pins.clear();
     this.#out.clear();
-    this.stale = true;
+    this.#expire();
   }
 
   get size() {

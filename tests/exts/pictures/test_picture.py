@@ -1,0 +1,431 @@
+"""A still is the stage: pixels are where USD's own cameras put them, and values are written."""
+
+from __future__ import annotations
+
+import asyncio
+import http.client
+import struct
+import subprocess
+import sys
+import tempfile
+import time
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import psutil
+import pytest
+from pxr import Gf, Usd, UsdGeom
+
+from stagetwin import PictureError
+from stagetwin.opening import open_stage
+from stagetwin.pictures import PictureRequest, Section, Viewpoint, picture
+from stagetwin.pictures._labels import labels_of, value_text
+from stagetwin.pictures._png import SIGNATURE, with_texts
+from stagetwin.pictures._site import PictureSite
+from stagetwin.scene import convert_stage
+from stagetwin.service import Service, ServiceConfig
+from stagetwin.soft import soft_bridge
+from tests.exts.pictures.pixels import Pixels, pixels_of
+from tests.stages.plants import HEADER, asset, connection, prim, stage_of, telemetry
+
+WITHIN = 300.0
+"""Time for a picture on a loaded machine [s]."""
+
+RED = (0.9, 0.0, 0.0)
+PUMP = (
+    asset("pump", connection="line"),
+    telemetry("flow", address="flow", unit="m3/h", default=41.5),
+    telemetry("running", "bool", address="running", default=True),
+    telemetry("place", "double3", address="place", target="/World/Pump.xformOp:translate"),
+    'double3 xformOp:translate = (0, 0, 0)\nuniform token[] xformOpOrder = ["xformOp:translate"]\n',
+    prim("Body", "color3f[] primvars:displayColor = [(0.9, 0, 0)]\n", type_name="Cube"),
+)
+
+
+def cube_stage() -> Usd.Stage:
+    """A red cube before a camera of odd shape that looks at it from the side and above."""
+    stage = Usd.Stage.CreateInMemory()
+    UsdGeom.SetStageUpAxis(stage, UsdGeom.Tokens.y)
+    UsdGeom.SetStageMetersPerUnit(stage, 0.01)
+    stage.SetDefaultPrim(UsdGeom.Xform.Define(stage, "/World").GetPrim())
+    cube = UsdGeom.Cube.Define(stage, "/World/Cube")
+    cube.CreateSizeAttr(100.0)
+    cube.CreateDisplayColorAttr([Gf.Vec3f(*RED)])
+    UsdGeom.XformCommonAPI(cube).SetTranslate((120, 50, 0))
+    camera = UsdGeom.Camera.Define(stage, "/World/Eye")
+    camera.CreateHorizontalApertureAttr(36.0)
+    camera.CreateVerticalApertureAttr(24.0)
+    camera.CreateFocalLengthAttr(28.0)
+    camera.AddTranslateOp().Set(Gf.Vec3d(0, 120, 500))
+    return stage
+
+
+def projected(stage: Usd.Stage, width: int, height: int) -> list[float]:
+    """Return left, top, right and bottom of the cube in a picture [px], by USD's own frustum."""
+    camera = UsdGeom.Camera(stage.GetPrimAtPath("/World/Eye")).GetCamera(Usd.TimeCode.Default())
+    frustum = camera.frustum
+    matrix = frustum.ComputeViewMatrix() * frustum.ComputeProjectionMatrix()
+    shape = frustum.ComputeAspectRatio()
+    # All that the camera sees is in the picture.
+    wide, tall = min(1.0, shape * height / width), min(1.0, width / height / shape)
+    cube = stage.GetPrimAtPath("/World/Cube")
+    cache = UsdGeom.BBoxCache(Usd.TimeCode.Default(), ["default"])
+    box = cache.ComputeWorldBound(cube).ComputeAlignedRange()
+    places = [matrix.Transform(box.GetCorner(i)) for i in range(8)]
+    xs = [(place[0] * wide + 1) / 2 * width for place in places]
+    ys = [(1 - place[1] * tall) / 2 * height for place in places]
+    return [min(xs), min(ys), max(xs), max(ys)]
+
+
+def drawn(stage: Usd.Stage, **how: object) -> Pixels:
+    """Return a small picture's pixels."""
+    how = {"size": (300, 200), "samples": 1.0, "timeout": WITHIN} | how
+    return pixels_of(picture(stage, PictureRequest(**how)))  # type: ignore[arg-type]
+
+
+def box_of(mask: np.ndarray) -> list[int]:
+    """Return left, top, right and bottom of what is set."""
+    ys, xs = np.nonzero(mask)
+    return [int(xs.min()), int(ys.min()), int(xs.max()) + 1, int(ys.max()) + 1]
+
+
+def is_red(pixels: Pixels) -> np.ndarray:
+    """Return where a picture is red."""
+    channels = pixels.astype(int)
+    return (channels[..., 0] > 60) & (channels[..., 0] > 2 * channels[..., 1:3].max(axis=-1))
+
+
+# -- cameras
+
+
+@pytest.mark.parametrize("size", [(300, 200), (260, 260), (400, 160)])
+def test_a_cube_covers_its_projected_rectangle(chromium: str, size: tuple[int, int]) -> None:
+    stage = cube_stage()
+    pixels = drawn(stage, size=size, camera="/World/Eye")
+    assert pixels.shape == (size[1], size[0], 4)
+    red = is_red(pixels)
+    expected = projected(stage, *size)
+    assert box_of(red) == pytest.approx(expected, abs=1.5)
+    # Seen nearly from the front, the cube fills all of its rectangle but slim corners.
+    left, top, right, bottom = (round(side) for side in expected)
+    assert red[top + 2 : bottom - 2, left + 2 : right - 2].mean() > 0.85
+
+
+def test_a_picture_has_its_cameras_shape_and_two_runs_are_equal(chromium: str) -> None:
+    stage = cube_stage()
+    request = PictureRequest(samples=1, timeout=WITHIN)
+    first, second = (pixels_of(picture(stage, request)).astype(int) for _ in range(2))
+    assert first.shape == (1067, 1600, 4)
+    assert np.abs(first - second).max() <= 2
+
+
+def test_a_place_a_section_and_the_dark(chromium: str) -> None:
+    stage = cube_stage()
+    request = {
+        "camera": Viewpoint(position=(120, 50, 400), target=(120, 50, 0), fov=30),
+        # Cuts away the upper half.
+        "sections": (Section(point=(0, 50, 0), normal=(0, 1, 0)),),
+        "theme": "dark",
+        "size": (200, 200),
+    }
+    pixels = drawn(stage, **request)
+    left, top, right, bottom = box_of(is_red(pixels))
+    half = 100 * 50 / (350 * np.tan(np.radians(15)))
+    assert (left, right, bottom) == pytest.approx((100 - half, 100 + half, 100 + half), abs=2)
+    # Above the cut only the hollow's far wall could be seen, and the eye is level with the cut.
+    assert top >= 97
+    assert pixels[5, 5, :3].max() < 90
+
+
+# -- values
+
+
+def pump_stage(flow: float = 41.5, quality: str = "good") -> Usd.Stage:
+    stage = stage_of(HEADER + connection() + prim("World", prim("Pump", *PUMP)))
+    for name, value in (("value", flow), ("quality", quality)):
+        stage.GetPrimAtPath("/World/Pump").GetAttribute(f"twin:telemetry:flow:{name}").Set(value)
+    return stage
+
+
+def test_labels_say_what_the_stage_says() -> None:
+    (label,) = labels_of(pump_stage(), Usd.TimeCode.Default())
+    assert (label["path"], label["name"], label["alarm"], label["more"]) == (
+        *("/World/Pump", "Pump", ""),
+        0,
+    )
+    assert label["rows"] == [
+        {"name": "flow", "value": "41.500", "unit": "m³/h", "quality": "good"},
+        {"name": "running", "value": "yes", "unit": "", "quality": ""},
+    ]
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (True, "yes"),
+        (1234567, "1,234,567"),
+        (0.25, "0.250"),
+        (float("nan"), ""),
+        (None, ""),
+        ("x" * 40, "x" * 23 + "…"),
+        ("a\x1bb", "a�b"),
+        ([1, 2, 3], "(1, 2, 3)"),
+        ([1] * 16, ""),
+    ],
+)
+def test_values_are_written_short_or_not_at_all(value: object, text: str) -> None:
+    assert value_text(value) == text
+
+
+def test_values_are_written_beside_their_asset(chromium: str) -> None:
+    how = {"camera": "iso", "size": (480, 300)}
+    bare = drawn(pump_stage(), **how).astype(int)
+    good = drawn(pump_stage(), values=True, **how).astype(int)
+    other = drawn(pump_stage(12.25, "bad"), values=True, **how).astype(int)
+    card = np.abs(good - bare).max(axis=-1) > 8
+    left, _, _, bottom = box_of(card)
+    # A card of three lines beside or above the pump, its leader, and the caption in the corner.
+    assert 40 < card.sum() < 0.4 * card.size
+    assert (left, bottom) == (0, 300)
+    changed = np.abs(other - good).max(axis=-1) > 8
+    assert changed.any()
+    # Only what is on the card has changed: the number and its quality.
+    assert not (changed & ~card).any()
+    # A bad value is red on the card, and a good one is not.
+    bad = np.array((163, 22, 31))
+    near = [int((np.abs(each[..., :3] - bad).max(axis=-1) < 40).sum()) for each in (good, other)]
+    assert near[1] > near[0] + 10
+
+
+# -- what is not there
+
+
+@pytest.mark.parametrize(
+    ("how", "words"),
+    [
+        ({"camera": "/World/Nowhere"}, "no camera /World/Nowhere: there are /World/Eye"),
+        ({"camera": "/World/Cube"}, "/World/Cube is a Cube, no camera"),
+        ({"select": ("/World/Nowhere",)}, "no prim /World/Nowhere to select"),
+        ({"browser": Path("/nowhere/chromium")}, "no program /nowhere/chromium"),
+    ],
+)
+def test_what_is_not_there_is_said(chromium: str, how: dict[str, object], words: str) -> None:
+    with pytest.raises(PictureError, match=words):
+        picture(cube_stage(), PictureRequest(**how))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("how", "words"),
+    [
+        ({"camera": "above"}, "the path of a camera, fit, iso"),
+        ({"size": (9000, 10)}, r"a side must be in \[16, 8192\] px, got 9000"),
+        ({"theme": "pink"}, "theme must be light, dark; got 'pink'"),
+        ({"samples": 9}, "samples must be in"),
+        ({"time": float("nan")}, "time must be a time code"),
+        ({"sections": (Section((0, 0, 0), (0, 0, 1)),) * 7}, "6 sections at most"),
+    ],
+)
+def test_a_wrong_request_is_refused(how: dict[str, object], words: str) -> None:
+    with pytest.raises(PictureError, match=words):
+        PictureRequest(**how)  # type: ignore[arg-type]
+
+
+def test_an_unusable_camera_and_an_empty_stage_are_refused(chromium: str) -> None:
+    stage = cube_stage()
+    UsdGeom.Camera(stage.GetPrimAtPath("/World/Eye")).CreateFocalLengthAttr(float("nan"))
+    with pytest.raises(PictureError, match="/World/Eye: its aperture, focal length"):
+        picture(stage, PictureRequest())
+    with pytest.raises(PictureError, match="can be drawn"):
+        picture(stage_of(HEADER + prim("World")), PictureRequest())
+
+
+def test_without_chromium_it_is_said_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "/nowhere")
+    with pytest.raises(PictureError, match="apt-get install chromium"):
+        picture(cube_stage(), PictureRequest())
+
+
+def script(folder: Path, text: str) -> Path:
+    path = folder / "browser"
+    path.write_text(f"#!/bin/sh\n{text}\n", encoding="utf-8")
+    path.chmod(0o755)
+    return path
+
+
+def test_a_browser_that_ends_is_quoted(tmp_path: Path) -> None:
+    browser = script(tmp_path, "echo 'no usable sandbox' >&2; exit 3")
+    with pytest.raises(PictureError, match="ended by itself: no usable sandbox"):
+        picture(cube_stage(), PictureRequest(browser=browser, timeout=60))
+
+
+def test_a_browser_that_hangs_is_ended_with_all_its_children(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    browser = script(
+        tmp_path, f"trap '' TERM; sleep 600 & echo $! > {tmp_path}/child; echo stuck >&2; sleep 600"
+    )
+    with pytest.raises(PictureError, match="drawn nothing in 1 s; it said: stuck"):
+        picture(cube_stage(), PictureRequest(browser=browser, timeout=1))
+    child = int((tmp_path / "child").read_text())
+    deadline = time.monotonic() + 30
+    while psutil.pid_exists(child) and psutil.Process(child).status() != psutil.STATUS_ZOMBIE:
+        assert time.monotonic() < deadline, "its child still runs"
+        time.sleep(0.02)
+    assert [path.name for path in tmp_path.glob("stagetwin-picture-*")] == []
+
+
+def test_the_pages_own_error_is_told_and_nothing_stays(
+    chromium: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    stage = cube_stage()
+    UsdGeom.Xform.Define(stage, "/World/Empty")
+    request = PictureRequest(camera="iso", select=("/World/Empty",), timeout=WITHIN)
+    with pytest.raises(PictureError, match="page cannot draw the picture: nothing is drawn of"):
+        picture(stage, request)
+    assert list(tmp_path.iterdir()) == []
+    left = [each for each in psutil.Process().children() if "chrom" in each.name()]
+    assert left == []
+
+
+# -- parts
+
+
+def texts_of(png: bytes) -> dict[str, str]:
+    """Return the texts of a PNG whose chunks are sound."""
+    assert png.startswith(SIGNATURE)
+    found, at = {}, len(SIGNATURE)
+    while at < len(png):
+        (size,) = struct.unpack(">I", png[at : at + 4])
+        kind, body = png[at + 4 : at + 8], png[at + 8 : at + 8 + size]
+        (check,) = struct.unpack(">I", png[at + 8 + size : at + 12 + size])
+        assert zlib.crc32(kind + body) == check
+        if kind == b"iTXt":
+            keyword, _, text = body.partition(b"\0")
+            assert text.startswith(b"\0\0\0\0")
+            found[keyword.decode()] = text[4:].decode()
+        at += 12 + size
+    return found
+
+
+def test_what_is_no_png_is_refused() -> None:
+    with pytest.raises(PictureError, match="4 bytes that are no PNG"):
+        with_texts(b"what", {})
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "host", "status"),
+    [
+        ("GET", "{secret}/picture.html", None, 200),
+        ("GET", "{secret}/js/scene/view.js", None, 200),
+        ("GET", "{secret}/request.json", None, 200),
+        ("GET", "{secret}/picture.html", "elsewhere.example", 404),
+        ("GET", "guessed/picture.html", None, 404),
+        ("GET", "picture.html", None, 404),
+        ("GET", "{secret}/../API.md", None, 404),
+        ("GET", "{secret}//etc/passwd", None, 404),
+        ("GET", "{secret}/scene/glb/0.glb", None, 404),
+        ("POST", "guessed/picture.png", None, 404),
+        ("POST", "{secret}/other", None, 404),
+    ],
+)
+def test_the_site_answers_its_own_page_alone(
+    method: str, path: str, host: str | None, status: int
+) -> None:
+    site = PictureSite(convert_stage(cube_stage()), {})
+    try:
+        secret = site.url.split("/")[3]
+        asked = http.client.HTTPConnection(site.host, timeout=60)
+        headers = {"Host": host} if host else {}
+        asked.request(method, "/" + path.format(secret=secret), b"body", headers)
+        answer = asked.getresponse()
+        answer.read()
+        asked.close()
+        assert answer.status == status
+        assert not site.answered.is_set()
+    finally:
+        site.close()
+
+
+# -- the command line
+
+
+def run(*words: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "stagetwin", "picture", *words],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_the_command_line_says_what_is_wrong(tmp_path: Path) -> None:
+    missing = run(str(tmp_path / "none.usda"))
+    assert (missing.returncode, "cannot open" in missing.stderr) == (2, True)
+    wrong = run(str(tmp_path / "none.usda"), "-o", "picture.jpg")
+    assert (wrong.returncode, "is a .png, got 'picture.jpg'" in wrong.stderr) == (2, True)
+
+
+def test_a_running_service_is_drawn_as_it_is(chromium: str, tmp_path: Path) -> None:
+    endpoint = f"soft://{tmp_path.name}"
+    stage = tmp_path / "plant.usda"
+    # Two posts keep the bounds as they are when the pump moves.
+    posts = "".join(
+        prim(
+            f"Post{x + 9}",
+            f"double3 xformOp:translate = ({x}, 0, 0)\n"
+            'uniform token[] xformOpOrder = ["xformOp:translate"]\n',
+            type_name="Cube",
+        )
+        for x in (-9, 9)
+    )
+    body = prim("World", prim("Pump", *PUMP), posts)
+    stage.write_text(HEADER + connection(endpoint=endpoint) + body, encoding="utf-8")
+    out = tmp_path / "live.png"
+
+    async def scenario(socket: Path) -> tuple[int, str]:
+        service = Service(
+            ServiceConfig(stage=stage, socket=socket, state_dir=tmp_path / "state", in_process=True)
+        )
+        running = asyncio.create_task(service.run())
+        try:
+            await until(lambda: service.ready.is_set() or running.done())
+            await until(lambda: service.status()["connections"]["line"]["state"] == "online")
+            soft_bridge(tmp_path.name).send("flow", 12.25)
+            soft_bridge(tmp_path.name).send("place", [5.0, 0.0, 0.0])
+            attribute = service.twin.stage.GetAttributeAtPath("/World/Pump.xformOp:translate")
+            await until(lambda: attribute.Get() == Gf.Vec3d(5, 0, 0))
+            process = await asyncio.create_subprocess_exec(
+                *(sys.executable, "-m", "stagetwin", "picture", str(stage), "--live", "--values"),
+                *("--camera", "front", "--size", "480x240", "-o", str(out)),
+                *("--socket", str(socket), "--timeout", str(WITHIN)),
+                stdout=asyncio.subprocess.PIPE,
+                stderr=asyncio.subprocess.STDOUT,
+            )
+            said, _ = await process.communicate()
+            return process.returncode or 0, said.decode()
+        finally:
+            service.stop()
+            await running
+
+    async def until(what: Callable[[], object]) -> None:
+        async with asyncio.timeout(60):
+            while not what():
+                await asyncio.sleep(0.02)
+
+    with tempfile.TemporaryDirectory() as folder:
+        status, said = asyncio.run(scenario(Path(folder) / "s.sock"))
+    assert (status, "live.png" in said) == (0, True), said
+    texts = texts_of(out.read_bytes())
+    assert (texts["Title"], texts["Stage"], texts["Camera"]) == ("plant", "plant.usdc", "front")
+    assert texts["Time"].endswith("UTC")
+    pixels = pixels_of(out)
+    left, _, right, _ = box_of(is_red(pixels))
+    # Half way from the middle to the right post, where the pump is now; -9 to 9 fill 84 % at most.
+    assert (left + right) / 2 == pytest.approx(240 + 5 * (right - left) / 2, rel=0.1)
+    assert open_stage(stage).GetAttributeAtPath("/World/Pump.xformOp:translate").Get() == Gf.Vec3d(
+        0
+    )
