@@ -23,7 +23,8 @@ MAX_RATE = 60.0
 MAX_PRIMS = 256
 MAX_PATH = 1024
 MAX_OUTBOX = 4096
-"""Things that a client may not have been told of yet; past it, it is too slow to be served."""
+"""Things that a client may not have been told of yet beside those that stand, whose texts the store
+holds anyway; past it, it is too slow to be served."""
 
 ALIVE = 1.0
 """Time after which a client is told that what it has is still so [s]."""
@@ -145,7 +146,7 @@ class Client:
             SyncError: the client is too slow to be served.
         """
         self._outbox.pop((op, key), None)
-        if len(self._outbox) >= MAX_OUTBOX:
+        if len(self._outbox) >= MAX_OUTBOX + self._store.standing:
             raise SyncError("too slow: more is to be told than can be kept")
         self._outbox[op, key] = text
         self.wake.set()

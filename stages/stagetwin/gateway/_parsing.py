@@ -5,7 +5,10 @@ from __future__ import annotations
 import json
 from typing import Any
 
-__all__ = ["parse_object"]
+__all__ = ["MAX_DEPTH", "parse_object"]
+
+MAX_DEPTH = 64
+"""Lists and objects within one another: what comes in is encoded again deeper in the stack."""
 
 
 def parse_object(text: str | bytes) -> dict[str, Any]:
@@ -24,7 +27,24 @@ def parse_object(text: str | bytes) -> dict[str, Any]:
         raise ValueError("that is no JSON") from None
     if not isinstance(said, dict):
         raise ValueError("that is no JSON object")
+    if _is_deeper(said, MAX_DEPTH):
+        raise ValueError(f"lists and objects lie in one another {MAX_DEPTH} deep at most")
     return said
+
+
+def _is_deeper(said: Any, most: int) -> bool:
+    """Tell whether something nests deeper than so; level by level, without recursion."""
+    level = [said]
+    for _ in range(most):
+        level = [
+            part
+            for whole in level
+            for part in (whole.values() if isinstance(whole, dict) else whole)
+            if isinstance(part, (dict, list))
+        ]
+        if not level:
+            return False
+    return True
 
 
 def _no_constant(name: str) -> Any:

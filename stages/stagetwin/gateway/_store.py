@@ -96,6 +96,11 @@ class Store:
         assert self.opening is not None  # nothing listens before
         return Principal(self.opening.owner, owner=True)
 
+    @property
+    def standing(self) -> int:
+        """How many things are open, of which those who come are told."""
+        return sum(map(len, self.told.values()))
+
     # -- what the service sends
 
     def take_table(self, table: wire.Table) -> None:

@@ -179,23 +179,28 @@ class SyncEndpoint:
             said.append(why)
             ending.set()
 
-        self._clients.join(client, leave)
         listener = _Listener(self._link, self._door, self._clients, client, resume)
-        if wanted is not None:
-            listener.subscribe(wanted)
-        tasks = [
-            asyncio.create_task(client.serve(), name=f"serve {client.session}"),
-            asyncio.create_task(listener.listen(socket), name=f"listen {client.session}"),
-            asyncio.create_task(ending.wait(), name=f"ending {client.session}"),
-        ]
+        tasks: list[asyncio.Task[Any]] = []
         try:
+            self._clients.join(client, leave)
+            if wanted is not None:
+                listener.subscribe(wanted)
+            tasks += [
+                asyncio.create_task(client.serve(), name=f"serve {client.session}"),
+                asyncio.create_task(listener.listen(socket), name=f"listen {client.session}"),
+                asyncio.create_task(ending.wait(), name=f"ending {client.session}"),
+            ]
             await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        except SyncError as refusal:
+            said.append(str(refusal))
         finally:
+            # Also one that could not be told what stands: its place is free again.
             self._clients.part(client)
             listener.cancel()
             for task in tasks:
                 task.cancel()
-            await asyncio.wait(tasks)
+            if tasks:
+                await asyncio.wait(tasks)
         for task in tasks:
             error = None if task.cancelled() else task.exception()
             if isinstance(error, SyncError):

@@ -50,7 +50,7 @@ _FLAGS = (
     # Chromium ends when the pipe closes, so also when we are killed.
     "--remote-debugging-pipe",
 )
-_GRACE = 5.0
+_GRACE = 2.0
 """Time for the processes to end after a signal [s]."""
 
 _WORDS = 1_500

@@ -14,7 +14,7 @@ Mask = npt.NDArray[np.bool_]
 SEEN = 48
 """Alpha of what is there at all: glass, and a quarter of a pixel."""
 
-__all__ = ["Mask", "Pixels", "overlap", "pixels_of", "silhouette"]
+__all__ = ["SEEN", "Mask", "Pixels", "overlap", "pixels_of", "silhouette"]
 
 
 def pixels_of(picture: bytes | Path) -> Pixels:
@@ -27,9 +27,9 @@ def pixels_of(picture: bytes | Path) -> Pixels:
     return rows[:, : 4 * image.width()].reshape(image.height(), image.width(), 4).copy()
 
 
-def silhouette(picture: bytes | Path) -> Mask:
-    """Return where anything is drawn on a transparent picture."""
-    return pixels_of(picture)[..., 3] >= SEEN
+def silhouette(picture: bytes | Path, seen: int = SEEN) -> Mask:
+    """Return where something of at least this alpha is drawn on a transparent picture."""
+    return pixels_of(picture)[..., 3] >= seen
 
 
 def overlap(one: Mask, other: Mask) -> float:

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from stagetwin import ServiceError
 from stagetwin.gateway import ListenConfig, parse_listen
+from stagetwin.gateway._parsing import MAX_DEPTH, parse_object
 from stagetwin.gateway._rows import flat, iso
 from stagetwin.gateway._scene import models_of, visible_manifest
 from stagetwin.gateway._store import may_see, overlap
@@ -162,3 +163,16 @@ def test_rows_are_flat() -> None:
         "history": 1,
     }
     assert [iso(each) for each in (None, math.nan, math.inf, 1e300)] == [None] * 4
+
+
+@pytest.mark.parametrize("opening", ["[", '{"a":'])
+def test_what_comes_in_nests_no_deeper_than_can_be_sent_on(opening: str) -> None:
+    closing = "]" if opening == "[" else "}"
+
+    def nested(depth: int) -> str:
+        return '{"value":' + opening * depth + "1" + closing * depth + "}"
+
+    assert parse_object(nested(MAX_DEPTH - 1))["value"]
+    for depth in (MAX_DEPTH, 970, 100_000):
+        with pytest.raises(ValueError, match=r"deep at most|no JSON"):
+            parse_object(nested(depth))
