@@ -14,6 +14,7 @@ NEEDED = (
     "stagetwin/factory/factory.usda",
     "stagetwin/factory/assets/",
     "stagetwin/viewer/index.html",
+    "stagetwin/viewer/picture.html",
     "stagetwin_bridges/__init__.py",
     "stagetwin_bridges/py.typed",
     "stagetwin_sim/__init__.py",

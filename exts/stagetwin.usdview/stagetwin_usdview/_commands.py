@@ -108,7 +108,7 @@ class CommandsTab(QtWidgets.QWidget):
             [
                 (
                     Cell(str(row["target"])),
-                    Cell(f"{json.dumps(row['value'])} {row['unit']}"),
+                    Cell(f"{_said(row['value'])} {row['unit']}"),
                     Cell(str(row["state"]), _mood(str(row["state"]))),
                     Cell(str(row["author"])),
                     Cell(str(row["cause"]), tip=str(row["cause"])),
@@ -128,17 +128,18 @@ class CommandsTab(QtWidgets.QWidget):
         self.publish.setEnabled(draft is not None)
         self.withdraw.setEnabled(draft is not None)
         low, high = target.get("min"), target.get("max")
+        desired, reported = target.get("desired"), target.get("reported")
         lines = [
-            f"desired {json.dumps(target.get('desired'))}, reported "
-            f"{json.dumps(target.get('reported'))} {target['unit']}, allowed "
+            f"desired {_said(desired)}, reported "
+            f"{_said(reported)} {target['unit']}, allowed "
             f"[{'-inf' if low is None else low}, {'inf' if high is None else high}], "
             f"approval {target['approval']}"
         ]
         if draft is not None:
             cause = f": {draft.cause}" if draft.cause else ""
-            lines.append(f"draft {json.dumps(draft.value)}, {draft.state}{cause}")
+            lines.append(f"draft {_said(draft.value)}, {draft.state}{cause}")
         if (other := self._others.get(self.chosen)) is not None:
-            lines.append(f"{other.user} considers {json.dumps(other.value)}")
+            lines.append(f"{other.user} considers {_said(other.value)}")
         self._state.setText("\n".join(lines))
 
     # -- what people do
@@ -169,6 +170,15 @@ class CommandsTab(QtWidgets.QWidget):
         )
         if answer == QtWidgets.QMessageBox.Yes:
             self.asked.emit("halt", "", None, "")
+
+
+def _said(value: Any) -> str:
+    """Return a value as people read it: six figures tell a machine's number."""
+    if isinstance(value, float):
+        return f"{value:.6g}"
+    if isinstance(value, list):
+        return f"({', '.join(map(_said, value))})"
+    return "unknown" if value is None else json.dumps(value, ensure_ascii=False)
 
 
 def _mood(state: str) -> str:

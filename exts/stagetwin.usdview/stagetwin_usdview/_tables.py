@@ -110,5 +110,7 @@ def table_view(model: TableModel, name: str) -> Any:
     header.setSectionResizeMode(QtWidgets.QHeaderView.ResizeToContents)
     # Looking at the first rows alone keeps a list of thousands quick.
     header.setResizeContentsPrecision(50)
+    # One long array must not push every other column out of sight.
+    header.setMaximumSectionSize(22 * view.fontMetrics().height())
     header.setStretchLastSection(True)
     return view

@@ -77,8 +77,11 @@ class Doorkeeper:
         """Return how long a login has to wait [s]; 0 if it may be tried."""
         place = _place(address)
         with self._lock:
-            by_name = self._accounts.wait(self._account(name, known, place))
-            return max(by_name, self._addresses.wait(place) if place else 0.0)
+            key = self._account(name, known, place)
+            # Behind a proxy, or one router, everybody has the address that a stranger fails from.
+            own = isinstance(key, tuple)
+            by_place = self._addresses.wait(place) if place and not own else 0.0
+            return max(self._accounts.wait(key), by_place)
 
     def failed(self, name: str, known: bool, address: str) -> None:
         """Take note of a login that failed."""

@@ -15,7 +15,7 @@ from stagetwin.values import plain
 
 __all__ = ["labels_of", "newest_time", "value_text"]
 
-MOST_ROWS = 5
+MOST_ROWS = 4
 """Signals on one label; the others are counted."""
 
 _LONGEST = 24
@@ -35,6 +35,8 @@ def labels_of(stage: Usd.Stage, time: Usd.TimeCode) -> list[dict[str, Any]]:
         row = _row(stage, binding, time)
         if row is not None:
             by_asset.setdefault(binding.asset, []).append(row)
+    for rows in by_asset.values():
+        rows.sort(key=lambda row: row["quality"] in ("", "good"))  # what is not well is not cut off
     return [
         {
             "path": path,
@@ -74,7 +76,7 @@ def value_text(value: Any) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, (int, float)):
-        return "".join(split_number(value)) if math.isfinite(value) else ""
+        return _number_text(value) if math.isfinite(value) else ""
     if isinstance(value, str):
         text = plain_text(value)
         return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1]}…"
@@ -82,6 +84,15 @@ def value_text(value: Any) -> str:
         parts = [value_text(item) for item in value]
         return f"({', '.join(parts)})" if all(parts) else ""
     return ""
+
+
+def _number_text(value: float) -> str:
+    """Return a number in four digits, as far as that is possible."""
+    size = abs(value)
+    if isinstance(value, int) or not 1e-3 <= size < 1e9:
+        return "".join(split_number(value)) if value else "0"
+    text = f"{value:,.{max(3 - math.floor(math.log10(size)), 0)}f}"
+    return text.rstrip("0").rstrip(".") if "." in text else text
 
 
 def _name(prim: Usd.Prim) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from typing import Any
 
 from pxr import Usd
@@ -14,6 +14,7 @@ from stagetwin.reviews._bcf_read import FoundTopic, operations_of, read_bcf
 from stagetwin.reviews._bcf_space import BcfSpace
 from stagetwin.reviews._bcf_write import write_bcf
 from stagetwin.reviews._desk import ReviewDesk
+from stagetwin.reviews._topic import Topic
 
 __all__ = ["BcfExchange"]
 
@@ -28,7 +29,14 @@ class BcfExchange:
     def export(
         self, who: Principal, ids: Collection[str] | None = None, prim: str = "/"
     ) -> tuple[bytes, int]:
-        """Return an archive of the topics that somebody may see, and how many they are.
+        """Return an archive of the topics that somebody may see, and how many they are; `chosen`."""
+        write, count = self.chosen(who, ids, prim)
+        return write(), count
+
+    def chosen(
+        self, who: Principal, ids: Collection[str] | None = None, prim: str = "/"
+    ) -> tuple[Callable[[], bytes], int]:
+        """Return what writes an archive of topics as they are now, on any thread; how many.
 
         Args:
             who: who asks.
@@ -36,21 +44,34 @@ class BcfExchange:
             prim: only those that name something at or below it.
 
         Raises:
-            ReviewError: one of the ids is none that they may see, or there is too much.
+            ReviewError: one of the ids is none that they may see; on writing: there is too much.
         """
-        below = {row["id"] for row in self._desk.rows(who, prim)}
-        topics = [topic for topic in self._desk.topics(who) if topic.id in below]
+        topics = [topic for topic in self._desk.topics(who) if self._names(topic, prim)]
         if ids is not None:
             missing = set(ids) - {topic.id for topic in topics}
             if missing:
                 raise ReviewError(f"there is no topic {min(missing):.40}")
             topics = [topic for topic in topics if topic.id in ids]
-        data = write_bcf(topics, self._space, lambda identity: self._desk.snapshot(who, identity))
-        if len(data) > MAX_ARCHIVE:
-            raise ReviewError(
-                f"the archive would have {len(data)} bytes, at most {MAX_ARCHIVE}: name fewer"
-            )
-        return data, len(topics)
+        views = [v for t in topics for v in (t.viewpoint, *(c.viewpoint for c in t.comments)) if v]
+        planes = [section.prim for topic in topics for section in topic.sections]
+        space = self._space.frozen({*planes, *(view.space for view in views)})
+        pictures = {topic.id: topic.snapshot for topic in topics}
+        read = self._desk.snapshots.read
+
+        def write() -> bytes:
+            data = write_bcf(topics, space, lambda identity: read(pictures[identity]))
+            if len(data) > MAX_ARCHIVE:
+                raise ReviewError(
+                    f"the archive would have {len(data)} bytes, at most {MAX_ARCHIVE}: name fewer"
+                )
+            return data
+
+        return write, len(topics)
+
+    def _names(self, topic: Topic, prim: str) -> bool:
+        """Tell whether a topic names something at or below a prim."""
+        named = topic.prims(self._desk.places.resolve)
+        return prim == "/" or any(f"{path}/".startswith(f"{prim}/") for path in named)
 
     def read(self, data: bytes) -> tuple[list[FoundTopic], list[str]]:
         """Return the topics of an archive, and what cannot be read of it; on any thread.
@@ -62,8 +83,6 @@ class BcfExchange:
 
     def operations(self, found: FoundTopic, who: Principal) -> Iterator[dict[str, Any]]:
         """Yield the operations that bring a topic in, in somebody's name; none if all is there."""
-        known: list[str] | None = None
-        for topic in self._desk.topics(who):
-            if topic.id == found.id:
-                known = [comment.id for comment in topic.comments]
+        topic = self._desk.find(who, found.id)
+        known = [comment.id for comment in topic.comments] if topic is not None else None
         yield from operations_of(found, known)

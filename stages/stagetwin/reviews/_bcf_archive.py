@@ -17,8 +17,9 @@ MAX_ARCHIVE = 11 * 2**20
 """As base64 it must fit a line of the control socket [bytes]."""
 MAX_ENTRIES = 5000
 MAX_ENTRY = 4 * 2**20
-MAX_TOTAL = 128 * 2**20
-MAX_ELEMENTS = 100_000
+MAX_TOTAL = 64 * 2**20
+MAX_ELEMENTS = 300_000
+"""Elements and attributes of all documents of an archive."""
 MAX_DEPTH = 32
 
 _NAME = re.compile(r"[^\x00-\x1f\\:]+")
@@ -43,6 +44,7 @@ class Archive:
         if len(entries) > MAX_ENTRIES:
             raise ReviewError(f"an archive has at most {MAX_ENTRIES} files, got {len(entries)}")
         self._read = 0
+        self._elements = MAX_ELEMENTS
         self._entries: dict[str, zipfile.ZipInfo] = {}
         for entry in entries:
             name = entry.filename
@@ -82,15 +84,28 @@ class Archive:
             raise ReviewError(f"{name!r:.120} has more than {MAX_ENTRY} bytes, or all too many")
         return data
 
+    def xml(self, name: str) -> Tree.Element:
+        """Return the root element of a document.
+
+        Raises:
+            ReviewError: see `read` and `parse_xml`; all documents share one bound.
+        """
+        builder = _Builder(f"{name!r:.120}", self._elements)
+        root = builder.parse(self.read(name))
+        self._elements = builder.left
+        return root
+
 
 class _Builder:
     """Builds a tree within bounds; a document type or an entity ends it."""
 
-    def __init__(self, what: str) -> None:
+    def __init__(self, what: str, left: int) -> None:
         self._what = what
+        self.left = left
         self._tree = Tree.TreeBuilder()
-        self._depth = self._count = 0
+        self._depth = 0
         self._parser = parser = expat.ParserCreate()
+        parser.buffer_text = True  # else each line is a call, and lines may be millions
         parser.StartDoctypeDeclHandler = self._refuse
         parser.EntityDeclHandler = self._refuse
         parser.StartElementHandler = self._start
@@ -102,8 +117,8 @@ class _Builder:
 
     def _start(self, name: str, attributes: dict[str, str]) -> None:
         self._depth += 1
-        self._count += 1
-        if self._depth > MAX_DEPTH or self._count > MAX_ELEMENTS:
+        self.left -= 1 + len(attributes)
+        if self._depth > MAX_DEPTH or self.left < 0:
             raise ReviewError(f"{self._what} has too many elements")
         self._tree.start(name, attributes)
 
@@ -125,4 +140,4 @@ def parse_xml(data: bytes, what: str) -> Tree.Element:
     Raises:
         ReviewError: it is no XML, too large, or declares what could grow or lead elsewhere.
     """
-    return _Builder(f"{what!r:.120}").parse(data)
+    return _Builder(f"{what!r:.120}", MAX_ELEMENTS).parse(data)

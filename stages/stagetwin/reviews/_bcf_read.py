@@ -11,7 +11,7 @@ from typing import Any
 from xml.etree import ElementTree as Tree
 
 from stagetwin._errors import ReviewError
-from stagetwin.reviews._bcf_archive import Archive, parse_xml
+from stagetwin.reviews._bcf_archive import Archive
 from stagetwin.reviews._bcf_space import BcfSpace
 from stagetwin.reviews._bcf_write import NAMESPACE
 from stagetwin.reviews._operations import is_id, is_prim_path
@@ -61,7 +61,7 @@ def read_bcf(data: bytes, space: BcfSpace) -> tuple[list[FoundTopic], list[str]]
         ReviewError: it is no BCF 3 archive, or too large.
     """
     archive = Archive(data)
-    version = parse_xml(archive.read("bcf.version"), "bcf.version").get("VersionId", "")
+    version = archive.xml("bcf.version").get("VersionId", "")
     if not version.startswith("3"):
         raise ReviewError(f"the archive is BCF {version!r:.20}, only 3.0 can be read")
     folders = sorted(
@@ -105,7 +105,7 @@ def _derived(identity: str, what: str) -> str:
 
 
 def _topic(archive: Archive, folder: str, space: BcfSpace) -> FoundTopic:
-    node = parse_xml(archive.read(f"{folder}/markup.bcf"), f"{folder}/markup.bcf").find("Topic")
+    node = archive.xml(f"{folder}/markup.bcf").find("Topic")
     if node is None:
         raise ReviewError("its markup has no topic")
     found = FoundTopic(_guid(node))
@@ -169,8 +169,8 @@ class _Views:
         for row in sorted(rows[:200], key=lambda each: _index(each)):
             try:
                 if name := _file(row, "Viewpoint"):
-                    data = archive.read(f"{folder}/{name}")
-                    self._roots[(row.get("Guid") or "").lower()] = parse_xml(data, name)
+                    root = archive.xml(f"{folder}/{name}")
+                    self._roots[(row.get("Guid") or "").lower()] = root
                 if not self._snapshot and (name := _file(row, "Snapshot")):
                     data = archive.read(f"{folder}/{name}")
                     check_png(data)

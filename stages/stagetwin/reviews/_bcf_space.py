@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import copy
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from pxr import Gf, Usd, UsdGeom
@@ -25,6 +26,13 @@ class BcfSpace:
         self.meters = float(UsdGeom.GetStageMetersPerUnit(stage))
         self._y_up = UsdGeom.GetStageUpAxis(stage) == UsdGeom.Tokens.y
         self._space = space
+
+    def frozen(self, prims: Iterable[str]) -> BcfSpace:
+        """Return it with some prims where they stand now, for any thread."""
+        matrices = {prim: self._space(prim) for prim in prims}
+        made = copy.copy(self)
+        made._space = matrices.__getitem__
+        return made
 
     def point(self, prim: str, point: Point) -> Point:
         """Return a point of a prim's space [m]."""

@@ -90,6 +90,7 @@ class ReviewDesk:
     Attributes:
         faults: what of the files could not be read, and where it is now.
         places: finds anchored prims.
+        snapshots: the pictures.
     """
 
     def __init__(
@@ -125,6 +126,7 @@ class ReviewDesk:
         self._publish = publish
         self.places = Places(stage)
         self._store = store = ReviewStore(folder)
+        self.snapshots = store.snapshots
         self._topics = dict(store.topics)
         self._sequence = store.sequence
         self._saved = -1 if store.faults else store.sequence
@@ -150,13 +152,9 @@ class ReviewDesk:
     def rows(
         self, who: Principal, prim: str = "/", status: str = "", limit: int = 1000
     ) -> list[Row]:
-        """Return the topics that somebody may see, newest change first.
+        """Return the topics that somebody may see, newest change first, at most `limit`.
 
-        Args:
-            who: who asks.
-            prim: only those that name something at or below it.
-            status: only those; empty for all.
-            limit: how many at most.
+        With `prim` only those that name something at or below it, with `status` only such ones.
         """
         self._owner.check()
         found: list[Row] = []
@@ -193,13 +191,18 @@ class ReviewDesk:
         seen = [t for t in self._topics.values() if self._sees(who, t.prims(self.places.resolve))]
         return sorted(seen, key=lambda topic: topic.id)
 
+    def find(self, who: Principal, identity: str) -> Topic | None:
+        """Return a topic, None where there is none that somebody may see."""
+        topic = self._topics.get(identity)
+        seen = topic is not None and self._sees(who, topic.prims(self.places.resolve))
+        return topic if seen else None
+
     def _sees(self, who: Principal, prims: tuple[str, ...]) -> bool:
         return all(self._access.may(who, Right.READ, prim) for prim in prims)
 
     def _seen_by(self, who: Principal, identity: str) -> Topic:
         self._owner.check()
-        topic = self._topics.get(identity)
-        if topic is None or not self._sees(who, topic.prims(self.places.resolve)):
+        if (topic := self.find(who, identity)) is None:
             # Whether there is one is not for everybody to know.
             raise ReviewError(f"there is no topic {identity:.40}")
         return topic

@@ -11,7 +11,7 @@ from pxr import Sdf, Usd, UsdGeom, UsdUtils
 from stagetwin.reviews._fields import Field, parse_layer, said
 from stagetwin.reviews._proposal import Proposal
 
-__all__ = ["compose", "edit_rows", "overridden", "touched_rows"]
+__all__ = ["compose", "edit_rows", "follow", "overridden", "touched_rows"]
 
 
 def compose(root: Sdf.Layer, edits: str, prims: Iterable[str], site: Path | None) -> Usd.Stage:
@@ -26,12 +26,39 @@ def compose(root: Sdf.Layer, edits: str, prims: Iterable[str], site: Path | None
     session = Sdf.Layer.CreateAnonymous("ghost.usda")
     if edits:
         session.TransferContent(parse_layer(edits))
-        if site is not None:
-            UsdUtils.ModifyAssetPaths(
-                session, lambda path: str(site.parent / path) if path.startswith("./") else path
-            )
+        _lead_on(session, site)
     mask = Usd.StagePopulationMask([Sdf.Path(path) for path in prims if path != "/"])
     return Usd.Stage.OpenMasked(root, session, mask)
+
+
+def follow(stage: Usd.Stage, layer: Sdf.Layer, prim: str, site: Path | None) -> None:
+    """Have a composed stage show what a proposal says by now at and below a prim.
+
+    Args:
+        stage: of `compose`, with the prim among those that are looked at.
+        layer: the proposal.
+        prim: path.
+        site: as for `compose`.
+    """
+    session = stage.GetSessionLayer()
+    copy = Sdf.Layer.CreateAnonymous("follow.usda")
+    if layer.GetPrimAtPath(prim):
+        Sdf.CreatePrimInLayer(copy, prim)
+        Sdf.CopySpec(layer, prim, copy, prim)
+        _lead_on(copy, site)
+        Sdf.CreatePrimInLayer(session, prim)
+        Sdf.CopySpec(copy, prim, session, prim)
+    elif spec := session.GetPrimAtPath(prim):
+        parent: Any = spec.nameParent or session.pseudoRoot  # the stubs lack deletion
+        del parent.nameChildren[spec.name]
+
+
+def _lead_on(session: Sdf.Layer, site: Path | None) -> None:
+    """Have references lead on from the site layer."""
+    if site is not None:
+        UsdUtils.ModifyAssetPaths(
+            session, lambda path: str(site.parent / path) if path.startswith("./") else path
+        )
 
 
 def touched_rows(

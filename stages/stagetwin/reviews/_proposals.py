@@ -24,7 +24,7 @@ from stagetwin.reviews._edits import (
     prim_of_edit,
 )
 from stagetwin.reviews._fields import fields_of, parse_layer
-from stagetwin.reviews._ghosts import compose, edit_rows, overridden, touched_rows
+from stagetwin.reviews._ghosts import compose, edit_rows, follow, overridden, touched_rows
 from stagetwin.reviews._log import set_aside
 from stagetwin.reviews._merging import Merging, Plant
 from stagetwin.reviews._operations import digest_of, validated
@@ -302,7 +302,8 @@ class ProposalDesk:
         for edit in asked.edits:
             author_edit(layer, edit, EditContext(stage, self._plant.driven, folder))
             if isinstance(edit, AddEdit | ActiveEdit | VariantEdit | ClearEdit):
-                stage = compose(root, layer.ExportToString(), prims, site)
+                # Not composed anew: the plant ticks on this thread.
+                follow(stage, layer, prim_of_edit(edit), site)
         fields = fields_of(layer)
         text = layer.ExportToString() if fields else ""
         if len(fields) > MAX_FIELDS or len(text) > MAX_TEXT:

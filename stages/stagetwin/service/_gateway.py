@@ -19,6 +19,7 @@ from stagetwin.commands import Command
 from stagetwin.gateway import ListenConfig, wire
 from stagetwin.identifiers import uuid7
 from stagetwin.people import Principal
+from stagetwin.service._allowance import Allowance
 from stagetwin.service._config import ServiceConfig
 from stagetwin.service._control import asking_as
 from stagetwin.service._desk import Desk
@@ -46,6 +47,14 @@ OPERATIONS = frozenset(
     }
 )
 """What may be asked over the network; everything else stays with the control socket."""
+
+_READS = frozenset(
+    {
+        *("values", "status", "targets", "commands", "command", "alarms"),
+        *("topics", "topic", "topic_snapshot", "proposals", "bcf_export"),
+    }
+)
+"""What is answered at a stroke, so that the time it takes is its own."""
 
 MAX_WAITING = 2**21
 """What the gateway may leave in its pipe before ticks are put together for it [B]."""
@@ -118,6 +127,7 @@ class Gateway(HostProcess):
         self._sent = 0.0
         self._up = False
         self._asked: set[asyncio.Task[None]] = set()
+        self._allowance = Allowance()
         self._sessions: dict[str, wire.SessionMade] = {}
         self._tokens: dict[str, float] = {}
         self._bearer = secrets.token_urlsafe(32)
@@ -333,6 +343,9 @@ class Gateway(HostProcess):
                 reply = {"metrics": self._metrics()}  # the gateway's own question
             elif operation not in OPERATIONS:
                 raise ServiceError(f"{operation!r:.80} cannot be asked over the network")
+            elif operation in _READS:
+                with self._allowance.spent_by(who.name):
+                    reply = await self._one_reply(who, ask.request)
             else:
                 reply = await self._one_reply(who, ask.request)
         except _REFUSED as error:

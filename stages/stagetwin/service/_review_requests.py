@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import contextlib
 import functools
 import logging
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 from stagetwin._errors import AccessError, ReviewError
-from stagetwin.people import Access, Principal
+from stagetwin.people import Access, Principal, Right
 from stagetwin.reviews import (
     BcfExchange,
     Freezer,
@@ -61,6 +62,7 @@ class ReviewRequests:
         self._twin, self._access, self._events, self._folder = twin, access, events, folder
         self._site_layer = site_layer
         self._lock = asyncio.Lock()
+        self._archiving = False
         self._works: set[asyncio.Task[Any]] = set()
         self._unsaved_since: float | None = None
         self.desk: ReviewDesk | None = None
@@ -70,11 +72,11 @@ class ReviewRequests:
             "topic": self._topic,
             "topic_snapshot": self._snapshot,
             "proposals": self._listed,
-            "bcf_export": self._bcf_export,
         }
         self.streams: dict[str, Callable[[Reply], AsyncIterator[Reply]]] = {
             "review": self._review,
             "proposal": self._proposal,
+            "bcf_export": self._bcf_export,
             "bcf_import": self._bcf_import,
         }
 
@@ -160,16 +162,35 @@ class ReviewRequests:
 
     # -- BCF
 
-    def _bcf_export(self, request: Reply) -> Reply:
+    @contextlib.contextmanager
+    def _one_archive(self) -> Iterator[None]:
+        """Keep other archives out meanwhile: nothing that is asked for costs more."""
+        if self._archiving:
+            raise ReviewError("another archive is being read or written; try again")
+        self._archiving = True
+        try:
+            yield
+        finally:
+            self._archiving = False
+
+    async def _bcf_export(self, request: Reply) -> AsyncIterator[Reply]:
         ids = request.get("ids")
         if ids is not None and not (isinstance(ids, list) and all(isinstance(i, str) for i in ids)):
             raise ReviewError("ids must be a list of ids of topics")
         exchange = BcfExchange(self._twin.stage, self._open_desk)
-        data, count = exchange.export(asking(), ids, _text(request, "prim", "/"))
-        return {"bcf": base64.b64encode(data).decode(), "topics": count}
+        with self._one_archive():
+            write, count = exchange.chosen(asking(), ids, _text(request, "prim", "/"))
+            data = await asyncio.to_thread(lambda: base64.b64encode(write()).decode())
+            yield {"bcf": data, "topics": count}
 
     async def _bcf_import(self, request: Reply) -> AsyncIterator[Reply]:
         who, text = asking(), request.get("bcf")
+        if not any(Right.REVIEW in row["rights"] for row in self._access.rights(who)):
+            raise AccessError(f"{who.name or 'who asks'} may not review anything here")
+        with self._one_archive():
+            yield await self._import(who, text)
+
+    async def _import(self, who: Principal, text: Any) -> Reply:
         try:
             data = base64.b64decode(text if isinstance(text, str) else "", validate=True)
         except ValueError:
@@ -190,7 +211,7 @@ class ReviewRequests:
                 else:
                     created += operation["kind"] == "create"
                     commented += operation["kind"] == "comment"
-        yield {
+        return {
             "created": created,
             "commented": commented,
             "unchanged": unchanged,

@@ -61,6 +61,7 @@ class TargetRows:
             "min": _bound(binding.limits.hard_min),
             "max": _bound(binding.limits.hard_max),
             "desired": plain(target.desired[0]) if target is not None else None,
+            "request": target.desired[1] if target is not None else "",
             "reported": self._reported(binding, desk),
             "revision": target.revision if target is not None else 0,
             "approval": binding.approval,

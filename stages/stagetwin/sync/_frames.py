@@ -248,8 +248,34 @@ class _In:
         self.at += size
         return out
 
+    def holds(self, size: int) -> None:
+        """Do nothing if so many bytes are left; raises FrameError if they are not."""
+        if size > len(self._data) - self.at:
+            raise FrameError(f"a frame of {len(self._data)} bytes ends within a section of {size}")
+
     def _align(self) -> None:
         self.at += -self.at % 8
+
+
+def _least(kind: SectionKind, flags: int, width: int, count: int, size: int) -> int:
+    """Return how many bytes the arrays of a section take at least.
+
+    Raises:
+        FrameError: nothing stands for its rows.
+    """
+    if kind in _POSES:
+        each = 3 * 8 + 4 * 4
+    elif kind in _DTYPES:
+        each = width * np.dtype(_DTYPES[kind]).itemsize
+    else:
+        each = 2 if kind is SectionKind.JSON else 0  # a digit and a comma
+    each += 5 if flags & _TIMES else 0
+    each += 4 if flags & _STATUS else 0
+    if not flags & _RANGE:
+        each += 2 if flags & _SHORT else 4
+    if count and not each:
+        raise FrameError(f"a section of kind {int(kind)} says nothing of its {count} rows")
+    return max(count * each - (count if kind is SectionKind.JSON else 0), size)
 
 
 def decode_frame(data: bytes) -> Frame:
@@ -275,6 +301,8 @@ def _decode_sections(source: _In, sections: int) -> Iterator[Section]:
             kind = SectionKind(code)
         except ValueError:
             raise FrameError(f"there is no section of kind {code}") from None
+        # Before anything is made of it: a few bytes must not ask for much memory.
+        source.holds(_least(kind, flags, width, count, size))
         if kind is SectionKind.INSTANCER:
             rows = np.array([first])
         elif flags & _RANGE:
@@ -298,8 +326,8 @@ def _decode_values(
     if kind is SectionKind.JSON:
         text = source.array("u1", size).tobytes()
         try:
-            values = json.loads(text)
-        except ValueError as error:
+            values = json.loads(text, parse_constant=_no_constant)
+        except (ValueError, RecursionError) as error:
             raise FrameError(f"a text section is no JSON: {error}") from None
         if not isinstance(values, list) or len(values) != count:
             raise FrameError(f"a text section of {count} rows holds another number of values")
@@ -312,3 +340,7 @@ def _decode_values(
     values = source.array(_DTYPES[kind], width * count)
     scalar = width == 1
     return values if scalar else values.reshape(count, width)
+
+
+def _no_constant(name: str) -> Any:
+    raise ValueError(f"{name} is no JSON")

@@ -100,9 +100,8 @@ def is_red(pixels: Pixels) -> np.ndarray:
 # -- cameras
 
 
-@pytest.mark.parametrize("size", [(260, 260), (400, 160)])
-def test_a_cube_covers_its_projected_rectangle(chromium: str, size: tuple[int, int]) -> None:
-    stage = cube_stage()
+def test_a_cube_covers_its_projected_rectangle(chromium: str) -> None:
+    stage, size = cube_stage(), (400, 160)
     pixels = drawn(stage, size=size, camera="/World/Eye")
     assert pixels.shape == (size[1], size[0], 4)
     red = is_red(pixels)
@@ -158,7 +157,7 @@ def test_labels_say_what_the_stage_says() -> None:
         0,
     )
     assert label["rows"] == [
-        {"name": "flow", "value": "41.500", "unit": "m³/h", "quality": "good"},
+        {"name": "flow", "value": "41.5", "unit": "m³/h", "quality": "good"},
         {"name": "running", "value": "yes", "unit": "", "quality": ""},
     ]
 
@@ -168,7 +167,12 @@ def test_labels_say_what_the_stage_says() -> None:
     [
         (True, "yes"),
         (1234567, "1,234,567"),
-        (0.25, "0.250"),
+        (0.25, "0.25"),
+        (72.0, "72"),
+        (2281.4, "2,281"),
+        (-48.1196, "-48.12"),
+        (0.0, "0"),
+        (3.2e-7, "3.200e-07"),
         (float("nan"), ""),
         (None, ""),
         ("x" * 40, "x" * 23 + "…"),
@@ -185,16 +189,19 @@ def test_values_are_written_beside_their_asset(chromium: str) -> None:
     how = {"camera": "iso", "size": (480, 300)}
     bare = drawn(pump_stage(), **how).astype(int)
     good = drawn(pump_stage(), values=True, **how).astype(int)
-    other = drawn(pump_stage(12.25, "bad"), values=True, **how).astype(int)
+    other = drawn(pump_stage(12.5, "bad"), values=True, **how).astype(int)
     card = np.abs(good - bare).max(axis=-1) > 8
-    left, _, _, bottom = box_of(card)
     # A card of three lines beside or above the pump, its leader, and the caption in the corner.
     assert 40 < card.sum() < 0.4 * card.size
-    assert (left, bottom) == (0, 300)
+    assert card[285:, :40].mean() > 0.5
     changed = np.abs(other - good).max(axis=-1) > 8
     assert changed.any()
-    # Only what is on the card has changed: the number and its quality.
-    assert not (changed & ~card).any()
+    # Only what is on the card has changed: the number, of as many digits, and its quality.
+    left, top, right, bottom = box_of(card[:275])
+    inner = box_of(changed)
+    assert left <= inner[0] < inner[2] <= right
+    assert top <= inner[1] < inner[3] <= bottom
+    assert inner[3] - inner[1] < 20
     # A bad value is red on the card, and a good one is not.
     bad = np.array((163, 22, 31))
     near = [int((np.abs(each[..., :3] - bad).max(axis=-1) < 40).sum()) for each in (good, other)]

@@ -9,7 +9,7 @@ from pxr import Gf, Sdf, Usd, UsdGeom, Vt
 
 __all__ = ["CAMERAS", "STAR", "smooth_zoo", "star", "zoo"]
 
-CAMERAS = ("/Zoo/Wide", "/Zoo/Shifted", "/Zoo/Parallel")
+CAMERAS = ("/Zoo/Shifted", "/Zoo/Parallel")
 
 
 STAR = (

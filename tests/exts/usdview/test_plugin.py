@@ -39,8 +39,7 @@ def container() -> Any:
 
 
 _windows: list[Window] = []
-"""Windows live as long as the process, as usdview's does: Qt's objects must not be collected on the
-thread of a connection."""
+"""Windows live as long as the process, as usdview's does."""
 
 
 class Window:

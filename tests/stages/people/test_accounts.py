@@ -241,7 +241,15 @@ def test_a_login_forgives_the_person_and_not_the_address(accounts: Accounts) -> 
         refused(accounts, f"u{number}", address="192.0.2.1")
     assert accounts.login("ada", PASSWORD, "::ffff:192.0.2.1").name == "ada"
     refused(accounts, "u19", address="192.0.2.1")
-    assert "try again" in refused(accounts, "ada", PASSWORD, "192.0.2.1")
+    assert "try again" in refused(accounts, "ben", address="192.0.2.1")
+
+
+def test_strangers_behind_the_same_proxy_cannot_keep_somebody_out(accounts: Accounts) -> None:
+    assert accounts.login("ada", PASSWORD, "192.0.2.1").name == "ada"
+    for number in range(20):
+        refused(accounts, f"u{number}", address="192.0.2.1")
+    assert "try again" in refused(accounts, "ben", address="192.0.2.1")
+    assert accounts.login("ada", PASSWORD, "192.0.2.1").name == "ada"
 
 
 def test_strangers_cannot_keep_somebody_out(accounts: Accounts) -> None:

@@ -307,6 +307,14 @@ def test_many_files_are_too_many_together(monkeypatch: pytest.MonkeyPatch) -> No
         whole.read("c")
 
 
+def test_documents_share_one_bound(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("stagetwin.reviews._bcf_archive.MAX_ELEMENTS", 100)
+    whole = Archive(archive(a=b"<a>" + b"<b/>" * 60 + b"</a>", b=b"<a>" + b"<b/>" * 60 + b"</a>"))
+    assert len(whole.xml("a")) == 60
+    with pytest.raises(ReviewError, match="too many"):
+        whole.xml("b")
+
+
 def test_file_twice_is_refused() -> None:
     out = io.BytesIO()
     with zipfile.ZipFile(out, "w") as made, warnings.catch_warnings():
@@ -324,7 +332,8 @@ def test_file_twice_is_refused() -> None:
         (b'<!DOCTYPE a SYSTEM "file:///etc/passwd"><a/>', "document type"),
         ('<!DOCTYPE a [<!ENTITY b "c">]><a>&b;</a>'.encode("utf-16"), "document type"),
         (b"<a>" * 40 + b"</a>" * 40, "too many"),
-        (b"<a>" + b"<b/>" * 100_001 + b"</a>", "too many"),
+        (b"<a>" + b"<b/>" * 300_001 + b"</a>", "too many"),
+        (b"<a " + b" ".join(b'a%d=""' % n for n in range(300_001)) + b"/>", "too many"),
         (b"<a><b></a>", "no XML"),
         (b"", "no XML"),
     ],

@@ -7,12 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from pxr import Gf, Sdf, UsdGeom
+from pxr import Gf, Sdf, Usd, UsdGeom
 
 from stagetwin import AccessError, ReviewError
 from stagetwin.identifiers import uuid7
 from stagetwin.people import Principal
 from stagetwin.reviews import Plant, ProposalDesk, ReviewConflictError
+from stagetwin.reviews._ghosts import compose
 from stagetwin.reviews._site import Site
 from tests.stages.reviews.desks import ADA, BO, CY, EVERYBODY, Rights
 from tests.stages.reviews.yards import SITE, Yard, moved, width
@@ -45,6 +46,36 @@ def test_proposal_changes_nothing_and_shows_a_ghost(yard: Yard) -> None:
     assert not yard.stage.GetPrimAtPath("/World/P103")
     layer = Sdf.Layer.OpenAsAnonymous(str(yard.folder / "state/proposals" / f"{identity}.usda"))
     assert layer.GetPrimAtPath("/World/P103").typeName == "Xform"
+
+
+def test_many_edits_compose_the_plant_no_oftener_than_one(
+    yard: Yard, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    composed: list[str] = []
+
+    def counting(root: Sdf.Layer, edits: str, *more: Any) -> Usd.Stage:
+        composed.append(edits)
+        return compose(root, edits, *more)
+
+    monkeypatch.setattr("stagetwin.reviews._proposals.compose", counting)
+    yard.proposal({"kind": "add", "prim": "/World/N"})
+    once = len(composed)
+    composed.clear()
+    identity = yard.proposal(
+        {"kind": "add", "prim": "/World/A", "reference": "pump.usda"},
+        {"kind": "add", "prim": "/World/A/B"},
+        {"kind": "add", "prim": "/World/A/B/C"},
+        moved(2, "/World/A/B/C"),
+        {"kind": "clear", "path": "/World/A/B/C"},
+        {"kind": "add", "prim": "/World/A/B/C", "type": "Scope"},
+        {"kind": "remove", "prim": "/World/A/B"},
+        {"kind": "restore", "prim": "/World/A/B"},
+    )
+    assert len(composed) == once
+    touched = {each["prim"]: each["change"] for each in yard.desk.show(BO, identity)["touched"]}
+    assert touched == dict.fromkeys(("/World/A", "/World/A/B", "/World/A/B/C"), "added")
+    with pytest.raises(ReviewError, match="is there already"):
+        yard.proposal({"kind": "add", "prim": "/World/D"}, {"kind": "add", "prim": "/World/D"})
 
 
 def test_merge_and_undo(yard: Yard) -> None:

@@ -15,7 +15,7 @@ import pytest
 from pxr import Sdf, Usd
 from typer.testing import CliRunner
 
-from stagetwin import ReviewError, ServiceError
+from stagetwin import AccessError, ReviewError, ServiceError
 from stagetwin.actuation import Transmission
 from stagetwin.cli import _reviews, app
 from stagetwin.drafts import Drafts
@@ -213,6 +213,26 @@ def test_client_that_leaves_in_the_middle_harms_nothing(config: ServiceConfig) -
 def transform(x: float) -> Reply:
     matrix = [1.0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 1, 0, x, 0, 0, 1]
     return {"kind": "transform", "prim": P1, "matrix": matrix}
+
+
+def test_archives_are_read_for_reviewers_and_one_at_a_time(config: ServiceConfig) -> None:
+    async def scenario(client: Client) -> None:
+        await client.do(ADA, "review", "create", title="One", anchors=[{"prim": P1}])
+        archive = (await client.ask(ADA, "bcf_export"))["bcf"]
+        # Refused before it is looked at: it may be as large and as wrong as can be.
+        with pytest.raises(AccessError, match="zoe may not review anything"):
+            await client.ask(Principal("zoe"), "bcf_import", bcf="nonsense")
+        answers = await asyncio.gather(
+            *(client.ask(ADA, "bcf_import", bcf=archive) for _ in range(3)), return_exceptions=True
+        )
+        refused = [str(each) for each in answers if isinstance(each, ReviewError)]
+        assert refused == ["another archive is being read or written; try again"] * 2
+        assert [a["unchanged"] for a in answers if isinstance(a, dict)] == [1]
+        with pytest.raises(ReviewError, match="base64"):
+            await client.ask(ADA, "bcf_import", bcf="nonsense!")
+        assert (await client.ask(ADA, "bcf_import", bcf=archive))["unchanged"] == 1
+
+    serve(config, scenario)
 
 
 async def proposed(client: Client, *edits: Reply) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import struct
 
 import numpy as np
 import pytest
@@ -185,3 +186,19 @@ def test_times_survive_ten_thousand_merges() -> None:
     times = merged.source_times(kept)
     assert times[0] == pytest.approx(NOW - 1.234, abs=1e-4)
     assert math.isnan(times[1])
+
+
+def test_a_few_bytes_ask_for_no_memory() -> None:
+    header = struct.pack("<4sIQQdII", b"STF1", 1, 1, 0, 0.0, 0, 1)
+    for kind, flags in ((0, 1), (0, 5), (1, 1), (3, 5), (5, 1), (6, 1), (18, 1)):
+        section = struct.pack("<BBHIII", kind, flags, 1, 2**24, 0, 2)
+        with pytest.raises(FrameError, match=r"ends within a section|says nothing"):
+            decode_frame(header + section)
+
+
+@pytest.mark.parametrize("text", ["[" * 5000, "[NaN]", "[Infinity]", "[1,", "{}"])
+def test_a_text_section_that_is_no_json_is_refused(text: str) -> None:
+    header = struct.pack("<4sIQQdII", b"STF1", 1, 1, 0, 0.0, 0, 1)
+    section = struct.pack("<BBHIII", 5, 1, 0, 1, 0, len(text))
+    with pytest.raises(FrameError):
+        decode_frame(header + section + text.encode())

@@ -7,7 +7,7 @@ import { Alarms } from "./panels/alarms.js";
 import { Charts } from "./panels/charts.js";
 import { Commands } from "./panels/commands.js";
 import { announce, mountMessages } from "./panels/dialog.js";
-import { h } from "./panels/dom.js";
+import { h, loadIcons } from "./panels/dom.js";
 import { openHalt } from "./panels/halt.js";
 import { Header } from "./panels/header.js";
 import { Hierarchy } from "./panels/hierarchy.js";
@@ -140,6 +140,8 @@ function followLink(place, panels) {
 }
 
 async function start() {
+  // Words stand beside nearly all icons: without them the page still works.
+  loadIcons().catch((error) => console.warn("no icons:", error));
   const theme = new Theme();
   const canvas = h("canvas.scene", { tabindex: "0", role: "application", "aria-label": "The stage in 3D. Arrow keys turn, plus and minus zoom; the hierarchy lists the same prims." });
   const stage = h("main.stage#main", { "aria-label": "Stage" }, canvas);

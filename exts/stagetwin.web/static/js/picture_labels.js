@@ -25,13 +25,13 @@ const MARGIN = 10;
  * @param {import("./scene/view.js").View} view
  * @param {object} wanted the request, as docs/pictures.md has it
  */
-export function drawLabels(paper, view, { labels, caption, most, theme, size }) {
+export function drawLabels(paper, view, { labels, select, caption, most, theme, size }) {
   const colours = COLOURS[theme] ?? COLOURS.dark;
-  const scale = Math.min(Math.max(Math.min(size[0] / 1600, size[1] / 900), 0.55), 2.5);
+  const scale = Math.min(Math.max(Math.min(size[0] / 1600, size[1] / 900), 0.8), 2.5);
   const cards = [];
-  const seen = anchored(labels, view, size);
+  const seen = anchored(labels, select, view, size);
   for (const label of seen.slice(0, most)) cards.push(measured(paper, label, scale));
-  const placed = place(cards, size, scale);
+  const placed = place(cards, seen, size, scale);
   for (const card of placed) drawLeader(paper, card, colours, scale);
   for (const card of placed) drawCard(paper, card, colours, scale);
   const left = seen.length - placed.length;
@@ -41,8 +41,8 @@ export function drawLabels(paper, view, { labels, caption, most, theme, size }) 
 
 // -- anchors
 
-/** Find where each asset can be seen, those with alarms first and then the nearest. */
-function anchored(labels, view, [width, height]) {
+/** Find where each asset can be seen: what is selected first, then alarms, then the nearest. */
+function anchored(labels, select, view, [width, height]) {
   const paths = new Set(labels.map(({ path }) => path));
   const out = [];
   for (const label of labels) {
@@ -52,7 +52,7 @@ function anchored(labels, view, [width, height]) {
     const at = visiblePlace(box, label.path, paths, view);
     if (at !== null) out.push({ ...label, ...at, box });
   }
-  const urgent = ({ alarm }) => (alarm ? 0 : 1);
+  const urgent = ({ path, alarm }) => (select.includes(path) ? 0 : alarm ? 1 : 2);
   return out.sort((a, b) => urgent(a) - urgent(b) || a.distance - b.distance);
 }
 
@@ -121,7 +121,7 @@ function measured(paper, label, scale) {
 }
 
 /** Give each card the best free place around its anchor; those without one are left out. */
-function place(cards, [width, height], scale) {
+function place(cards, seen, [width, height], scale) {
   const placed = [];
   const floor = height - 24 * scale;
   for (const card of cards) {
@@ -132,7 +132,7 @@ function place(cards, [width, height], scale) {
       if (left + card.width > width - MARGIN || top + card.height > floor) continue;
       const spot = { ...card, left, top };
       spot.tip = tipOf(spot);
-      const sum = cost + costAmong(spot, placed, cards);
+      const sum = cost + costAmong(spot, placed, cards) + hiddenBy(spot, seen);
       if (best === null || sum < best.cost) best = { cost: sum, spot };
     }
     if (best !== null && best.cost < 1e6) placed.push(best.spot);
@@ -141,7 +141,7 @@ function place(cards, [width, height], scale) {
 }
 
 function* places({ x, y, width, height }, scale) {
-  for (const away of [34, 60, 95, 140, 200, 270]) {
+  for (const away of [30, 50, 80, 120, 170, 230, 300, 380]) {
     for (let turn = 0; turn < 16; turn++) {
       const angle = -Math.PI / 2 + (turn % 2 ? 1 : -1) * Math.ceil(turn / 2) * (Math.PI / 8);
       const cx = x + Math.cos(angle) * (away * scale + width / 2);
@@ -162,6 +162,7 @@ function costAmong(spot, placed, cards) {
     if (overlaps(spot, other, 4)) return Infinity;
     if (crosses([spot.x, spot.y, ...spot.tip], other)) return Infinity;
     if (crosses([other.x, other.y, ...other.tip], spot)) return Infinity;
+    if (cross([spot.x, spot.y], spot.tip, [other.x, other.y], other.tip)) cost += 200;
   }
   // Better not to hide what other cards point at, placed already or not.
   for (const { x, y } of cards) {
@@ -170,6 +171,26 @@ function costAmong(spot, placed, cards) {
     }
   }
   return cost;
+}
+
+/** How much of the assets in sight a card hides; its own, more than others. */
+function hiddenBy(spot, seen) {
+  let cost = 0;
+  for (const { path, box } of seen) {
+    const [left, top, right, bottom] = box;
+    const wide = Math.min(right, spot.left + spot.width) - Math.max(left, spot.left);
+    const tall = Math.min(bottom, spot.top + spot.height) - Math.max(top, spot.top);
+    if (wide <= 0 || tall <= 0) continue;
+    const least = Math.min((right - left) * (bottom - top), spot.width * spot.height);
+    cost += ((wide * tall) / least) * (path === spot.path ? 240 : 120);
+  }
+  return cost;
+}
+
+/** Whether two lines cross. */
+function cross(a, b, c, d) {
+  const side = (p, q, r) => Math.sign((q[0] - p[0]) * (r[1] - p[1]) - (q[1] - p[1]) * (r[0] - p[0]));
+  return side(a, b, c) !== side(a, b, d) && side(c, d, a) !== side(c, d, b);
 }
 
 function overlaps(a, b, gap) {

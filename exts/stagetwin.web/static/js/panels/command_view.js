@@ -3,7 +3,7 @@
  */
 
 import { openForm, report, toast } from "./dialog.js";
-import { button, field, fill, h, icon, mark, say } from "./dom.js";
+import { button, field, fill, h, icon, mark, say, setIcon } from "./dom.js";
 import { ageText, durationText, primOf, timeText, withUnit } from "./format.js";
 import { STATE_WORDS, awaitsApproval, evidenceText, stateOf, verdictsOf } from "./verdicts.js";
 
@@ -91,7 +91,7 @@ export class CommandView {
         this.list.append(item);
       }
       mark(item, "data-verdict", verdict.verdict);
-      mark(item.firstChild.firstChild, "href", item.firstChild.firstChild.getAttribute("href").replace(/#.*/, `#${name}`));
+      setIcon(item.firstChild, name);
       say(item.children[1].children[0], verdict.label);
       say(item.children[1].children[1], verdict.text);
       item.children[1].children[1].hidden = !verdict.text;

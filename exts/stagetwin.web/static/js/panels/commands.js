@@ -97,7 +97,8 @@ export class Commands {
     mark(element, "aria-selected", String(chosen));
     setIcon(sign, name);
     mark(sign, "class", `icon tone-text-${tone}`);
-    say(what, row.target);
+    // The end of a long path is kept; the mark keeps its slash in front.
+    say(what, `\u200e${row.target}`);
     mark(what, "title", row.target);
     say(value, withUnit(row.value, row.unit));
     say(author, row.author);

@@ -4,6 +4,9 @@
 
 const SVG = "http://www.w3.org/2000/svg";
 const ICONS = new URL("../../icons/icons.svg", import.meta.url).href;
+const SIGN = "icon-";
+const TURNS = /[\u061C\u200E\u200F\u202A-\u202E\u2066-\u2069]/g;
+const TURN_SHOWN = "\u2370";
 
 /**
  * Make an element.
@@ -59,8 +62,19 @@ export function setAttributes(element, attributes) {
 function append(element, children) {
   for (const child of children.flat(Infinity)) {
     if (child === null || child === undefined || child === false) continue;
-    element.append(child instanceof Node ? child : String(child));
+    element.append(child instanceof Node ? child : shown(child));
   }
+}
+
+/**
+ * A text as people may see it: what turns the direction of writing could make a name or a reason
+ * read as another, so it is shown as a sign.
+ *
+ * @param {*} text
+ * @returns {string}
+ */
+export function shown(text) {
+  return String(text).replace(TURNS, TURN_SHOWN);
 }
 
 /**
@@ -83,7 +97,8 @@ export function fill(element, ...children) {
  * @param {string} text
  */
 export function say(element, text) {
-  if (element.textContent !== text) element.textContent = text;
+  const seen = shown(text);
+  if (element.textContent !== seen) element.textContent = seen;
 }
 
 /**
@@ -99,6 +114,22 @@ export function mark(element, name, value) {
   } else if (element.getAttribute(name) !== value) {
     element.setAttribute(name, value);
   }
+}
+
+/**
+ * Read all icons into the page: where the service is gone, the signs that say so must still be there.
+ *
+ * @returns {Promise<void>}
+ */
+export async function loadIcons() {
+  const answer = await fetch(ICONS);
+  if (!answer.ok) throw new Error(`icons: HTTP ${answer.status}`);
+  const read = new DOMParser().parseFromString(await answer.text(), "image/svg+xml");
+  const icons = document.importNode(read.documentElement, true);
+  for (const symbol of icons.children) symbol.id = SIGN + symbol.id;
+  icons.setAttribute("class", "icons");
+  icons.setAttribute("aria-hidden", "true");
+  document.body.append(icons);
 }
 
 /**
@@ -118,7 +149,7 @@ export function icon(name, label = "") {
     svg.setAttribute("aria-hidden", "true");
   }
   const use = document.createElementNS(SVG, "use");
-  use.setAttribute("href", `${ICONS}#${name}`);
+  use.setAttribute("href", `#${SIGN}${name}`);
   svg.append(use);
   return svg;
 }
@@ -130,7 +161,7 @@ export function icon(name, label = "") {
  * @param {string} name
  */
 export function setIcon(svg, name) {
-  mark(svg.firstElementChild, "href", `${ICONS}#${name}`);
+  mark(svg.firstElementChild, "href", `#${SIGN}${name}`);
 }
 
 /**

@@ -134,13 +134,13 @@ class TargetCard {
     say(this.now, `desired ${withUnit(target.desired, unit)} · reported ${reported}`);
     mark(this.now, "class", place.isLive ? "number muted" : "number not-current");
     const drafts = place.drafts.others(target.path);
+    const why = this.whyNot();
     fill(
       this.others,
       drafts.map((draft) =>
-        h("p.other-draft", {}, icon("ghost"), h("span.grow", {}, `${draft.user} considers ${withUnit(draft.value, unit)}`), button("Take over", () => this.take(draft.value), { kind: "small quiet" })),
+        h("p.other-draft", {}, icon("ghost"), h("span.grow", {}, `${draft.user} considers ${withUnit(draft.value, unit)}`), why ? null : button("Take over", () => this.take(draft.value), { kind: "small quiet" })),
       ),
     );
-    const why = this.whyNot();
     this.edit.disabled = Boolean(why) && !place.drafts.get(target.path);
     mark(this.edit, "title", why || "Consider a value; nothing moves");
     if (!this.work.hidden) this.refreshWork();

@@ -7,6 +7,8 @@ import { unitText, valueText } from "./format.js";
 
 const WHOLE = /^u?(int|char)(64)?$/;
 const REAL = /^(double|float|half)$/;
+const VECTOR = /^(?:(?:double|float|half|int)|(?:point|vector|normal))([234])[dfh]?$/;
+const AXES = ["x", "y", "z", "w"];
 
 /**
  * Make a control for the value of a command.
@@ -21,7 +23,8 @@ export function valueEditor(row, value, change) {
   if (REAL.test(row.type) || WHOLE.test(row.type)) return number(row, value, change);
   if (row.allowed?.length) return choice(row, value, change);
   if (row.type === "string" || row.type === "token" || row.type === "asset") return text(row, value, change);
-  return plain(row, value, change);
+  const width = Number(VECTOR.exec(row.type)?.[1] ?? 0);
+  return width ? vector(row, width, value, change) : plain(row, value, change);
 }
 
 /**
@@ -126,6 +129,20 @@ function text(row, value, change) {
   const set = (wanted) => (box.value = wanted ?? "");
   set(value);
   return { element: box, set };
+}
+
+function vector(row, width, value, change) {
+  const boxes = AXES.slice(0, width).map((axis) =>
+    h("input.number", { type: "number", inputmode: "decimal", step: "any", "aria-label": `${labelFor(row)}, ${axis}`, on: { input: () => tell() } }),
+  );
+  const tell = () => {
+    const asked = boxes.map((box) => (box.value === "" ? NaN : Number(box.value)));
+    change(asked.every(Number.isFinite) ? asked : undefined);
+  };
+  const set = (wanted) => boxes.forEach((box, index) => (box.value = wanted?.[index] ?? ""));
+  set(value);
+  const fields = boxes.map((box, index) => h("label.editor-axis", {}, h("span.muted", { "aria-hidden": "true" }, AXES[index]), box));
+  return { element: h("div.editor.editor-vector", { role: "group", "aria-label": labelFor(row) }, fields, h("span.unit", {}, unitText(row.unit))), set };
 }
 
 function plain(row, value, change) {

@@ -2,6 +2,7 @@
  * What a topic keeps of a view: camera, planes and anchors in the space of the prims they belong to.
  */
 
+import { isBelow } from "./format.js";
 import { bare } from "./workplace.js";
 
 /**
@@ -101,13 +102,15 @@ export function anchorsOf(place, hit) {
   return place.selection.slice(0, 64).map((path) => {
     const instance = Number(/\[(\d+)\]$/.exec(path)?.[1] ?? -1);
     const prim = bare(path);
-    if (hit && (hit.element ?? hit.path) === path) {
-      return { prim, point: [...hit.local], normal: null, instance };
-    }
+    const shape = hit && (hit.element ?? hit.path);
+    if (shape === path) return { prim, point: [...hit.local], normal: null, instance };
     const box = place.view?.bounds(path);
     const inverse = box && inverseOf(place.view.poseOf(path) ?? []);
+    // Who clicked on a machine meant the place on its surface.
+    const pose = shape && isBelow(shape, path) ? place.view?.poseOf(shape) : null;
     const middle = box ? box[0].map((low, k) => (low + box[1][k]) / 2) : null;
-    return { prim, point: middle && inverse ? pointThrough(middle, inverse) : [0, 0, 0], normal: null, instance };
+    const at = pose ? pointThrough(hit.local, pose) : middle;
+    return { prim, point: at && inverse ? pointThrough(at, inverse) : [0, 0, 0], normal: null, instance };
   });
 }
 

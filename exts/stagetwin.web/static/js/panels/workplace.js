@@ -88,7 +88,7 @@ export class Workplace extends EventTarget {
     });
     if (view) view.on("load", (manifest) => this.take(manifest));
     else session.on("scene", () => this.fetchScene());
-    view?.on("pick", (hit) => this.select(hit ? [hit.element ?? hit.path] : [], { from: "view" }));
+    view?.on("pick", (hit) => this.select(hit ? [this.meantBy(hit)] : [], { from: "view" }));
     view?.on("open", (hit) => hit && view.fit(hit.element ?? hit.path));
     let was = false;
     this.pulse.add(() => {
@@ -176,6 +176,21 @@ export class Workplace extends EventTarget {
     this.view?.select(this.selection);
     if (fit && paths.length) this.view?.fit(paths);
     if (!same) this.tell("select", { from });
+  }
+
+  /**
+   * Return what a click means: an element of an instancer, else the machine, and what is part of the
+   * machine once that is selected.
+   *
+   * @param {object} hit
+   * @returns {string}
+   */
+  meantBy(hit) {
+    const exact = hit.element ?? hit.path;
+    if (hit.instance >= 0) return exact;
+    let asset = hit.path;
+    while (asset && !this.prims.get(asset)?.asset) asset = asset.slice(0, asset.lastIndexOf("/"));
+    return asset && !this.selection.some((path) => isBelow(bare(path), asset)) ? asset : exact;
   }
 
   /** Select a prim, show it, and open its values. */

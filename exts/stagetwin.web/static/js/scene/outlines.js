@@ -72,7 +72,9 @@ export class Outlines {
   set(key, paths, colour) {
     this.#remove(key);
     if (paths === null || paths.length === 0) return;
-    const set = { paths: [...paths], colour, material: flat(colour), overlay: null };
+    // What others select does not cover one's own selection.
+    const last = key === "selection";
+    const set = { paths: [...paths], colour, material: flat(colour), overlay: null, last };
     this.#sets.set(key, set);
     this.#build(set);
   }
@@ -80,6 +82,7 @@ export class Outlines {
   #build(set) {
     const pieces = set.paths.flatMap((path) => piecesOf(this.plant, path));
     set.overlay = new Overlay(this.plant, pieces, () => set.material, { everything: true });
+    set.overlay.group.renderOrder = set.last ? 1 : 0;
     this.scene.add(set.overlay.group);
   }
 
