@@ -6,7 +6,14 @@ import pytest
 
 from stagetwin import ServiceError
 from stagetwin.service import _allowance
-from stagetwin.service._allowance import AT_ONCE, SHARE, Allowance
+from stagetwin.service._allowance import (
+    AT_ONCE,
+    PUBLISHED_A_SECOND,
+    PUBLISHED_AT_ONCE,
+    SHARE,
+    Allowance,
+    Pace,
+)
 
 
 class Watch:
@@ -69,3 +76,14 @@ def test_what_is_remembered_is_bounded(watch: Watch) -> None:
     for number in range(_allowance.MAX_PEOPLE + 50):
         take(allowance, watch, f"p{number}", 0.0)
     assert len(allowance._left) == _allowance.MAX_PEOPLE
+
+
+def test_publishing_has_a_pace_for_each_person(watch: Watch) -> None:
+    pace = Pace()
+    for _ in range(int(PUBLISHED_AT_ONCE)):
+        pace.count("eve")
+    with pytest.raises(ServiceError, match="commands a second"):
+        pace.count("eve")
+    pace.count("ada")
+    watch.now += 1 / PUBLISHED_A_SECOND
+    pace.count("eve")

@@ -219,6 +219,8 @@ async def _body(request: Request, *, empty: bool = False) -> Row:
 
 
 def _whole(text: str, name: str, most: int) -> int:
-    if not text.isascii() or not text.isdigit() or not 0 < int(text) <= most:
+    # Python itself refuses numbers of thousands of digits.
+    fits = text.isascii() and text.isdigit() and len(text) <= 9
+    if not fits or not 0 < int(text) <= most:
         raise _Wrong(f"{name} is a number in [1, {most}], got {text!r:.40}")
     return int(text)

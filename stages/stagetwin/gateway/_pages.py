@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import html
+import ipaddress
 from urllib.parse import parse_qs, quote, urlsplit
 
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from stagetwin._errors import AccessError, ServiceError
+from stagetwin.gateway._config import is_loopback
 from stagetwin.gateway._door import Door
 from stagetwin.gateway._files import Files
 from stagetwin.gateway._parsing import parse_object
@@ -138,7 +141,7 @@ class Pages:
             if word := fields.get("token", ""):
                 cookie = self._door.enter(word)
             else:
-                address = request.client.host if request.client is not None else ""
+                address = _address_of(request)
                 name, password = fields.get("name", ""), fields.get("password", "")
                 cookie = await self._door.login(name, password, address)
         except AccessError as error:
@@ -200,3 +203,14 @@ def _own_place(place: str) -> str:
     own = place.startswith("/") and not place.startswith(("//", "/\\")) and "\\" not in place
     plain = all(sign.isprintable() for sign in place)
     return place if own and plain and not parts.scheme and not parts.netloc else "/"
+
+
+def _address_of(request: Request) -> str:
+    """Return where a request comes from; behind a proxy on this host, what that one says."""
+    peer = request.client.host if request.client is not None else ""
+    if request.scope.get("state", {}).get("proxied") and is_loopback(peer):
+        # The last entry is the proxy's own; those before it are whatever the client wrote.
+        last = request.headers.get("x-forwarded-for", "").rpartition(",")[2].strip()
+        with contextlib.suppress(ValueError):
+            return str(ipaddress.ip_address(last))
+    return peer

@@ -8,7 +8,7 @@ from typing import Any
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route, WebSocketRoute
 
@@ -79,13 +79,23 @@ def make_app(
     return Starlette(
         routes=routes,
         middleware=[guard],
-        exception_handlers={HTTPException: _http_error, TooLarge: _too_large, 500: _failed},
+        exception_handlers={
+            HTTPException: _http_error,
+            TooLarge: _too_large,
+            ClientDisconnect: _cut_off,
+            500: _failed,
+        },
     )
 
 
 async def _http_error(_request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     return problem(error.status_code, error.detail, dict(error.headers or {}))
+
+
+async def _cut_off(_request: Request, _error: Exception) -> Response:
+    # Nobody reads this; that a client left in the middle of its body is no fault of ours.
+    return problem(400, "the body ended before its end")
 
 
 async def _too_large(_request: Request, _error: Exception) -> Response:

@@ -7,8 +7,9 @@ import contextlib
 import socket
 import ssl
 from asyncio.transports import BaseTransport
+from collections import Counter
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, ClassVar
 
 import uvicorn
 from starlette.types import ASGIApp
@@ -31,6 +32,10 @@ MAX_MESSAGE = 2**22
 
 MORE_CONNECTIONS = 256
 """Connections at once besides one for each client: pages, models, programs."""
+
+PINGS_A_SECOND = 5.0
+PINGS_AT_ONCE = 100.0
+"""Pings of one client that are answered; whoever sends more is closed: their answers queue."""
 
 UNSENT = 2**17
 """What the system may hold unsent for one client [B]: the rest is decided late, and so is new."""
@@ -70,13 +75,29 @@ class _Http(_Patience, H11Protocol):
     """HTTP: a request must come in whole, in time."""
 
     _deadline: asyncio.TimerHandle | None = None
+    _host = ""
+    proxied = False
+    hosts: ClassVar[Counter[str]] = Counter()
+    """Connections that have not become a WebSocket, by the host they come from."""
 
     def connection_made(self, transport: BaseTransport) -> None:
         super().connection_made(transport)  # type: ignore[arg-type]
         self.watch(transport)
         self._expect()
-        if len(self.connections) > self.most:
+        if self.client is not None and not self.proxied:
+            self._host = self.client[0]
+            self.hosts[self._host] += 1
+        # One host alone, which need not even log in, must not take all the room.
+        crowded = self.hosts[self._host] > self.most // 2 if self._host else False
+        if crowded or len(self.connections) > self.most:
             self.transport.abort()
+
+    def _count_out(self) -> None:
+        if self._host:
+            self.hosts[self._host] -= 1
+            if self.hosts[self._host] <= 0:
+                del self.hosts[self._host]
+            self._host = ""
 
     def _expect(self) -> None:
         if self._deadline is None:
@@ -104,11 +125,13 @@ class _Http(_Patience, H11Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._forget()
+        self._count_out()
         self.be_patient()
         super().connection_lost(exc)
 
     def handle_websocket_upgrade(self, event: Any) -> None:
         self._forget()
+        self._count_out()
         super().handle_websocket_upgrade(event)
 
     def pause_writing(self) -> None:
@@ -126,6 +149,18 @@ class _WebSocket(_Patience, WebSocketsSansIOProtocol):
     def connection_made(self, transport: BaseTransport) -> None:
         super().connection_made(transport)
         self.watch(transport)
+
+    _pings, _pinged = PINGS_AT_ONCE, 0.0
+
+    def handle_ping(self) -> None:
+        now = asyncio.get_running_loop().time()
+        self._pings = min(self._pings + (now - self._pinged) * PINGS_A_SECOND, PINGS_AT_ONCE) - 1
+        self._pinged = now
+        if self._pings < 0:
+            self.counts.slow += 1
+            self.transport.abort()
+        else:
+            super().handle_ping()
 
     async def run_asgi(self) -> None:
         self.scope.setdefault("state", {})["drained"] = self.writable
@@ -155,7 +190,7 @@ class _Located:
             client = scope.get("client")
             # Behind a proxy on this host everybody seems to come from here.
             local = client is not None and is_loopback(client[0]) and not self._proxied
-            scope.setdefault("state", {})["loopback"] = local
+            scope.setdefault("state", {}).update(loopback=local, proxied=self._proxied)
         await self._app(scope, receive, send)
 
 
@@ -191,6 +226,7 @@ def make_server(
         proxied: whether a reverse proxy stands in front of it.
     """
     _Patience.counts, _Patience.most = counts, clients + MORE_CONNECTIONS
+    _Http.proxied = proxied
     config = uvicorn.Config(
         _Located(app, proxied),
         http=_Http,

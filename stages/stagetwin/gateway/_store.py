@@ -150,6 +150,9 @@ class Store:
         if event.op == "connections":
             self._take_connections(event.body.get("connections", {}))
             return
+        if event.op == "standing":
+            self._end_others(str(event.body.get("of")), set(event.body.get("ids", ())))
+            return
         row = event.body.get(event.op)
         row = row if isinstance(row, dict) else event.body
         key = str(row.get("id", ""))
@@ -169,6 +172,13 @@ class Store:
                 event.to,
             )
         )
+
+    def _end_others(self, op: str, standing: set[str]) -> None:
+        """Take note that of one kind nothing stands but what is named."""
+        known = self.told.get(op, {})
+        for told in [each for key, each in known.items() if key not in standing]:
+            over = Told(op, told.key, told.prims, told.gone, told.gone, False, told.to)
+            self._tell(over)
 
     def _tell(self, told: Told) -> None:
         known = self.told.setdefault(told.op, {})

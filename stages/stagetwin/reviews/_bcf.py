@@ -24,12 +24,12 @@ class BcfExchange:
 
     def __init__(self, stage: Usd.Stage, desk: ReviewDesk) -> None:
         self._desk = desk
-        self._space = BcfSpace(stage, desk.places.space)
+        self._space = BcfSpace.of_stage(stage, desk.places.space)
 
     def export(
         self, who: Principal, ids: Collection[str] | None = None, prim: str = "/"
     ) -> tuple[bytes, int]:
-        """Return an archive of the topics that somebody may see, and how many they are; `chosen`."""
+        """Return an archive of the topics that somebody may see, and their number; see `chosen`."""
         write, count = self.chosen(who, ids, prim)
         return write(), count
 

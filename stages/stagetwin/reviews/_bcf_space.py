@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -16,23 +15,26 @@ Point = tuple[float, float, float]
 class BcfSpace:
     """Turns points and directions of a prim into BCF's, and BCF's into the stage's."""
 
-    def __init__(self, stage: Usd.Stage, space: Callable[[str], Gf.Matrix4d]) -> None:
+    def __init__(self, meters: float, y_up: bool, space: Callable[[str], Gf.Matrix4d]) -> None:
         """Begin.
 
         Args:
-            stage: says what its unit is and which way is up.
+            meters: unit of the stage [m].
+            y_up: whether y is up on it, else z.
             space: returns a prim's transform to the stage's space.
         """
-        self.meters = float(UsdGeom.GetStageMetersPerUnit(stage))
-        self._y_up = UsdGeom.GetStageUpAxis(stage) == UsdGeom.Tokens.y
-        self._space = space
+        self.meters, self._y_up, self._space = meters, y_up, space
+
+    @classmethod
+    def of_stage(cls, stage: Usd.Stage, space: Callable[[str], Gf.Matrix4d]) -> BcfSpace:
+        """Return the space of a stage, with its unit and its way up."""
+        y_up = UsdGeom.GetStageUpAxis(stage) == UsdGeom.Tokens.y
+        return cls(float(UsdGeom.GetStageMetersPerUnit(stage)), y_up, space)
 
     def frozen(self, prims: Iterable[str]) -> BcfSpace:
         """Return it with some prims where they stand now, for any thread."""
         matrices = {prim: self._space(prim) for prim in prims}
-        made = copy.copy(self)
-        made._space = matrices.__getitem__
-        return made
+        return BcfSpace(self.meters, self._y_up, matrices.__getitem__)
 
     def point(self, prim: str, point: Point) -> Point:
         """Return a point of a prim's space [m]."""

@@ -158,14 +158,16 @@ class ReviewDesk:
         """
         self._owner.check()
         found: list[Row] = []
+        # Many topics are pinned to the same places, and looking one up asks the stage.
+        resolve = self.places.remembering()
         for topic in sorted(self._topics.values(), key=lambda t: (t.changed, t.id), reverse=True):
             if status and topic.status != status:
                 continue
-            prims = topic.prims(self.places.resolve)
+            prims = topic.prims(resolve)
             if prim != "/" and not any(_is_below(each, prim) for each in prims):
                 continue
             if self._sees(who, prims):
-                found.append(topic.row(self.places.resolve))
+                found.append(topic.row(resolve))
             if len(found) >= limit:
                 break
         return found

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from pxr import Gf, Usd, UsdGeom
 
@@ -49,6 +49,18 @@ class Places:
         path = f"{asset}/{anchor.relative}" if anchor.relative else asset
         found = _is_there(self._stage.GetPrimAtPath(path))
         return Resolved(orphaned=True, moved_to=path if found else asset)
+
+    def remembering(self) -> Callable[[Anchor], Resolved]:
+        """Return `resolve` for one look at many anchors: equal places are looked up once."""
+        known: dict[tuple[str, str, str], Resolved] = {}
+
+        def resolve(anchor: Anchor) -> Resolved:
+            place = anchor.prim, anchor.id, anchor.relative
+            if (found := known.get(place)) is None:
+                found = known[place] = self.resolve(anchor)
+            return found
+
+        return resolve
 
     def space(self, path: str) -> Gf.Matrix4d:
         """Return a prim's transform to the stage's space; identity where there is none."""

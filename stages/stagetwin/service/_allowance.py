@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 from stagetwin._errors import ServiceError
 
-__all__ = ["Allowance"]
+__all__ = ["Allowance", "Pace"]
 
 SHARE = 0.1
 """Share of the time that answers to one person may take, over long."""
@@ -17,6 +17,9 @@ AT_ONCE = 2.0
 """What somebody who asked for nothing lately may take at once [s]."""
 
 MAX_PEOPLE = 1000
+
+PUBLISHED_A_SECOND = 5.0
+PUBLISHED_AT_ONCE = 50.0
 
 
 class Allowance:
@@ -44,3 +47,27 @@ class Allowance:
             self._left[name] = (left - (now - began), now)
             while len(self._left) > MAX_PEOPLE:
                 self._left.pop(next(iter(self._left)))
+
+
+class Pace:
+    """Counts what one person publishes."""
+
+    def __init__(self) -> None:
+        self._left: dict[str, tuple[float, float]] = {}
+
+    def count(self, name: str) -> None:
+        """Count one.
+
+        Raises:
+            ServiceError: that is too fast.
+        """
+        now = time.monotonic()
+        left, at = self._left.pop(name, (PUBLISHED_AT_ONCE, now))
+        left = min(left + (now - at) * PUBLISHED_A_SECOND, PUBLISHED_AT_ONCE)
+        self._left[name] = (max(left - 1, 0.0), now)
+        while len(self._left) > MAX_PEOPLE:
+            self._left.pop(next(iter(self._left)))
+        if left < 1:
+            raise ServiceError(
+                f"at most {PUBLISHED_A_SECOND:g} commands a second are taken from one person"
+            )

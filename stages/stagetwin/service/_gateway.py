@@ -7,6 +7,7 @@ import contextlib
 import hashlib
 import importlib.util
 import logging
+import math
 import os
 import pwd
 import secrets
@@ -19,7 +20,7 @@ from stagetwin.commands import Command
 from stagetwin.gateway import ListenConfig, wire
 from stagetwin.identifiers import uuid7
 from stagetwin.people import Principal
-from stagetwin.service._allowance import Allowance
+from stagetwin.service._allowance import Allowance, Pace
 from stagetwin.service._config import ServiceConfig
 from stagetwin.service._control import asking_as
 from stagetwin.service._desk import Desk
@@ -127,7 +128,7 @@ class Gateway(HostProcess):
         self._sent = 0.0
         self._up = False
         self._asked: set[asyncio.Task[None]] = set()
-        self._allowance = Allowance()
+        self._allowance, self._pace = Allowance(), Pace()
         self._sessions: dict[str, wire.SessionMade] = {}
         self._tokens: dict[str, float] = {}
         self._bearer = secrets.token_urlsafe(32)
@@ -302,18 +303,23 @@ class Gateway(HostProcess):
 
     async def _tell_all(self) -> None:
         """Tell of everything that is open: commands, alarms, topics."""
-        for operation, rows, op in (
-            ("commands", "commands", "command"),
-            ("alarms", "alarms", "alarm"),
-            ("topics", "topics", "topic"),
-            ("proposals", "proposals", "proposal"),
-        ):
-            request = {"op": operation, "open": True} if op == "command" else {"op": operation}
+        asked: tuple[tuple[str, Reply, str], ...] = (
+            ("commands", {"open": True, "limit": 1000}, "command"),
+            ("alarms", {"limit": 5000}, "alarm"),
+            ("topics", {"limit": 5000}, "topic"),
+            ("proposals", {}, "proposal"),
+        )
+        for operation, more, op in asked:
             with contextlib.suppress(ServiceError):
-                reply = await self._one_reply(self._owner, request)
-                for row in reply.get(rows, ()):
+                reply = await self._one_reply(self._owner, {"op": operation, **more})
+                told = reply.get(operation, ())
+                for row in told:
                     prim = str(row.get("prim") or _prim_of(str(row.get("target", "/"))))
                     self._tell(Event(op, prim, {op: row}))
+                # What ended while events were left out is no more.
+                if len(told) < more.get("limit", math.inf):
+                    ids = [str(row["id"]) for row in told]
+                    self._tell(Event("standing", "/", {"of": op, "ids": ids}))
 
     def connections(self, states: dict[str, Reply]) -> None:
         """Tell of connections, by name, if anything of them changed."""
@@ -343,6 +349,10 @@ class Gateway(HostProcess):
                 reply = {"metrics": self._metrics()}  # the gateway's own question
             elif operation not in OPERATIONS:
                 raise ServiceError(f"{operation!r:.80} cannot be asked over the network")
+            elif operation == "publish":
+                # Each leaves an entry in the ledger, whatever becomes of it.
+                self._pace.count(who.name)
+                reply = await self._one_reply(who, ask.request)
             elif operation in _READS:
                 with self._allowance.spent_by(who.name):
                     reply = await self._one_reply(who, ask.request)

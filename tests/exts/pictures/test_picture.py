@@ -3,63 +3,31 @@
 from __future__ import annotations
 
 import asyncio
-import http.client
 import struct
-import subprocess
 import sys
 import tempfile
-import time
 import zlib
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-import psutil
 import pytest
 from pxr import Gf, Usd, UsdGeom
 
-from stagetwin import PictureError
 from stagetwin.opening import open_stage
 from stagetwin.pictures import PictureRequest, Section, Viewpoint, picture
 from stagetwin.pictures._labels import labels_of, value_text
-from stagetwin.pictures._png import SIGNATURE, with_texts
-from stagetwin.pictures._site import PictureSite
-from stagetwin.scene import convert_stage
+from stagetwin.pictures._png import SIGNATURE
 from stagetwin.service import Service, ServiceConfig
 from stagetwin.soft import soft_bridge
 from tests.exts.pictures.pixels import Pixels, pixels_of
-from tests.stages.plants import HEADER, asset, connection, prim, stage_of, telemetry
+from tests.exts.pictures.subjects import PUMP, cube_stage, pump_stage
+from tests.stages.plants import HEADER, connection, prim
 
 WITHIN = 300.0
 """Time for a picture on a loaded machine [s]."""
 
-RED = (0.9, 0.0, 0.0)
-PUMP = (
-    asset("pump", connection="line"),
-    telemetry("flow", address="flow", unit="m3/h", default=41.5),
-    telemetry("running", "bool", address="running", default=True),
-    telemetry("place", "double3", address="place", target="/World/Pump.xformOp:translate"),
-    'double3 xformOp:translate = (0, 0, 0)\nuniform token[] xformOpOrder = ["xformOp:translate"]\n',
-    prim("Body", "color3f[] primvars:displayColor = [(0.9, 0, 0)]\n", type_name="Cube"),
-)
-
-
-def cube_stage() -> Usd.Stage:
-    """A red cube before a camera of odd shape that looks at it from the side and above."""
-    stage = Usd.Stage.CreateInMemory()
-    UsdGeom.SetStageUpAxis(stage, UsdGeom.Tokens.y)
-    UsdGeom.SetStageMetersPerUnit(stage, 0.01)
-    stage.SetDefaultPrim(UsdGeom.Xform.Define(stage, "/World").GetPrim())
-    cube = UsdGeom.Cube.Define(stage, "/World/Cube")
-    cube.CreateSizeAttr(100.0)
-    cube.CreateDisplayColorAttr([Gf.Vec3f(*RED)])
-    UsdGeom.XformCommonAPI(cube).SetTranslate((120, 50, 0))
-    camera = UsdGeom.Camera.Define(stage, "/World/Eye")
-    camera.CreateHorizontalApertureAttr(36.0)
-    camera.CreateVerticalApertureAttr(24.0)
-    camera.CreateFocalLengthAttr(28.0)
-    camera.AddTranslateOp().Set(Gf.Vec3d(0, 120, 500))
-    return stage
+pytestmark = pytest.mark.timeout(900)
 
 
 def projected(stage: Usd.Stage, width: int, height: int) -> list[float]:
@@ -143,13 +111,6 @@ def test_a_place_a_section_and_the_dark(chromium: str) -> None:
 # -- values
 
 
-def pump_stage(flow: float = 41.5, quality: str = "good") -> Usd.Stage:
-    stage = stage_of(HEADER + connection() + prim("World", prim("Pump", *PUMP)))
-    for name, value in (("value", flow), ("quality", quality)):
-        stage.GetPrimAtPath("/World/Pump").GetAttribute(f"twin:telemetry:flow:{name}").Set(value)
-    return stage
-
-
 def test_labels_say_what_the_stage_says() -> None:
     (label,) = labels_of(pump_stage(), Usd.TimeCode.Default())
     assert (label["path"], label["name"], label["alarm"], label["more"]) == (
@@ -208,101 +169,6 @@ def test_values_are_written_beside_their_asset(chromium: str) -> None:
     assert near[1] > near[0] + 10
 
 
-# -- what is not there
-
-
-@pytest.mark.parametrize(
-    ("how", "words"),
-    [
-        ({"camera": "/World/Nowhere"}, "no camera /World/Nowhere: there are /World/Eye"),
-        ({"camera": "/World/Cube"}, "/World/Cube is a Cube, no camera"),
-        ({"select": ("/World/Nowhere",)}, "no prim /World/Nowhere to select"),
-        ({"browser": Path("/nowhere/chromium")}, "no program /nowhere/chromium"),
-    ],
-)
-def test_what_is_not_there_is_said(chromium: str, how: dict[str, object], words: str) -> None:
-    with pytest.raises(PictureError, match=words):
-        picture(cube_stage(), PictureRequest(**how))  # type: ignore[arg-type]
-
-
-@pytest.mark.parametrize(
-    ("how", "words"),
-    [
-        ({"camera": "above"}, "the path of a camera, fit, iso"),
-        ({"size": (9000, 10)}, r"a side must be in \[16, 8192\] px, got 9000"),
-        ({"theme": "pink"}, "theme must be light, dark; got 'pink'"),
-        ({"samples": 9}, "samples must be in"),
-        ({"time": float("nan")}, "time must be a time code"),
-        ({"sections": (Section((0, 0, 0), (0, 0, 1)),) * 7}, "6 sections at most"),
-    ],
-)
-def test_a_wrong_request_is_refused(how: dict[str, object], words: str) -> None:
-    with pytest.raises(PictureError, match=words):
-        PictureRequest(**how)  # type: ignore[arg-type]
-
-
-def test_an_unusable_camera_and_an_empty_stage_are_refused(chromium: str) -> None:
-    stage = cube_stage()
-    UsdGeom.Camera(stage.GetPrimAtPath("/World/Eye")).CreateFocalLengthAttr(float("nan"))
-    with pytest.raises(PictureError, match="/World/Eye: its aperture, focal length"):
-        picture(stage, PictureRequest())
-    with pytest.raises(PictureError, match="can be drawn"):
-        picture(stage_of(HEADER + prim("World")), PictureRequest())
-
-
-def test_without_chromium_it_is_said_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PATH", "/nowhere")
-    with pytest.raises(PictureError, match="apt-get install chromium"):
-        picture(cube_stage(), PictureRequest())
-
-
-def script(folder: Path, text: str) -> Path:
-    path = folder / "browser"
-    path.write_text(f"#!/bin/sh\n{text}\n", encoding="utf-8")
-    path.chmod(0o755)
-    return path
-
-
-def test_a_browser_that_ends_is_quoted(tmp_path: Path) -> None:
-    browser = script(tmp_path, "echo 'no usable sandbox' >&2; exit 3")
-    with pytest.raises(PictureError, match="ended by itself: no usable sandbox"):
-        picture(cube_stage(), PictureRequest(browser=browser, timeout=60))
-
-
-def test_a_browser_that_hangs_is_ended_with_all_its_children(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    browser = script(
-        tmp_path, f"trap '' TERM; sleep 600 & echo $! > {tmp_path}/child; echo stuck >&2; sleep 600"
-    )
-    with pytest.raises(PictureError, match="drawn nothing in 1 s; it said: stuck"):
-        picture(cube_stage(), PictureRequest(browser=browser, timeout=1))
-    child = int((tmp_path / "child").read_text())
-    deadline = time.monotonic() + 30
-    while psutil.pid_exists(child) and psutil.Process(child).status() != psutil.STATUS_ZOMBIE:
-        assert time.monotonic() < deadline, "its child still runs"
-        time.sleep(0.02)
-    assert [path.name for path in tmp_path.glob("stagetwin-picture-*")] == []
-
-
-def test_the_pages_own_error_is_told_and_nothing_stays(
-    chromium: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    stage = cube_stage()
-    UsdGeom.Xform.Define(stage, "/World/Empty")
-    request = PictureRequest(camera="iso", select=("/World/Empty",), timeout=WITHIN)
-    with pytest.raises(PictureError, match="page cannot draw the picture: nothing is drawn of"):
-        picture(stage, request)
-    assert list(tmp_path.iterdir()) == []
-    left = [each for each in psutil.Process().children() if "chrom" in each.name()]
-    assert left == []
-
-
-# -- parts
-
-
 def texts_of(png: bytes) -> dict[str, str]:
     """Return the texts of a PNG whose chunks are sound."""
     assert png.startswith(SIGNATURE)
@@ -320,62 +186,7 @@ def texts_of(png: bytes) -> dict[str, str]:
     return found
 
 
-def test_what_is_no_png_is_refused() -> None:
-    with pytest.raises(PictureError, match="4 bytes that are no PNG"):
-        with_texts(b"what", {})
-
-
-@pytest.mark.parametrize(
-    ("method", "path", "host", "status"),
-    [
-        ("GET", "{secret}/picture.html", None, 200),
-        ("GET", "{secret}/js/scene/view.js", None, 200),
-        ("GET", "{secret}/request.json", None, 200),
-        ("GET", "{secret}/picture.html", "elsewhere.example", 404),
-        ("GET", "guessed/picture.html", None, 404),
-        ("GET", "picture.html", None, 404),
-        ("GET", "{secret}/../API.md", None, 404),
-        ("GET", "{secret}//etc/passwd", None, 404),
-        ("GET", "{secret}/scene/glb/0.glb", None, 404),
-        ("POST", "guessed/picture.png", None, 404),
-        ("POST", "{secret}/other", None, 404),
-    ],
-)
-def test_the_site_answers_its_own_page_alone(
-    method: str, path: str, host: str | None, status: int
-) -> None:
-    site = PictureSite(convert_stage(cube_stage()), {})
-    try:
-        secret = site.url.split("/")[3]
-        asked = http.client.HTTPConnection(site.host, timeout=60)
-        headers = {"Host": host} if host else {}
-        asked.request(method, "/" + path.format(secret=secret), b"body", headers)
-        answer = asked.getresponse()
-        answer.read()
-        asked.close()
-        assert answer.status == status
-        assert not site.answered.is_set()
-    finally:
-        site.close()
-
-
 # -- the command line
-
-
-def run(*words: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "stagetwin", "picture", *words],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-
-
-def test_the_command_line_says_what_is_wrong(tmp_path: Path) -> None:
-    missing = run(str(tmp_path / "none.usda"))
-    assert (missing.returncode, "cannot open" in missing.stderr) == (2, True)
-    wrong = run(str(tmp_path / "none.usda"), "-o", "picture.jpg")
-    assert (wrong.returncode, "is a .png, got 'picture.jpg'" in wrong.stderr) == (2, True)
 
 
 def test_a_running_service_is_drawn_as_it_is(chromium: str, tmp_path: Path) -> None:

@@ -10,13 +10,15 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from starlette.requests import Request
 
 from stagetwin import ServiceError
-from stagetwin.gateway import ListenConfig, parse_listen
+from stagetwin.gateway import ListenConfig, parse_listen, wire
+from stagetwin.gateway._pages import _address_of
 from stagetwin.gateway._parsing import MAX_DEPTH, parse_object
 from stagetwin.gateway._rows import flat, iso
 from stagetwin.gateway._scene import models_of, visible_manifest
-from stagetwin.gateway._store import may_see, overlap
+from stagetwin.gateway._store import Store, Told, may_see, overlap
 from stagetwin.service import Service, ServiceConfig
 from tests.stages.plants import plant
 
@@ -176,3 +178,37 @@ def test_what_comes_in_nests_no_deeper_than_can_be_sent_on(opening: str) -> None
     for depth in (MAX_DEPTH, 970, 100_000):
         with pytest.raises(ValueError, match=r"deep at most|no JSON"):
             parse_object(nested(depth))
+
+
+def test_what_ended_unheard_is_over_for_everybody() -> None:
+    store = Store()
+    heard: list[Told] = []
+    store.on_told.append(lambda told, _before: heard.append(told))
+    for name in ("a", "b"):
+        row = {"id": name, "state": "UNACK"}
+        store.take_event(wire.Event("alarm", "/World/Pump", {"alarm": row}, ""))
+    store.take_event(wire.Event("standing", "/", {"of": "alarm", "ids": ["b"]}, ""))
+    assert set(store.told["alarm"]) == {"b"}
+    assert heard[-1].key == "a"
+    assert heard[-1].prims == ("/World/Pump",)
+    assert '"removed":true' in heard[-1].text
+
+
+@pytest.mark.parametrize(
+    ("peer", "proxied", "said", "address"),
+    [
+        ("192.0.2.7", False, "", "192.0.2.7"),
+        ("192.0.2.7", True, "10.0.0.1", "192.0.2.7"),
+        ("127.0.0.1", False, "10.0.0.1", "127.0.0.1"),
+        ("127.0.0.1", True, "6.6.6.6, 198.51.100.4", "198.51.100.4"),
+        ("127.0.0.1", True, "nonsense", "127.0.0.1"),
+        ("127.0.0.1", True, "", "127.0.0.1"),
+    ],
+)
+def test_logins_are_counted_where_they_come_from(
+    peer: str, proxied: bool, said: str, address: str
+) -> None:
+    headers = [(b"x-forwarded-for", said.encode())] if said else []
+    state = {"proxied": proxied}
+    scope = {"type": "http", "client": (peer, 1), "headers": headers, "state": state}
+    assert _address_of(Request(scope)) == address

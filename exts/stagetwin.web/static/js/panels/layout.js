@@ -77,7 +77,7 @@ export class Layout {
     const count = h("span.count", { hidden: true });
     const tab = h(
       "button.tab",
-      { type: "button", role: "tab", id: `${id}-tab`, "aria-controls": id, data: { panel: name }, on: { click: () => this.open(name, { toggle: true }) } },
+      { type: "button", role: "tab", id: `${id}-tab`, title: options.label, "aria-controls": id, data: { panel: name }, on: { click: () => this.open(name, { toggle: true }) } },
       icon(options.icon),
       h("span", {}, options.label),
       count,

@@ -51,7 +51,7 @@ export class SignalList {
     this.channels.sort((a, b) => Number(a.prim !== prim) - Number(b.prim !== prim) || (a.path < b.path ? -1 : 1));
     const many = this.channels.length > LONG;
     this.element.hidden = !prim;
-    fill(this.heading, "Values", h("span.muted", {}, this.channels.length ? ` (${this.channels.length})` : ": none here"));
+    fill(this.heading, "Values", h("span.muted", {}, this.channels.length ? ` (${this.channels.length})` : " none here"));
     this.short.hidden = many;
     this.long.element.hidden = !many;
     this.rows = many ? [] : this.channels.map((channel) => [this.make(channel, "li"), channel]);

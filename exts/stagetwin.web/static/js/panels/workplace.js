@@ -180,7 +180,7 @@ export class Workplace extends EventTarget {
 
   /**
    * Return what a click means: an element of an instancer, else the machine, and what is part of the
-   * machine once that is selected.
+   * machine once that is selected. A line or a hall is no machine, even where it is an asset.
    *
    * @param {object} hit
    * @returns {string}
@@ -188,9 +188,9 @@ export class Workplace extends EventTarget {
   meantBy(hit) {
     const exact = hit.element ?? hit.path;
     if (hit.instance >= 0) return exact;
-    let asset = hit.path;
-    while (asset && !this.prims.get(asset)?.asset) asset = asset.slice(0, asset.lastIndexOf("/"));
-    return asset && !this.selection.some((path) => isBelow(bare(path), asset)) ? asset : exact;
+    let machine = hit.path;
+    while (machine && !isMachine(this.prims.get(machine))) machine = machine.slice(0, machine.lastIndexOf("/"));
+    return machine && !this.selection.some((path) => isBelow(bare(path), machine)) ? machine : exact;
   }
 
   /** Select a prim, show it, and open its values. */
@@ -268,6 +268,10 @@ export class Workplace extends EventTarget {
       .filter((command) => !command.ended)
       .sort((a, b) => b.created - a.created);
   }
+}
+
+function isMachine(prim) {
+  return prim?.kind === "component" || (prim?.asset === true && prim.kind !== "group" && prim.kind !== "assembly");
 }
 
 function byUrgency(a, b) {

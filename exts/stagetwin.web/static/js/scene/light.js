@@ -61,6 +61,9 @@ export class Light {
     this.sun.shadow.mapSize.set(SHADOW_SIZE, SHADOW_SIZE);
     this.sun.shadow.bias = -0.0004;
     this.sun.shadow.radius = 2;
+    // Without shadows nothing moves it from here.
+    this.sun.position.copy(SUN);
+    this.sun.updateMatrixWorld();
     this.sky = new THREE.HemisphereLight(0xdcebff, 0x6b6258, 0.7);
     this.dome = makeDome();
     scene.add(this.dome, this.sky, this.sun, this.sun.target);
