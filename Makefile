@@ -38,7 +38,8 @@ test: setup ## run the tests; PYTEST_ARGS="-k name -m 'not slow'" narrows them
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --side-by-side only $(PYTEST_ARGS) || [ $$? -eq 5 ]
 	$(BIN)/python -m pytest --side-by-side never $(PYTEST_ARGS) || [ $$? -eq 5 ]
 
-demo: setup ## bring the example plant to life: broker, recorded and simulated data, live stage
+demo: $(STAMP) ## bring the example plant to life: broker, recorded and simulated data, live stage
+	@.ci/system-parts broker
 	$(BIN)/stagetwin demo
 
 lint: setup ## ruff: rules and formatting

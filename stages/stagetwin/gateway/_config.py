@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import socket
 import ssl
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -69,6 +70,20 @@ class ListenConfig(BaseModel):
             server_tls(self.certificate, self.key)
         for origin in self.origins:
             origin_of(origin)
+
+    def check_place(self) -> None:
+        """Refuse a place where nobody can listen: at a start that is a slip, later it may pass.
+
+        Raises:
+            ServiceError: it is taken, or is none of this host's.
+        """
+        family = socket.AF_INET6 if ":" in self.host else socket.AF_INET
+        try:
+            socket.create_server((self.host, self.port), family=family).close()
+        except OSError as error:
+            raise ServiceError(
+                f"cannot listen at {self.host}:{self.port}: {error.strerror or error}"
+            ) from None
 
 
 def parse_listen(text: str) -> tuple[str, int]:

@@ -90,7 +90,14 @@ class SyncEndpoint:
         refusal = self._refusal(socket, visitor)
         if refusal is not None or visitor is None:
             self._clients.counts.refused += 1
-            await socket.send_denial_response(refusal or problem(401, "log in first"))
+            refusal = refusal or problem(401, "log in first")
+            if "origin" in socket.headers and PROTOCOL in socket.scope.get("subprotocols", ()):
+                # A page is not told why its handshake fails, only why a socket is closed.
+                await socket.accept(subprotocol=PROTOCOL)
+                with contextlib.suppress(RuntimeError, WebSocketDisconnect):
+                    await socket.close(4000 + refusal.status_code, "see the protocol of /sync")
+                return
+            await socket.send_denial_response(refusal)
             return
         await socket.accept(subprotocol=PROTOCOL)
         with contextlib.suppress(WebSocketDisconnect):

@@ -71,7 +71,8 @@ def shape_of(camera: dict[str, Any]) -> float:
 
 def _cameras(stage: Usd.Stage) -> Iterator[str]:
     for prim in stage.Traverse(Usd.TraverseInstanceProxies()):
-        if prim.IsA("Camera"):
+        # A viewpoint of a review is somebody's remark, not how the plant wants to be seen.
+        if prim.IsA("Camera") and not str(prim.GetPath()).startswith("/Review/"):
             yield str(prim.GetPath())
 
 

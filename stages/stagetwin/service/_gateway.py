@@ -114,6 +114,7 @@ class Gateway(HostProcess):
         """
         super().__init__("gateway")
         listen.check(config.people)
+        listen.check_place()
         missing = [name for name in _PARTS if importlib.util.find_spec(name) is None]
         if missing:
             raise ServiceError(

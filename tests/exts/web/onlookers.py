@@ -110,7 +110,7 @@ class Onlookers:
             assert answer.ok, answer.text()
         return self._people[key]
 
-    def context(self, *, phone: bool = False, **more: Any) -> BrowserContext:
+    def context(self, *, phone: bool = False) -> BrowserContext:
         """Return a browser that knows nothing yet, and is watched."""
         width, height = (390, 844) if phone else (900, 600)
         context = self._browser.new_context(
@@ -118,7 +118,6 @@ class Onlookers:
             has_touch=phone,
             is_mobile=phone,
             reduced_motion="reduce",
-            **more,
         )
         self._contexts.append(context)
         context.set_default_timeout(WITHIN)

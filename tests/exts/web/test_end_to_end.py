@@ -4,24 +4,29 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Iterator
-from typing import Any
 from urllib.parse import urlsplit
 
 import psutil
 import pytest
-from playwright.sync_api import Browser, Locator, Page, expect
+from playwright.sync_api import Browser, expect
 from pxr import Sdf
 
 from tests.bridges.tcp_proxy import TcpProxy
 from tests.exts.plant import FAN, LivePlant
 from tests.exts.web.browsers import WITHIN, choose
+from tests.exts.web.glances import (
+    ask,
+    card,
+    click_on,
+    looks_at,
+    outlined,
+    selection,
+    signal,
+    stored,
+)
 from tests.exts.web.onlookers import LOST, Onlookers, drawn, looking_on, until
-from tests.exts.web.viewing import pixels
 
 expect.set_options(timeout=WITHIN)
-
-ACCENT = (255, 176, 32)
-"""Colour of the selection's outline."""
 
 
 @pytest.fixture(scope="module")
@@ -37,74 +42,6 @@ def onlookers(house: Onlookers) -> Iterator[Onlookers]:
     yield house
     house.leave()
     assert house.record.take() == []
-
-
-def signal(page: Page, path: str) -> Locator:
-    """The row of a value."""
-    return page.locator(f"[data-signal='{path}']")
-
-
-def card(page: Page, path: str) -> Locator:
-    """The card of a command."""
-    return page.locator(f"[data-target='{path}']")
-
-
-def stored(page: Page, path: str) -> Any:
-    """What the page's store says of a signal: value and quality."""
-    reading = page.evaluate("(path) => stagetwin.session.values.get(path)", path)
-    return reading and (reading["value"], reading["quality"])
-
-
-def selection(page: Page) -> list[str]:
-    """What the picture shows as selected."""
-    return list(page.evaluate("() => stagetwin.view.selection"))
-
-
-def click_on(page: Page, path: str, *, touch: bool = False) -> None:
-    """Click the middle of what is drawn of a prim."""
-    x, y = page.evaluate(
-        """async (path) => {
-          const { view } = stagetwin;
-          await stagetwin.idle();
-          const [low, high] = view.bounds(path);
-          const { x, y } = view.project(low.map((each, axis) => (each + high[axis]) / 2));
-          const box = view.canvas.getBoundingClientRect();
-          return [box.left + x, box.top + y];
-        }""",
-        path,
-    )
-    page.touchscreen.tap(x, y) if touch else page.mouse.click(x, y)
-
-
-def outlined(page: Page) -> int:
-    """How many pixels have the colour of the selection's outline."""
-    picture = pixels(page)
-    return int((abs(picture - ACCENT).max(axis=2) < 12).sum())
-
-
-def looks_at(page: Page, path: str) -> bool:
-    """Tell whether the camera looks at the middle of a prim."""
-    return bool(
-        page.evaluate(
-            """(path) => {
-              const [low, high] = stagetwin.view.bounds(path);
-              const { target } = stagetwin.view.camera;
-              const away = (axis) => Math.abs(target[axis] - (low[axis] + high[axis]) / 2);
-              return away(0) < 0.3 && away(1) < 0.3 && away(2) < 0.3;
-            }""",
-            path,
-        )
-    )
-
-
-def ask(page: Page, **request: Any) -> str:
-    """Ask the service past the panels; return what it refuses with, or nothing."""
-    return str(
-        page.evaluate(
-            "(request) => stagetwin.session.ask(request).then(() => '', (error) => error.message)",
-            request,
-        )
-    )
 
 
 def test_a_change_at_the_device_is_seen_as_number_and_as_motion(
@@ -415,6 +352,8 @@ def test_links_lead_to_what_they_name_after_signing_in(
 def test_a_phone_finds_an_alarm_and_acknowledges_it(onlookers: Onlookers, plant: LivePlant) -> None:
     page = onlookers.person("ada", phone=True).sit()
     plant.field.say("lift/load", 12.5)
+    click_on(page, "/World/Fan", touch=True)
+    page.wait_for_function("() => stagetwin.view.selection[0] === '/World/Fan'")
     alarm = page.locator(".alarm", has_text="Lift")
     page.locator("[data-nav=alarms]").tap()
     expect(alarm).to_contain_text("above")

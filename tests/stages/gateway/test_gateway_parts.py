@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+import socket
 from pathlib import Path
 from typing import Any
 
@@ -212,3 +213,11 @@ def test_logins_are_counted_where_they_come_from(
     state = {"proxied": proxied}
     scope = {"type": "http", "client": (peer, 1), "headers": headers, "state": state}
     assert _address_of(Request(scope)) == address
+
+
+def test_a_place_that_is_taken_is_refused_at_the_start() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        with pytest.raises(ServiceError, match=f"cannot listen at 127.0.0.1:{port}"):
+            ListenConfig(port=port).check_place()
+    ListenConfig(port=0).check_place()

@@ -97,7 +97,7 @@ def test_letters_are_the_same_however_they_are_composed(path: Path) -> None:
         ("off", "wrong"),
         ("keyless", ""),
         ("keyless", PASSWORD),
-        ("token:graf", TEXT),
+        pytest.param("token:graf", TEXT, id="its own token"),
         ("\ud800\x00", "wrong"),
     ],
 )
@@ -298,6 +298,7 @@ def test_whose_token_it_is(accounts: Accounts, path: Path, clock: ManualClock) -
     "text",
     ["", "x", TEXT[:-1], TEXT.upper(), f"{TEXT}x", "stagetwin_", "stagetwin_offs", "stagetwin_old",
      "stagetwin_" + "x" * 10**6, "stagetwin_ä", HASH],
+    ids=map(str, range(11)),
 )  # fmt: skip
 def test_what_is_nobodys_token(accounts: Accounts, text: str) -> None:
     assert accounts.token(text) is None

@@ -45,8 +45,9 @@ export class Alarms {
     place.hear("alarms", () => (this.dirty = true));
     place.hear("select", () => this.which.value === "here" && this.show());
     place.pulse.add(() => {
-      if (this.dirty) {
+      if (this.dirty || this.wasLive !== this.place.isLive) {
         this.dirty = false;
+        this.wasLive = this.place.isLive;
         this.show();
       } else if (this.list.element.offsetParent) this.list.refresh();
     });
@@ -80,7 +81,9 @@ export class Alarms {
     const alarm = active[0];
     mark(this.first, "class", alarm ? `first-alarm priority-${alarm.priority}` : "first-alarm");
     if (!alarm) {
-      fill(this.first, icon("good"), h("span.clip", {}, "No alarm stands"));
+      // Silence is no all-clear.
+      const known = this.place.isLive;
+      fill(this.first, icon(known ? "good" : "uncertain"), h("span.clip", {}, known ? "No alarm stands" : "Not live: alarms unknown"));
       this.first.disabled = true;
       return;
     }

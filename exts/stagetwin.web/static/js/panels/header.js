@@ -100,6 +100,7 @@ export class Header {
       const links = Object.entries(session.connections ?? {});
       fill(
         rows,
+        row("Signed in as", welcome.user ?? "–"),
         row("Service", this.state.textContent),
         row("Heard", ageText(session.lag)),
         row("Stage", welcome.stage ?? "–"),
@@ -107,7 +108,7 @@ export class Header {
         row("Tick rate", welcome.tick_rate ? `${welcome.tick_rate} Hz` : "–"),
         row("Values", `${session.channels.length} signals, ${session.values.changes} changes seen`),
         row("Commands", welcome.commands ? "allowed, each is judged" : "this service is read-only"),
-        ...links.map(([name, link]) => row(name, linkText(link))),
+        ...links.map(([name, link]) => row(name, this.place.isLive ? linkText(link) : "unknown, not live")),
       );
     };
     update();
@@ -115,7 +116,7 @@ export class Header {
     openDialog({
       title: "Connection",
       icon: "online",
-      body: [h("table.facts", {}, rows)],
+      body: [h("table.facts", {}, rows), button("Sign out", () => this.signOut(), { icon: "out", kind: "quiet" })],
       onClose: off,
     });
   }
