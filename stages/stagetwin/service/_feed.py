@@ -156,7 +156,9 @@ class Feed:
             place, name = target.GetPrimPath(), target.name
             if name.startswith("xformOp"):
                 self._mover_of[i] = movers.setdefault(place, len(movers))
-                poses.append(i)
+                # An angle or a place is a value that people read; a matrix is none.
+                if binding.type_name == "matrix4d":
+                    poses.append(i)
             elif name in _INSTANCED and stage.GetPrimAtPath(place).IsA("PointInstancer"):
                 self._instancer_of[i] = instancers.setdefault(place, len(instancers))
                 poses.append(i)

@@ -180,11 +180,18 @@ def ready(service: PlantService, *, fresh: bool = True) -> None:
 
 
 def heard_again(service: PlantService, field: Field) -> None:
-    """Let the devices repeat what they hold until the service has heard all of it."""
+    """Let the devices repeat what they hold until the service has heard all of it anew."""
+
+    def received() -> int:
+        return int(service.status()["fates"]["received"])
+
+    # What was heard before still counts as good for a while.
+    before = received()
 
     def good() -> bool:
         field.repeat()
-        return all(signal["quality"] == "good" for signal in service.seen().values())
+        heard = received() >= before + len(field.values)
+        return heard and all(signal["quality"] == "good" for signal in service.seen().values())
 
     wait_for(good, 40)
 

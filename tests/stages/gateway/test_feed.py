@@ -201,7 +201,9 @@ def test_movers_are_composed_of_all_their_ops(live: Callable[[str], Plant]) -> N
     sent.feed.all_moved()
     sent.send()
     board = sent.store.board
-    (section,) = board.delta(board.select(moves=True, poses=False), 0).sections
+    angle, section = board.delta(board.select(moves=True, poses=False), 0).sections
+    # The angle stays a value that people read; a matrix would be left out.
+    assert angle.kind is SectionKind.FLOAT32
     assert section.kind is SectionKind.MOVER_POSE
     expected = [10000.125, 0, 0, 0, 0, math.sqrt(0.5), math.sqrt(0.5)]
     assert np.asarray(section.values)[0] == pytest.approx(expected)
