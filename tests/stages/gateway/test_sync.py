@@ -66,7 +66,8 @@ def test_what_moves_comes_composed_to_those_who_want_it(house: House) -> None:
         async with house.viewer(subscribe=wanted) as viewer:
             await viewer.until(lambda: viewer.frames)
             assert viewer.table["movers"] == [{"path": f"{LINE1}/P1"}]
-            assert f"{LINE1}/P1.place" not in viewer.paths()
+            # A place is a value that people read, too.
+            assert f"{LINE1}/P1.place" in viewer.paths()
             house.tell("send", "l1/p1/place", [10_000.125, 2.0, 3.0])
 
             def moved() -> bool:
