@@ -33,6 +33,12 @@ class TwinPluginContainer(PluginContainer):
             actions.draft_moved,
             "Make a draft of a command from the moved marker that is selected",
         )
+        self._draft_attribute = register(
+            "TwinPluginContainer.draftAttribute",
+            "Draft from the selected attribute",
+            actions.draft_attribute,
+            "Make a draft of what the selected `desired` attribute says on this stage",
+        )
         self._leave = register(
             "TwinPluginContainer.leave",
             "Leave the twin",
@@ -45,6 +51,7 @@ class TwinPluginContainer(PluginContainer):
         menu = plugUIBuilder.findOrCreateMenu("Twin")
         menu.addItem(self._show, shortcut="Ctrl+Alt+T")
         menu.addItem(self._draft)
+        menu.addItem(self._draft_attribute)
         menu.addSeparator()
         menu.addItem(self._leave)
 

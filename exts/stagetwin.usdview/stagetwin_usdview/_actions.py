@@ -6,7 +6,7 @@ from typing import Any
 
 from stagetwin_usdview._dock import NAME, TwinDock
 
-__all__ = ["draft_moved", "leave", "show"]
+__all__ = ["draft_attribute", "draft_moved", "leave", "show"]
 
 
 def show(usdviewApi: Any) -> None:
@@ -21,6 +21,15 @@ def draft_moved(usdviewApi: Any) -> None:
         usdviewApi.PrintStatus("stagetwin: open the twin's dock first")
     else:
         dock.draft_moved()
+
+
+def draft_attribute(usdviewApi: Any) -> None:
+    """Draft a command from what its selected attribute says."""
+    dock = _dock_of(usdviewApi)
+    if dock is None:
+        usdviewApi.PrintStatus("stagetwin: open the twin's dock first")
+    else:
+        dock.draft_attribute()
 
 
 def leave(usdviewApi: Any) -> None:

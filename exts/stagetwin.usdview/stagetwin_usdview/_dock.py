@@ -6,6 +6,7 @@ from typing import Any
 
 from stagetwin import StagetwinError
 from stagetwin.sync import LiveSession
+from stagetwin.values import plain
 from stagetwin_usdview._commands import CommandsTab
 from stagetwin_usdview._connect import ConnectForm
 from stagetwin_usdview._qt import QtCore, QtWidgets
@@ -217,6 +218,18 @@ class TwinDock(QtWidgets.QDockWidget):
             return
         self._do("move", self._selected(), self.commands.chosen, "")
         self._tabs.setCurrentWidget(self.commands)
+
+    def draft_attribute(self) -> None:
+        """Draft a command from what its selected `desired` attribute says on this stage."""
+        for path in self._api.dataModel.selection.getPropPaths():
+            parts = str(path.name).split(":")
+            if parts[:2] == ["twin", "command"] and parts[3:] == ["desired"]:
+                value = self._api.stage.GetAttributeAtPath(path).Get()
+                if value is not None:
+                    self._do("draft", f"{path.GetPrimPath()}.{parts[2]}", plain(value), "")
+                    self._tabs.setCurrentWidget(self.commands)
+                    return
+        self._api.PrintStatus("stagetwin: select a twin:command:...:desired that has a value")
 
     def _do(self, what: str, subject: str, value: Any, reason: str) -> None:
         session = self.session

@@ -103,7 +103,8 @@ def session_text(stage: Usd.Stage) -> str:
 def test_the_menu_offers_the_twin(container: Any, application: QtWidgets.QApplication) -> None:
     window = Window(container, Usd.Stage.CreateInMemory())
     entries = [command.name for command, _ in window.builder.menus["Twin"].items if command]
-    assert entries == [f"TwinPluginContainer.{n}" for n in ("show", "draftMoved", "leave")]
+    names = ("show", "draftMoved", "draftAttribute", "leave")
+    assert entries == [f"TwinPluginContainer.{name}" for name in names]
     window.run("draftMoved")
     assert "open the twin's dock first" in window.api.printed[-1]
     window.close()
@@ -176,6 +177,24 @@ def test_a_moved_marker_becomes_a_draft_and_a_command(window: Window, plant: Liv
     window.until(tab.publish.isEnabled)
     tab.publish.click()
     window.until(lambda: plant.field.values.get("cart/goal") == [4.0, 5.0, 0.0])
+
+
+def test_a_selected_attribute_becomes_a_draft_and_a_command(
+    window: Window, plant: LivePlant
+) -> None:
+    stage, tab = window.api.stage, window.dock.commands
+    window.run("draftAttribute")
+    assert "select a twin:command" in window.api.printed[-1]
+    window.api.dataModel.selection.setPrim(stage.GetPrimAtPath("/World/Pump"))
+    window.until(lambda: tab.target.count() == 1)
+    path = Sdf.Path("/World/Pump.twin:command:speed:desired")
+    stage.SetEditTarget(Usd.EditTarget(stage.GetSessionLayer()))
+    stage.GetAttributeAtPath(path).Set(1750.0)
+    window.api.dataModel.selection.properties = [path]
+    window.run("draftAttribute")
+    window.until(tab.publish.isEnabled)
+    tab.publish.click()
+    window.until(lambda: plant.field.values.get("pump/speed") == 1750.0)
 
 
 def test_edits_on_other_layers_and_undo_never_publish(window: Window, plant: LivePlant) -> None:

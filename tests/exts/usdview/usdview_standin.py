@@ -7,8 +7,8 @@ usdview is in no registry; these follow OpenUSD's tutorial on usdview plugins an
   called; `registerPlugins(plugRegistry, usdviewApi)`, `configureView(plugRegistry, plugUIBuilder)`.
 - `plugRegistry.registerCommandPlugin(name, displayName, callback, description)`, names unique.
 - `plugUIBuilder.findOrCreateMenu(name)`: `addItem(command, shortcut=None)`, `addSeparator()`.
-- `usdviewApi`: `stage`, `selectedPaths`, `qMainWindow`, `dataModel.selection.setPrim`,
-  `PrintStatus`.
+- `usdviewApi`: `stage`, `selectedPaths`, `qMainWindow`, `PrintStatus`, `dataModel.selection` with
+  `setPrim` and `getPropPaths`.
 - `pxr.Usdviewq.qt`: the Qt modules of the build.
 
 Where a real usdview is on the PATH, test_real_usdview.py runs the plugin in it.
@@ -105,6 +105,10 @@ class UIBuilder:
 class _Selection:
     def __init__(self) -> None:
         self.paths: list[Sdf.Path] = []
+        self.properties: list[Sdf.Path] = []
+
+    def getPropPaths(self) -> list[Sdf.Path]:
+        return self.properties
 
     def setPrim(self, prim: Usd.Prim) -> None:
         self.paths = [prim.GetPath()]
