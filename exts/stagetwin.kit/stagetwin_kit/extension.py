@@ -10,7 +10,7 @@ import omni.ext
 import omni.usd
 
 from stagetwin import StagetwinError
-from stagetwin.sync import LiveSession
+from stagetwin.sync import LiveSession, ask_session
 from stagetwin_kit._hooks import Hook, on_stage_event, on_update
 from stagetwin_kit._panel import Panel
 from stagetwin_kit._settings import Settings, read_token
@@ -163,22 +163,7 @@ class TwinExtension(omni.ext.IExt):
         if session is None or panel is None:
             return
         try:
-            if what == "draft":
-                session.draft(subject, value)
-            elif what == "move":
-                session.draft_move(self.selected(), subject)
-            elif what == "publish":
-                session.publish(subject, reason)
-            elif what == "withdraw":
-                session.withdraw(subject)
-            elif what == "approve":
-                session.approve(subject, str(value))
-            elif what == "deny":
-                session.deny(subject, reason)
-            elif what == "halt":
-                session.halt(self.selected())
-            elif what == "acknowledge":
-                session.acknowledge(subject)
+            ask_session(session, what, subject, value, reason, self.selected())
         except StagetwinError as error:
             panel.note(str(error))
         self._changed |= {"commands", "drafts"}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from stagetwin import StagetwinError
-from stagetwin.sync import LiveSession
+from stagetwin.sync import LiveSession, ask_session
 from stagetwin.values import plain
 from stagetwin_usdview._commands import CommandsTab
 from stagetwin_usdview._connect import ConnectForm
@@ -216,7 +216,7 @@ class TwinDock(QtWidgets.QDockWidget):
         if self.session is None:
             self._api.PrintStatus("stagetwin: connect first")
             return
-        self._do("move", self._selected(), self.commands.chosen, "")
+        self._do("move", self.commands.chosen, None, "")
         self._tabs.setCurrentWidget(self.commands)
 
     def draft_attribute(self) -> None:
@@ -236,20 +236,7 @@ class TwinDock(QtWidgets.QDockWidget):
         if session is None:
             return
         try:
-            if what == "draft":
-                session.draft(subject, value)
-            elif what == "move":
-                session.draft_move(subject, str(value))
-            elif what == "publish":
-                session.publish(subject, reason)
-            elif what == "withdraw":
-                session.withdraw(subject)
-            elif what == "approve":
-                session.approve(subject, str(value))
-            elif what == "deny":
-                session.deny(subject, reason)
-            elif what == "halt":
-                session.halt(self._prim)
+            ask_session(session, what, subject, value, reason, self._selected())
         except StagetwinError as error:
             self._notices.appendPlainText(str(error))
             self._api.PrintStatus(f"stagetwin: {error}")

@@ -14,6 +14,7 @@ from stagetwin.sync._frames import NO_TIME, Frame, Section, SectionKind, decode_
 from stagetwin.sync._selection import Selection
 
 if TYPE_CHECKING:
+    from stagetwin.sync._asking import ask_session
     from stagetwin.sync._client import SyncClient
     from stagetwin.sync._client_state import ClientState
     from stagetwin.sync._mailbox import Mail, Mailbox
@@ -39,6 +40,7 @@ __all__ = [
     "Selection",
     "Summary",
     "SyncClient",
+    "ask_session",
     "decode_frame",
     "encode_frame",
 ]
@@ -54,6 +56,7 @@ _HOMES = {
     "Row": "_rows",
     "Summary": "_rows",
     "SyncClient": "_client",
+    "ask_session": "_asking",
 }
 
 
