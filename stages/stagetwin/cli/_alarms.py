@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import time
 from typing import Annotated, Any
@@ -13,11 +12,13 @@ from rich.text import Text
 
 from stagetwin.cli._alarm_text import PRIORITY_STYLES, STATE_WORDS, alarm_summary
 from stagetwin.cli._app import (
+    JsonOption,
     SocketOption,
     StageArgument,
     app,
     console,
     errors_as_exit,
+    print_json,
     socket_of,
 )
 from stagetwin.cli._cells import age_text, plain_text
@@ -39,7 +40,6 @@ IdArgument = Annotated[
     str, typer.Argument(metavar="ID", help="Id of the alarm, such as /World/P101.flow_low.")
 ]
 PrimArgument = Annotated[str, typer.Argument(help="Only what lies at or below.")]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print as JSON.")]
 
 _UNITS = {"s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0}
 
@@ -62,7 +62,7 @@ def list_(
         reply = service.ask(op="alarms", prim=prim, show=show, limit=limit)
     rows, counts = reply["alarms"], reply["counts"]
     if as_json:
-        _print_json(reply)
+        print_json(reply)
     else:
         if rows:
             console.print(_table(rows))
@@ -175,7 +175,7 @@ def history(
     with ControlClient(socket_of(stage, socket)) as service:
         reply = service.ask(op="alarms", prim=prim, show="history", limit=limit)
     if as_json:
-        _print_json(reply)
+        print_json(reply)
         return
     for entry in reply["entries"]:
         console.print(_entry_line(entry), soft_wrap=True)
@@ -210,10 +210,6 @@ def _seconds(period: str) -> float:
 
 def _print_row(row: Row, as_json: bool) -> None:
     if as_json:
-        _print_json(row)
+        print_json(row)
         return
     console.print(_table([row]))
-
-
-def _print_json(reply: Any) -> None:
-    print(json.dumps(reply, indent=2))  # noqa: T201 - plain, for scripts

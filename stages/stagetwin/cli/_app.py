@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import functools
 import importlib.metadata
+import json
 import os
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, ParamSpec
@@ -19,6 +21,7 @@ from stagetwin.service import default_socket
 
 __all__ = [
     "EndpointOption",
+    "JsonOption",
     "SidecarOption",
     "SocketOption",
     "StageArgument",
@@ -27,6 +30,7 @@ __all__ = [
     "console",
     "errors_as_exit",
     "parse_endpoints",
+    "print_json",
     "socket_of",
 ]
 
@@ -111,3 +115,11 @@ def add_installed_commands() -> None:
             _stderr.print(text)
             continue
         app.command(name=entry.name)(errors_as_exit(command))
+
+
+JsonOption = Annotated[bool, typer.Option("--json", help="Print as JSON.")]
+
+
+def print_json(reply: object) -> None:
+    """Print a reply as it is, for scripts."""
+    sys.stdout.write(f"{json.dumps(reply, indent=2)}\n")

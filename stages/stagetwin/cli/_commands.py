@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from contextlib import nullcontext
 from typing import Annotated, Any
@@ -13,11 +12,13 @@ from rich.text import Text
 
 from stagetwin._errors import ServiceError
 from stagetwin.cli._app import (
+    JsonOption,
     SocketOption,
     StageArgument,
     app,
     console,
     errors_as_exit,
+    print_json,
     socket_of,
 )
 from stagetwin.cli._cells import age_text, plain_text
@@ -52,7 +53,6 @@ IdArgument = Annotated[
     str, typer.Argument(metavar="ID", help="Id of the command, or the beginning of it.")
 ]
 ReasonOption = Annotated[str, typer.Option(help="Why, for the record.")]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print as JSON.")]
 
 
 @commands.command(name="list")
@@ -71,7 +71,7 @@ def list_(
     with ControlClient(socket_of(stage, socket)) as service:
         reply = service.ask(op="commands", prim=prim, open=only_open, limit=limit)
     if as_json:
-        _print_json(reply)
+        print_json(reply)
         return
     if not reply["allowed"]:
         text = Text("This service is read-only: it takes no commands.", "yellow")
@@ -130,7 +130,7 @@ def show(
     with ControlClient(where) as service:
         row = service.ask(op="command", id=identifier)["command"]
     if as_json:
-        _print_json(follow_to_end(where, stage, row["id"], quiet=True) if follow else row)
+        print_json(follow_to_end(where, stage, row["id"], quiet=True) if follow else row)
     else:
         _print_head(row)
         if follow:
@@ -231,7 +231,7 @@ def verify(stage: StageArgument, as_json: JsonOption = False, socket: SocketOpti
     ):
         reply = service.ask(op="verify_ledger")
     if as_json:
-        _print_json(reply)
+        print_json(reply)
     elif reply["damage"]:
         text = Text.assemble(
             ("The ledger is damaged", "bold red"), f": {plain_text(reply['damage'])}"
@@ -257,7 +257,7 @@ def _ask(
     with ControlClient(socket_of(stage, socket)) as service:
         row = service.ask(op=operation, id=identifier, reason=reason, **bound)["command"]
     if as_json:
-        _print_json(row)
+        print_json(row)
         return
     console.print(headline(row), soft_wrap=True)
     end = end_text(row) if row["ended"] else Text(waiting_text(row))
@@ -292,7 +292,7 @@ def halt(
     with ControlClient(where) as service:
         rows = service.ask(op="halt", prim=prim, reason=reason)["commands"]
     if as_json:
-        _print_json({"commands": rows})
+        print_json({"commands": rows})
     else:
         for row in rows:
             console.print(_halt_line(row), soft_wrap=True)
@@ -319,7 +319,3 @@ def _halt_line(row: Row) -> Text:
     if state in UNSENT_ENDS:
         line.append("; nothing was sent", "red")
     return line
-
-
-def _print_json(reply: Any) -> None:
-    print(json.dumps(reply, indent=2))  # noqa: T201 - plain, for scripts

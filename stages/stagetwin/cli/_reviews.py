@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import json
 import time
 from pathlib import Path
 from typing import Annotated, Any
@@ -14,11 +13,13 @@ from rich.text import Text
 
 from stagetwin._errors import ReviewError
 from stagetwin.cli._app import (
+    JsonOption,
     SocketOption,
     StageArgument,
     app,
     console,
     errors_as_exit,
+    print_json,
     socket_of,
 )
 from stagetwin.cli._cells import age_text, plain_text
@@ -42,8 +43,6 @@ review = typer.Typer(
 )
 app.add_typer(review)
 
-JsonOption = Annotated[bool, typer.Option("--json", help="Print as JSON.")]
-
 
 @review.command(name="list")
 @errors_as_exit
@@ -59,7 +58,7 @@ def list_(
     with ControlClient(socket_of(stage, socket)) as service:
         reply = service.ask(op="topics", prim=prim, status=status, limit=limit)
     if as_json:
-        _print_json(reply)
+        print_json(reply)
         return
     rows = reply["topics"]
     if not rows:
@@ -93,7 +92,7 @@ def show(
     with ControlClient(socket_of(stage, socket)) as service:
         row = service.ask(op="topic", id=identifier)["topic"]
     if as_json:
-        _print_json(row)
+        print_json(row)
         return
     console.print(Text(plain_text(row["title"]), style="bold"), soft_wrap=True)
     line = Text.assemble(_status(row), f"  {row['type']}, {row['priority']}, revision ")
@@ -157,7 +156,7 @@ def import_(
         reply = service.ask(op="bcf_import", bcf=base64.b64encode(data).decode())
     problems = reply["problems"]
     if as_json:
-        _print_json(reply)
+        print_json(reply)
     else:
         console.print(
             f"{reply['created']} topics and {reply['commented']} comments are new, "
@@ -196,7 +195,3 @@ def _when(seconds: float) -> str:
 
 def _lines(text: str) -> str:
     return "\n".join(f"  {plain_text(line)}" for line in text.split("\n"))
-
-
-def _print_json(reply: Any) -> None:
-    print(json.dumps(reply, indent=2))  # noqa: T201 - plain, for scripts

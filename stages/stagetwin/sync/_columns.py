@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import abc
 from collections.abc import Sequence
 from functools import cache
 from typing import Any
@@ -76,7 +77,7 @@ def wire_kind(type_name: str) -> tuple[SectionKind, int]:
     return _JSON
 
 
-class Column:
+class Column(abc.ABC):
     """Newest values of some channels of one kind, by slot.
 
     Attributes:
@@ -87,25 +88,25 @@ class Column:
     kind: SectionKind
     width: int
 
+    @abc.abstractmethod
     def set(self, slots: Array, values: Values) -> Array:
         """Take values, and tell which are others than before; shape (n,).
 
         Raises:
             ValueError, TypeError, OverflowError: one of them cannot be held; none was taken.
         """
-        raise NotImplementedError
 
+    @abc.abstractmethod
     def move(self, slots: Array, other: Column, others: Array) -> None:
         """Take over values of another column of the same kind."""
-        raise NotImplementedError
 
+    @abc.abstractmethod
     def split(self, slots: Array) -> list[tuple[SectionKind, Array | None, Array | list[Any]]]:
         """Return the values of some slots by kind of section.
 
         Returns:
             For each: its kind, which of the slots it has (None for all), and their values.
         """
-        raise NotImplementedError
 
 
 class NumberColumn(Column):
