@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import enum
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from stagetwin._paths import is_below
@@ -19,6 +19,8 @@ __all__ = [
     "ChannelIndex",
     "CommandBinding",
     "Limits",
+    "ModelBinding",
+    "ModelParameter",
     "Problem",
     "RuleBinding",
     "Severity",
@@ -284,6 +286,59 @@ class AlarmBinding:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ModelParameter:
+    """One authored `param:<name>` of a model.
+
+    Attributes:
+        value: in its unit; booleans are 0 and 1.
+        unit: UCUM; empty where the stage does not say.
+        limits: USD attribute limits, the tightest over all layers.
+    """
+
+    value: float
+    unit: str
+    limits: Limits
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelBinding:
+    """One behaviour model bound to an asset, resolved.
+
+    Attributes:
+        prim, name: path of the prim and the model's name.
+        asset: path of the asset around the prim.
+        kind: entry point in the group `stagetwin.models`.
+        file: resolved path of the model's file, or empty.
+        reads: paths of the properties of signals and commands that it reads.
+        writes: paths of the signals' properties whose expected values it gives.
+        step: [s]; 0 is the model's own.
+        horizon: how far ahead it predicts [s].
+        fidelity: `screening`, `engineering` or `calibrated`; empty is the kind's own.
+        parameters: by name.
+        relations: targets of the model's other relationships, by name (`inlet`, `drives`,
+            `in:<port>`, `out:<port>`).
+    """
+
+    prim: str
+    name: str
+    asset: str
+    kind: str
+    file: str
+    reads: tuple[str, ...]
+    writes: tuple[str, ...]
+    step: float
+    horizon: float
+    fidelity: str
+    parameters: Mapping[str, ModelParameter]
+    relations: Mapping[str, tuple[str, ...]]
+
+    @property
+    def path(self) -> str:
+        """Prim path and model name, as people write a model."""
+        return f"{self.prim}.{self.name}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Asset:
     """One twin asset.
 
@@ -343,6 +398,7 @@ class BindingTable:
         commands: in stage order.
         rules: in stage order.
         alarms: in stage order.
+        models: in stage order.
         connections: by name.
         assets: by prim path.
         problems: sorted by prim and signal.
@@ -352,6 +408,7 @@ class BindingTable:
     commands: list[CommandBinding] = field(default_factory=list)
     rules: list[RuleBinding] = field(default_factory=list)
     alarms: list[AlarmBinding] = field(default_factory=list)
+    models: list[ModelBinding] = field(default_factory=list)
     connections: dict[str, ConnectionSpec] = field(default_factory=dict)
     assets: dict[str, Asset] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)

@@ -1,0 +1,117 @@
+"""The kernels of a group, made for the sizes and functions of its kind."""
+
+# Warp's own language: no type checker reads it.
+# mypy: ignore-errors
+
+from __future__ import annotations
+
+from functools import cache
+
+import warp as wp
+
+__all__ = ["advance_kernel", "count_kernel", "observe_kernel"]
+
+
+@wp.kernel(enable_backward=False)
+def count_kernel(
+    # in and out:
+    ticks: wp.array(dtype=wp.int64),
+):
+    world = wp.tid()
+    ticks[world] = ticks[world] + wp.int64(1)
+
+
+@cache
+def advance_kernel(kind):
+    """Return the kernel that moves the states of a kind on, launched over (worlds, count)."""
+    states, inputs = max(len(kind.states), 1), max(len(kind.inputs), 1)
+    parameters, draws = max(len(kind.parameters), 1), max(kind.draws, 1)
+    declared_inputs, declared_parameters = len(kind.inputs), len(kind.parameters)
+    drawn = kind.draws
+    x_type = wp.types.vector(states, wp.float64)
+    u_type = wp.types.vector(inputs, wp.float64)
+    p_type = wp.types.vector(parameters, wp.float64)
+    w_type = wp.types.vector(draws, wp.float64)
+    advance = kind.advance
+
+    @wp.kernel(enable_backward=False, module="unique")
+    def step(
+        # in:
+        bus: wp.array2d(dtype=wp.float64),
+        input_columns: wp.array2d(dtype=wp.int32),
+        parameter: wp.array3d(dtype=wp.float64),
+        seeds: wp.array(dtype=wp.int64),
+        ticks: wp.array(dtype=wp.int64),
+        stream: int,
+        dt: wp.float64,
+        substeps: int,
+        # in and out:
+        state: wp.array3d(dtype=wp.float64),
+    ):
+        world, i = wp.tid()
+        x = x_type()
+        u = u_type()
+        p = p_type()
+        w = w_type()
+        for j in range(states):
+            x[j] = state[world, j, i]
+        for j in range(declared_inputs):
+            u[j] = bus[world, input_columns[j, i]]
+        for j in range(declared_parameters):
+            p[j] = parameter[world, j, i]
+        if wp.static(drawn > 0):
+            # The draws follow from seed, tick and instance alone, so that a restored state
+            # draws what the saved one would have drawn.
+            random = wp.rand_init(
+                int(seeds[world]) * 747796405 + stream, int(ticks[world]) * 2891 + i * 277803737
+            )
+            for _ in range(substeps):
+                for j in range(drawn):
+                    w[j] = wp.float64(wp.randn(random))
+                x = advance(x, u, p, w, dt)
+        else:
+            for _ in range(substeps):
+                x = advance(x, u, p, w, dt)
+        for j in range(states):
+            state[world, j, i] = x[j]
+
+    return step
+
+
+@cache
+def observe_kernel(kind):
+    """Return the kernel that puts the outputs of a kind on the bus."""
+    states, inputs = max(len(kind.states), 1), max(len(kind.inputs), 1)
+    parameters, outputs = max(len(kind.parameters), 1), len(kind.outputs)
+    declared_states = len(kind.states)
+    declared_inputs, declared_parameters = len(kind.inputs), len(kind.parameters)
+    x_type = wp.types.vector(states, wp.float64)
+    u_type = wp.types.vector(inputs, wp.float64)
+    p_type = wp.types.vector(parameters, wp.float64)
+    observe = kind.observe
+
+    @wp.kernel(enable_backward=False, module="unique")
+    def look(
+        # in:
+        state: wp.array3d(dtype=wp.float64),
+        parameter: wp.array3d(dtype=wp.float64),
+        input_columns: wp.array2d(dtype=wp.int32),
+        output_columns: wp.array2d(dtype=wp.int32),
+        # in and out:
+        bus: wp.array2d(dtype=wp.float64),
+    ):
+        world, i = wp.tid()
+        x = x_type()
+        u = u_type()
+        p = p_type()
+        for j in range(declared_states):
+            x[j] = state[world, j, i]
+        for j in range(declared_inputs):
+            u[j] = bus[world, input_columns[j, i]]
+        for j in range(declared_parameters):
+            p[j] = parameter[world, j, i]
+        y = observe(x, u, p)
+        for j in range(outputs):
+            bus[world, output_columns[j, i]] = y[j]
+
+    return look
