@@ -113,7 +113,7 @@ class Engine:
         return self._graphs[due]
 
     def _capture(self, run: Sequence[_Due], last: bool) -> Any:
-        wp.load_module(count_kernel.module, device=self.device)
+        wp.load_module(count_kernel.module, device=self.device)  # pyright: ignore[reportFunctionMemberAccess]
         kept = self.save()
         for each in run:  # loads their modules; what it changes is put back
             each.launch()
