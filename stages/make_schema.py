@@ -81,7 +81,9 @@ what the command is given, same type and unit as the command |
 | `twin:alarm:<name>:value` | alarm | the asset | \
 what the signal of a `device` is compared with, same type as the signal |
 | `twin:model:<name>:param:<parameter>` | model | the asset | \
-parameter of the model, with the type, unit and limits it needs |
+parameter of the model, a number, with limits, and its unit in `customData["unit"]` |
+| `twin:model:<name>:out:<port>` | model | service, layer `predicted` | \
+what a model gives and no signal measures, in the kind's unit |
 | `twin:var:<name>` | any prim | the asset or the site | \
 text for `{twin:var:<name>}` in the address templates of this prim and of what lies below it |
 """

@@ -3,15 +3,27 @@
 StagetwinError
   ModelError            a model cannot be what the stage asks for, or its file cannot be used
     SnapshotError       a saved state does not fit
+    CalibrationError    parameters cannot be fitted to this telemetry, or a set of them not applied
     UnforkableError     something of the present cannot be copied into a future
     DivergedError       a model left the finite numbers
+    ScenarioError       a scenario asks for what is not there, or may not be
+    CancelledError      whoever asked wants no answer any more
 """
 
 from __future__ import annotations
 
 from stagetwin import StagetwinError
 
-__all__ = ["DivergedError", "ModelError", "SnapshotError", "UnforkableError"]
+__all__ = [
+    "CalibrationError",
+    "CancelledError",
+    "DivergedError",
+    "FmuError",
+    "ModelError",
+    "ScenarioError",
+    "SnapshotError",
+    "UnforkableError",
+]
 
 
 class ModelError(StagetwinError):
@@ -28,3 +40,19 @@ class UnforkableError(ModelError):
 
 class DivergedError(ModelError):
     """A model left the finite numbers; names the prim."""
+
+
+class FmuError(ModelError):
+    """An FMU cannot be used, or refused a call; names the file or the prim."""
+
+
+class ScenarioError(ModelError):
+    """A scenario asks for what is not there, or may not be; names the place and what is allowed."""
+
+
+class CancelledError(ModelError):
+    """Whoever asked wants no answer any more."""
+
+
+class CalibrationError(ModelError):
+    """Parameters cannot be fitted, or a set of them cannot be used; names the model."""

@@ -18,6 +18,7 @@
     - AlarmError          no such alarm, or it cannot be acknowledged or shelved so
     - CommandError        a request for a command is malformed, unknown or not allowed here
     - ReviewError         an operation on a review is malformed, outdated or not allowed
+    - SimulatorError      a simulator is not there, refused a question or did not answer in time
   - SyncError             what a mirror and the service say to each other cannot be understood
     - FrameError          a binary frame is torn, or of another protocol
   - TransitionError       a command cannot go from its state to the one asked for
@@ -45,6 +46,7 @@ __all__ = [
     "RealmError",
     "ReviewError",
     "ServiceError",
+    "SimulatorError",
     "StageError",
     "StagetwinError",
     "SyncError",
@@ -114,6 +116,19 @@ class AlarmError(ServiceError):
 
 class ReviewError(ServiceError):
     """An operation on a review is malformed, outdated, or not allowed."""
+
+
+class SimulatorError(ServiceError):
+    """A simulator is not there, refused a question or did not answer in time.
+
+    Attributes:
+        code: short stable name, as in `stagetwin.simulation.wire.Fault`; besides `gone` and
+            `over-budget`.
+    """
+
+    def __init__(self, text: str, code: str = "failed") -> None:
+        super().__init__(text)
+        self.code = code
 
 
 class SyncError(StagetwinError):

@@ -18,6 +18,7 @@ _MULTIPLE = {
     "twin:command": "TwinCommandAPI",
     "twin:rule": "TwinRuleAPI",
     "twin:alarm": "TwinAlarmAPI",
+    "twin:model": "TwinModelAPI",
 }
 _NAMES = frozenset(
     "twin:" + name

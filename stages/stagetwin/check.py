@@ -11,6 +11,7 @@ from typing import Any
 from pxr import Usd, UsdGeom
 
 from stagetwin._check_commands import doubtful_commands
+from stagetwin._check_models import doubtful_models
 from stagetwin._misspelt import misspelt
 from stagetwin._schema import is_registered
 from stagetwin.bindings import BindingTable, Problem, Severity, read_bindings
@@ -82,6 +83,7 @@ def lint(stage: Usd.Stage, table: BindingTable) -> list[Problem]:
         *_duplicate_ids(table),
         *_unbacked_twins(table),
         *doubtful_commands(table),
+        *doubtful_models(table),
         *_hidden_values(stage, table),
         *_doubtful_units(stage, table),
         *misspelt(stage),

@@ -15,6 +15,7 @@ import os
 import stat
 import tempfile
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 from typing import Literal
 
@@ -27,6 +28,7 @@ from stagetwin.bindings import (
     BindingReading,
     BindingTable,
     CommandBinding,
+    ModelBinding,
     RuleBinding,
     TelemetryBinding,
     read_bindings,
@@ -80,7 +82,9 @@ def guard_hashes(table: BindingTable) -> dict[str, str]:
 
     A hash covers the asset's level, roles and local/remote switch, every field of its commands and
     of the rules that command it, the telemetry behind permissives, read-backs, the switch and those
-    rules, and where the connections of all of these lead.
+    rules, and where the connections of all of these lead. It covers the asset's models, parameters
+    and files included, since a rehearsal believes them; where a command of the asset asks for a
+    rehearsal, also those of assets that are no twins, whose own guards nobody approves.
     """
     by_target: dict[str, list[TelemetryBinding]] = {}
     for binding in table.telemetry.values():
@@ -93,6 +97,11 @@ def guard_hashes(table: BindingTable) -> dict[str, str]:
     rules_of: dict[str, list[RuleBinding]] = {}
     for rule in table.rules:
         rules_of.setdefault(asset_of[rule.command], []).append(rule)
+    models_of: dict[str, list[ModelBinding]] = {}
+    for model in sorted(table.models, key=lambda m: m.path):
+        models_of.setdefault(model.asset, []).append(model)
+    twins = {asset.prim for asset in table.assets.values() if asset.level == "twin"}
+    loose = [m for prim in sorted(models_of.keys() - twins) for m in models_of[prim]]
     hashes: dict[str, str] = {}
     for asset in table.assets.values():
         if asset.level != "twin":
@@ -110,9 +119,34 @@ def guard_hashes(table: BindingTable) -> dict[str, str]:
         names = {each.connection for each in (*commands, *itertools.chain(*inputs))}
         connections = [table.connections[name] for name in sorted(names)]
         # msgpack keeps types apart and floats exact, infinity included.
-        guards = msgspec.msgpack.encode([asset, commands, rules, paths, inputs, connections])
-        hashes[asset.prim] = hashlib.sha256(guards).hexdigest()
+        parts: list[object] = [asset, commands, rules, paths, inputs, connections]
+        models = list(models_of.get(asset.prim, ()))
+        if any(command.rehearsal == "required" for command in commands):
+            models += loose
+        if models:
+            parts.append([(model, _digest(model.file)) for model in models])
+        hashes[asset.prim] = hashlib.sha256(msgspec.msgpack.encode(parts)).hexdigest()
     return hashes
+
+
+def _digest(file: str) -> str:
+    """Return the hash of a model's file; empty where there is none or it cannot be read."""
+    try:
+        status = os.stat(file) if file else None
+    except OSError:
+        return ""
+    if status is None:
+        return ""
+    return _digest_at(file, status.st_mtime_ns, status.st_size, status.st_ino)
+
+
+@cache
+def _digest_at(file: str, _time: int, _size: int, _inode: int) -> str:
+    try:
+        with open(file, "rb") as content:
+            return hashlib.file_digest(content, "sha256").hexdigest()
+    except OSError:
+        return ""
 
 
 class GuardBook:

@@ -17,7 +17,15 @@ from stagetwin.bindings import BindingReading, BindingTable, ChannelIndex
 from stagetwin.clock import Clock, WallClock
 from stagetwin.guards import GuardBook, GuardStage, guard_hashes
 from stagetwin.hub import Changes, Hub
-from stagetwin.live import LAYER_NAMES, FileWatcher, LayerWatcher, LiveLayer, Owner, SessionLayers
+from stagetwin.live import (
+    LAYER_NAMES,
+    FileWatcher,
+    LayerWatcher,
+    LiveLayer,
+    Owner,
+    PredictedLayer,
+    SessionLayers,
+)
 from stagetwin.live._health import Health
 from stagetwin.live._state import StateLayer
 from stagetwin.opening import open_stage
@@ -46,6 +54,7 @@ class Twin:
         stage: the composed stage.
         layers: its session sublayers.
         hub: where samples go in.
+        predicted: what models expect.
         table: the bindings in force.
         demoted: why assets run as shadow, by prim path.
         guarded: the bindings of the guards' stage, None where there are no guards.
@@ -82,6 +91,8 @@ class Twin:
         self._guard_stage = GuardStage(stage.GetRootLayer()) if guards is not None else None
         layers = self.layers
         self._own = tuple(getattr(layers, name) for name in LAYER_NAMES)
+        ids = [layer.identifier for layer in self._own]
+        self.predicted = PredictedLayer(stage, layers.predicted, ids)
         guarded = self._guard_stage.stage if self._guard_stage is not None else None
         self._watcher = LayerWatcher(stage, self._own, guarded)
         self._files = FileWatcher(stage, guarded)
@@ -218,6 +229,11 @@ class Twin:
                 if spec is not None:
                     session.GetPrimAtPath(prim).RemoveProperty(spec)
                     _log.warning("%s: an edit of %s in the session was removed", prim, name)
+
+    @property
+    def hashes(self) -> Mapping[str, str]:
+        """Hash of the guards of each asset that claims to be a twin, approved or not, by path."""
+        return self._hashes
 
     def guards_approved(self) -> None:
         """Take note that the guard book may have changed.

@@ -42,6 +42,9 @@ FIELD_TYPES = {
     "debounce": "double",
     "tolerance": "double",
     "publish": "token",
+    "rehearsal": "token",
+    "rehearsalHorizon": "double",
+    "rehearsalBudget": "double",
 }
 
 

@@ -465,11 +465,13 @@ def test_every_code_in_the_source_is_reached_by_a_test_here() -> None:
     calls = re.findall(r'report\(\s*(?:prim,\s*(?:signal|name|""),\s*)?"([a-z-]+)"', source)
     calls += re.findall(r'fail\(\s*prim,\s*(?:signal|name|""),\s*"([a-z-]+)"', source)
     here = Path(__file__)
-    texts = (here.read_text(), (here.parent / "alarms" / "test_alarm_reading.py").read_text())
+    others = ("alarms/test_alarm_reading.py", "simulation/test_model_reading.py")
+    texts = [here.read_text(), *((here.parent / other).read_text() for other in others)]
     tested = set(re.findall(r'"([a-z]+(?:-[a-z]+)*)"', "".join(texts)))
     elsewhere = {"below-instance", "not-seeded"}  # with what causes them, in test_bindings
     assert set(calls) - tested - elsewhere == set()
     made = {f"rule-{which}" for which in ("signal", "command", "threshold", "setpoint")}
+    made |= {f"model-{which}" for which in ("reads", "writes")}
     assert made <= tested  # their names are put together
     assert {"unknown-attribute", "template", "driven-twice", "connection"} <= set(calls)
     assert set(calls) >= _WARNINGS

@@ -157,7 +157,11 @@ def test_what_the_service_writes_varies_and_what_describes_the_plant_does_not(
         "TwinConnection.twin:cause",
         "TwinConnection.twin:lastSeen",
         "TwinConnection.twin:state",
+        "TwinModelAPI.cause",
+        "TwinModelAPI.state",
         "TwinTelemetryAPI.quality",
+        "TwinTelemetryAPI.residual",
+        "TwinTelemetryAPI.residualSigma",
         "TwinTelemetryAPI.status",
         "TwinTelemetryAPI.time",
     }

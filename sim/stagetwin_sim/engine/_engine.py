@@ -114,10 +114,14 @@ class Engine:
 
     def _capture(self, run: Sequence[_Due], last: bool) -> Any:
         wp.load_module(count_kernel.module, device=self.device)  # pyright: ignore[reportFunctionMemberAccess]
-        kept = self.save()
+        # Only what the run changes is kept: what stands between graphs may be unable to save.
+        kept = [each.system.save() for each in run]
+        bus = host_copy(self.context.bus)
         for each in run:  # loads their modules; what it changes is put back
             each.launch()
-        self.restore(kept)
+        for each, saved in zip(run, kept, strict=True):
+            each.system.load(saved)
+        self.context.bus.assign(bus)
         with wp.ScopedCapture(device=self.device) as capture:
             for each in run:
                 each.launch()
@@ -200,6 +204,27 @@ class Engine:
         self.context.seeds.assign(snapshot.seeds)
         for name, system in self.systems.items():
             system.load(snapshot.systems[name])
+
+    def adopt(self, snapshot: Snapshot) -> None:
+        """Take a state of the plan that this engine's plan extends; what was added begins anew.
+
+        Raises:
+            SnapshotError: it does not fit.
+        """
+        if snapshot.revision != self.plan.base:
+            raise SnapshotError(
+                f"the state is of plan {snapshot.revision}, this extends {self.plan.base or 'none'}"
+            )
+        if snapshot.worlds != self.worlds:
+            raise SnapshotError(f"the state has {snapshot.worlds} worlds, this has {self.worlds}")
+        bus = host_copy(self.context.bus)
+        bus[:, : snapshot.bus.shape[1]] = snapshot.bus
+        self.frames = snapshot.frames
+        self.context.bus.assign(bus)
+        self.context.ticks.assign(snapshot.ticks)
+        self.context.seeds.assign(snapshot.seeds)
+        for name, saved in snapshot.systems.items():
+            self.systems[name].load(saved)
 
     def fork(self, worlds: int = 1, device: str | None = None) -> Engine:
         """Return an engine of its own whose every world is the present of this one's first.

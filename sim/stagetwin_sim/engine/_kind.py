@@ -16,15 +16,12 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from stagetwin_sim._errors import ModelError
-
-if TYPE_CHECKING:
-    import warp as wp
 
 __all__ = ["Floats", "Kind", "Parameter", "Port", "StartValues", "StateVariable"]
 
@@ -43,12 +40,15 @@ class Port:
         unit: UCUM.
         value: what an input is while nothing says otherwise, and an output before the first step.
         doc: what it is.
+        low, high: what an output may be [unit]; a rehearsal refuses a command that takes it beyond.
     """
 
     name: str
     unit: str
     value: float = 0.0
     doc: str = ""
+    low: float = -math.inf
+    high: float = math.inf
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,12 +80,18 @@ class StateVariable:
         unit: UCUM.
         value: what it begins with, where the kind has no `start`.
         doc: what it is.
+        minimum, maximum: what an observer may correct it to [unit].
+        noise: standard deviation of what disturbs it in a second [unit/sqrt(s)], for observers; NaN
+            lets them choose.
     """
 
     name: str
     unit: str
     value: float = 0.0
     doc: str = ""
+    minimum: float = -math.inf
+    maximum: float = math.inf
+    noise: float = math.nan
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,6 +110,8 @@ class Kind:
         start: takes parameters and inputs to first states; None for those declared.
         differentiable: whether both functions have gradients that mean something.
         fidelity: how far its figures may be trusted before calibration.
+        phase: when in a frame its turn is: `control`, `electrical`, `hydraulic`, `process`,
+            `bodies`, `external` or `monitor`, in this order.
     """
 
     name: str
@@ -115,11 +123,12 @@ class Kind:
     states: tuple[StateVariable, ...] = ()
     draws: int = 0
     rate: float = 20.0
-    advance: wp.Function | None = None
-    observe: wp.Function | None = None
+    advance: Callable[..., Any] | None = None
+    observe: Callable[..., Any] | None = None
     start: StartValues | None = None
     differentiable: bool = True
     fidelity: str = "engineering"
+    phase: str = "process"
 
     def __post_init__(self) -> None:
         for what in ("inputs", "outputs", "parameters", "states"):

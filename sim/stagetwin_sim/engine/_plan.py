@@ -29,6 +29,7 @@ class Column:
         role: `measured` (a signal's value is written to it), `setpoint` (a command's), `output`
             (a model writes it), or `constant`.
         predicts: path of the signal's property that the column is the expected value of, or empty.
+        low, high: what it may be [unit]; a rehearsal refuses a command that takes it beyond.
     """
 
     name: str
@@ -36,6 +37,8 @@ class Column:
     value: float = 0.0
     role: str = "constant"
     predicts: str = ""
+    low: float = -math.inf
+    high: float = math.inf
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,6 +51,7 @@ class Plan:
         frame: length of a frame [s].
         seed: of everything random.
         revision: fingerprint of the stage and parameters that it was read from.
+        base: revision of the plan that this one extends, or empty.
     """
 
     columns: tuple[Column, ...]
@@ -55,6 +59,7 @@ class Plan:
     frame: float = FRAME
     seed: int = 0
     revision: str = ""
+    base: str = ""
     _index: dict[str, int] = field(default_factory=dict, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -81,6 +86,33 @@ class Plan:
     def __contains__(self, name: str) -> bool:
         return name in self._index
 
+    def extended(
+        self,
+        columns: Sequence[Column] = (),
+        *,
+        before: Sequence[SystemPlan] = (),
+        after: Sequence[SystemPlan] = (),
+        salt: str = "",
+    ) -> Plan:
+        """Return this plan with more columns behind its own, and more systems around its own.
+
+        Its engines can `adopt` states of this plan.
+
+        Args:
+            columns: to add.
+            before, after: systems that are stepped before and after its own.
+            salt: what else tells this plan from others of the same columns and systems.
+        """
+        names = [*(column.name for column in columns), *(s.name for s in (*before, *after))]
+        return Plan(
+            columns=(*self.columns, *columns),
+            systems=(*before, *self.systems, *after),
+            frame=self.frame,
+            seed=self.seed,
+            revision=fingerprint([self.revision, salt, *names]),
+            base=self.revision,
+        )
+
     def engine(self, worlds: int = 1, device: str = "cpu") -> Engine:
         """Make an engine in its first state.
 
@@ -106,10 +138,22 @@ class PlanBuilder:
         self._frame = frame
         self._seed = seed
 
-    def column(self, column: Column) -> int:
-        """Return the index of a column; the first of a name says what it is."""
+    @property
+    def frame(self) -> float:
+        """Length of a frame [s]."""
+        return self._frame
+
+    def column(self, column: Column, replace: bool = False) -> int:
+        """Return the index of a column.
+
+        Args:
+            column: the first of a name says what it is.
+            replace: whether this one says it instead, as the model that writes it does.
+        """
         if column.name not in self._order:
             self._order[column.name] = len(self._order)
+            self._columns[column.name] = column
+        elif replace:
             self._columns[column.name] = column
         return self._order[column.name]
 

@@ -76,7 +76,7 @@ class Snapshot:
         state.update(f"{self.revision} {self.frames}".encode())
         for name, values in sorted(self._flat().items()):
             state.update(f"{name} {values.dtype} {values.shape}".encode())
-            parts = values.tolist() if values.dtype == object else [values.tobytes()]
+            parts = values.ravel().tolist() if values.dtype == object else [values.tobytes()]
             for part in parts:
                 state.update(bytes(part))
         return state.hexdigest()

@@ -76,9 +76,16 @@ class System(Protocol):
 
 
 class SystemPlan(Protocol):
-    """What a system is made from, once for each engine. It is not changed by any engine."""
+    """What a system is made from, once for each engine. It is not changed by any engine.
 
-    name: str
+    It may have `revision`, a text that is another one wherever files or geometry that decide what
+    the system does are others.
+    """
+
+    @property
+    def name(self) -> str:
+        """Unique in the plan."""
+        ...
 
     def build(self, context: Context) -> System:
         """Make the system of an engine, in its first state in every world."""

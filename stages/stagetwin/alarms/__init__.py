@@ -3,6 +3,7 @@
 from stagetwin.alarms._book import MAX_SHELF, AlarmBook
 from stagetwin.alarms._definitions import PRIORITIES, Definition
 from stagetwin.alarms._journal import AlarmJournal
+from stagetwin.alarms._plan import Trust, trusted_signals
 from stagetwin.alarms._states import (
     ACTIVE,
     TRANSITIONS,
@@ -26,4 +27,6 @@ __all__ = [
     "AlarmState",
     "Definition",
     "Shelf",
+    "Trust",
+    "trusted_signals",
 ]

@@ -141,7 +141,7 @@ class AlarmBook:
         self._stepped = now
         twin, points = self._twin, self._points
         wall = twin.clock.wall()
-        verdict = points.judge(twin.hub, twin.connection_states, now)
+        verdict = points.judge(twin.hub, twin.connection_states, now, twin.predicted.value)
         for point in verdict.muted.tolist():
             self._mute(point, wall)
         for point in verdict.fallen.tolist():

@@ -20,6 +20,9 @@ _NAMED = 6
 
 def value_of(twin: Twin, points: Points, point: int) -> Any:
     """Return what the signal of a point is now, as plain data; None for no signal."""
+    if points.part_of(point) is Part.MODEL:
+        number = twin.predicted.value(points.definition(point).signal)
+        return number if number == number else None
     if point >= len(points.channel) or not points.trusted[point]:
         return None
     channel = int(points.channel[point])
@@ -39,6 +42,8 @@ def cause_of(twin: Twin, points: Points, point: int) -> str:
         return f"{state}: {cause}" if cause else str(state)
     if part is Part.COMMAND:
         return "ended UNVERIFIED"
+    if part is Part.MODEL:
+        return f"{_beyond(points, point, value_of(twin, points, point))}, says its model"
     if not points.trusted[point]:
         return "a session binds the signal elsewhere"
     channel = int(points.channel[point])
@@ -49,8 +54,7 @@ def cause_of(twin: Twin, points: Points, point: int) -> str:
     if part is Part.OUTSIDE:
         text = "a component is outside the soft limits"
     elif part is Part.LIMIT:
-        word = "above" if definition.side in ("high", "high_high") else "below"
-        text = f"{value:.6g} {definition.unit} is {word} {definition.limit:g}"
+        text = _beyond(points, point, value)
     else:
         text = f"it is {value!r:.80}"
     status = int(twin.hub.latest.status[channel])
@@ -58,6 +62,12 @@ def cause_of(twin: Twin, points: Points, point: int) -> str:
     if uncertain and status != Status.UNCERTAIN_ENGINEERING_UNITS_EXCEEDED:
         text += ", as far as is known (uncertain)"
     return text
+
+
+def _beyond(points: Points, point: int, value: Any) -> str:
+    definition = points.definition(point)
+    word = "above" if definition.side in ("high", "high_high") else "below"
+    return " ".join(f"{value:.6g} {definition.unit} is {word} {definition.limit:g}".split())
 
 
 def _quality_text(twin: Twin, channel: int) -> str:

@@ -24,7 +24,7 @@ class Definition:
     Attributes:
         prim, name: where, and what it is called; of one element of an array `name[3]`.
         asset: path of the asset around it.
-        kind: `limit`, `quality`, `device`, `connection` or `command`.
+        kind: `limit`, `quality`, `device`, `connection`, `command` or `model`.
         side: of a limit; empty for the others.
         signal: prim path and name of the signal or command, or name of the connection.
         unit: UCUM unit of the signal.

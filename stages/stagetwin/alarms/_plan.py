@@ -12,6 +12,7 @@ import numpy as np
 
 from stagetwin.alarms import _definitions
 from stagetwin.alarms._definitions import PRIORITIES, Definition
+from stagetwin.alarms._given import Given, signal_of
 from stagetwin.alarms._groups import groups_of
 from stagetwin.alarms._points import ON_CHANNELS, Part, Points
 from stagetwin.bindings import AlarmBinding, BindingTable, TelemetryBinding
@@ -153,6 +154,14 @@ def _add_authored(
         part = Part.CONNECTION if alarm.kind == "connection" else Part.COMMAND
         row = base._replace(source=_definitions.authored(alarm, None), connection=alarm.signal)
         rows[part].append(row)
+        return
+    if alarm.kind == "model":
+        beside = by_target.get(signal_of(alarm.signal), ())
+        unit = beside[0].binding.unit if beside else ""
+        source = dataclasses.replace(_definitions.authored(alarm, None), unit=unit)
+        sign = 1.0 if alarm.side in _ABOVE else -1.0
+        row = base._replace(source=source, sign=sign, limit=alarm.limit)
+        rows[Part.MODEL].append(row._replace(hysteresis=alarm.hysteresis))
         return
     if not alarm.signal:
         group = len(rows[Part.GOODBYE])
@@ -308,6 +317,12 @@ def _columns(
         pending=np.full(size, math.nan),
         muted=np.zeros(size, np.bool_),
         forced=np.zeros(len(rows[Part.COMMAND]), np.bool_),
+        given=Given(
+            paths=[row.source.signal for row in rows[Part.MODEL]],
+            sign=np.array([row.sign for row in rows[Part.MODEL]], np.float64),
+            limit=np.array([row.sign * row.limit for row in rows[Part.MODEL]], np.float64),
+            hysteresis=np.array([row.hysteresis for row in rows[Part.MODEL]], np.float64),
+        ),
         text_seen=np.full(len(rows[Part.TEXT]), -math.inf),
         text_same=np.zeros(len(rows[Part.TEXT]), np.bool_),
         online_since={},

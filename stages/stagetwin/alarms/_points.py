@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import enum
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +17,7 @@ import numpy.typing as npt
 
 from stagetwin.alarms import _definitions
 from stagetwin.alarms._definitions import Definition
+from stagetwin.alarms._given import Given
 from stagetwin.alarms._groups import Groups, any_of
 from stagetwin.hub import ChannelParameters, Hub, Latest
 from stagetwin.ports import ConnectionState
@@ -51,6 +52,7 @@ class Part(enum.IntEnum):
     GOODBYE = 7
     CONNECTION = 8
     COMMAND = 9
+    MODEL = 10
 
 
 START_GRACE = 20.0
@@ -104,6 +106,7 @@ class Points:
         connections: names of the connections of that part.
         commands: paths of the commands of that part.
         forced: whether an event holds; commands alone.
+        given: what is judged of models.
         text_seen: when each text that was compared last came; texts alone.
         text_same: what came of it; texts alone.
         online_since: since when connections stand [s, steady clock]; inf while they do not.
@@ -138,6 +141,7 @@ class Points:
     pending: npt.NDArray[np.float64]
     muted: Mask
     forced: Mask
+    given: Given
     text_seen: npt.NDArray[np.float64]
     text_same: Mask
     online_since: dict[str, float]
@@ -203,13 +207,16 @@ class Points:
             elif self.online_since.get(name, math.inf) == math.inf:
                 self.online_since[name] = now
 
-    def judge(self, hub: Hub, links: Links, now: float) -> Verdict:
+    def judge(
+        self, hub: Hub, links: Links, now: float, expected: Callable[[str], float]
+    ) -> Verdict:
         """Look at every point.
 
         Args:
             hub: where the newest state of the channels is.
             links: connections.
             now: [s, steady clock].
+            expected: returns the newest number that a model gives for a property; NaN for none.
         """
         self.take_note(links, now)
         latest = hub.latest
@@ -235,6 +242,9 @@ class Points:
             settled = online or now - self.spoken.get(name, now) >= START_GRACE
             may_raise[point] = may_clear[point] = known is not None and settled
         raw[self.parts[Part.COMMAND]] = self.forced
+        place = self.parts[Part.MODEL]
+        raw[place], known_here = self.given.judge(expected, self.active[place])
+        may_raise[place] = may_clear[place] = known_here
         if len(self.gated):
             gate = np.maximum(self.gate, 0)
             shut = (self.gate >= 0) & (latest.quality[gate] == Quality.GOOD)

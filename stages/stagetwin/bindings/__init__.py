@@ -3,8 +3,6 @@
 from stagetwin.bindings._model import (
     AlarmBinding,
     Asset,
-    BindingTable,
-    ChannelIndex,
     CommandBinding,
     Limits,
     ModelBinding,
@@ -16,9 +14,12 @@ from stagetwin.bindings._model import (
     is_below,
 )
 from stagetwin.bindings._read import BindingReading, read_bindings
+from stagetwin.bindings._read_models import MODEL_OUTPUT
+from stagetwin.bindings._table import BindingTable, ChannelIndex
 from stagetwin.bindings._templates import placeholders, resolve
 
 __all__ = [
+    "MODEL_OUTPUT",
     "AlarmBinding",
     "Asset",
     "BindingReading",

@@ -17,6 +17,7 @@ from stagetwin.values import Bound, as_bound, tightest
 __all__ = [
     "ALARM",
     "COMMAND",
+    "MODEL",
     "RULE",
     "TELEMETRY",
     "Report",
@@ -42,6 +43,8 @@ class SignalSchema:
         tokens: allowed tokens by attribute.
         relationships: names of relationships.
         others: names that belong here and are read elsewhere or written by the service.
+        more: beginnings of names that the asset chooses.
+        open_relationships: whether any relationship belongs here.
     """
 
     api: str
@@ -50,6 +53,8 @@ class SignalSchema:
     tokens: Mapping[str, tuple[str, ...]]
     relationships: tuple[str, ...]
     others: tuple[str, ...]
+    more: tuple[str, ...] = ()
+    open_relationships: bool = False
 
     def read(self, prim: Usd.Prim, signal: str, report: Report) -> dict[str, Any]:
         """Return the signal's attributes, defaults filled in; wrong ones are reported."""
@@ -57,7 +62,9 @@ class SignalSchema:
         start = len(self.prefix) + len(signal) + 2
         for prop in prim.GetAuthoredPropertiesInNamespace(f"{self.prefix}:{signal}"):
             name = prop.GetName()[start:]
-            if name in self.relationships or name in self.others or name.startswith("param:"):
+            if name in self.relationships or name in self.others or name.startswith(self.more):
+                continue
+            if self.open_relationships and isinstance(prop, Usd.Relationship):
                 continue
             if name not in self.defaults:
                 near = difflib.get_close_matches(name, [*self.defaults, *self.others], n=1)
@@ -112,7 +119,7 @@ TELEMETRY = SignalSchema(
     },
     tokens=_ENCODINGS,
     relationships=("target",),
-    others=("value", "predicted", "time", "quality", "status"),
+    others=("value", "predicted", "residual", "residualSigma", "time", "quality", "status"),
 )
 
 COMMAND = SignalSchema(
@@ -138,12 +145,16 @@ COMMAND = SignalSchema(
         "tolerance": 0.0,
         "publish": "explicit",
         "debounce": 0.5,
+        "rehearsal": "none",
+        "rehearsalHorizon": 60.0,
+        "rehearsalBudget": 2.0,
     },
     tokens={
         **_ENCODINGS,
         "operation": ("write", "publish", "method"),
         "approval": ("none", "single", "dual"),
         "publish": ("explicit", "settled"),
+        "rehearsal": ("none", "required"),
     },
     relationships=("target", "permissives", "readback"),
     others=("desired", "reported", "safe", "request", "status", "cause"),
@@ -179,7 +190,7 @@ ALARM = SignalSchema(
         "advice": "",
     },
     tokens={
-        "kind": ("limit", "quality", "device", "connection", "command"),
+        "kind": ("limit", "quality", "device", "connection", "command", "model"),
         "side": ("high", "high_high", "low", "low_low"),
         "comparison": ("equal", "unequal"),
         "priority": ("critical", "high", "medium", "low", "none"),
@@ -189,9 +200,22 @@ ALARM = SignalSchema(
 )
 
 
+MODEL = SignalSchema(
+    api="TwinModelAPI",
+    prefix="twin:model",
+    defaults={"kind": "", "step": 0.0, "horizon": 0.0, "fidelity": ""},
+    tokens={"fidelity": ("", "screening", "engineering", "calibrated")},
+    relationships=("reads", "writes"),
+    others=("file", "state", "cause"),
+    more=("param:", "out:"),
+    open_relationships=True,
+)
+
+
 _FINITE = (
     *("expiry", "settleTime", "dwell", "debounce", "holdFor", "tolerance"),
     *("onDelay", "offDelay", "hysteresis"),
+    *("rehearsalHorizon", "rehearsalBudget", "step", "horizon"),
 )
 """Nothing of a command or an alarm may wait, or count as near enough, for ever."""
 
@@ -216,6 +240,10 @@ def check_numbers(values: Mapping[str, Any], report: Report) -> None:
         ("onDelay", 0, False),
         ("offDelay", 0, False),
         ("hysteresis", 0, False),
+        ("rehearsalHorizon", 0, True),
+        ("rehearsalBudget", 0, True),
+        ("step", 0, False),
+        ("horizon", 0, False),
         ("targetId", -1, False),
     ):
         value = values.get(name, 1)

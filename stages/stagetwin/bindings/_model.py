@@ -1,22 +1,20 @@
-"""What reading a stage yields: channels, assets, connections, and what is wrong."""
+"""What is read of a stage, one by one: signals, commands, models, assets, and what is wrong."""
 
 from __future__ import annotations
 
 import enum
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass
 
 from stagetwin._paths import is_below
 from stagetwin.actuation import CommandTarget
-from stagetwin.ports import ChannelSpec, ConnectionSpec
+from stagetwin.ports import ChannelSpec
 from stagetwin.values import Bound, ValueType, bound_text, value_type
 
 __all__ = [
     "AlarmBinding",
     "Asset",
-    "BindingTable",
-    "ChannelIndex",
     "CommandBinding",
     "Limits",
     "ModelBinding",
@@ -175,6 +173,9 @@ class CommandBinding(_Binding):
         wire_type: exact type on the wire, or `auto`.
         safe: value to fall back to, as JSON; empty for none.
         tokens: texts that the commanded attribute may have; empty for all.
+        rehearsal: `none` or `required`.
+        rehearsal_horizon: how far ahead a rehearsal looks [s].
+        rehearsal_budget: how long it may take [s].
     """
 
     rate_limit: float
@@ -192,6 +193,9 @@ class CommandBinding(_Binding):
     wire_type: str
     safe: str
     tokens: tuple[str, ...] = ()
+    rehearsal: str = "none"
+    rehearsal_horizon: float = 60.0
+    rehearsal_budget: float = 2.0
 
     def wire(self) -> CommandTarget:
         """Return where the command goes, as a commander needs it."""
@@ -248,9 +252,9 @@ class AlarmBinding:
     Attributes:
         prim, name: path of the prim and the alarm's name.
         asset: path of the asset around the prim.
-        kind: `limit`, `quality`, `device`, `connection` or `command`.
-        signal: path of the property that the judged signal drives; of a connection its name, of a
-            command its path; empty for a device that says goodbye.
+        kind: `limit`, `quality`, `device`, `connection`, `command` or `model`.
+        signal: path of the property that the judged signal drives, or that a model gives; of a
+            connection its name, of a command its path; empty for a device that says goodbye.
         side: `high`, `high_high`, `low` or `low_low`; empty but for limits.
         limit: [unit of the signal]; NaN but for limits.
         hysteresis: how far a value must come back [unit of the signal].
@@ -356,67 +360,3 @@ class Asset:
     level: str
     roles: tuple[str, ...]
     remote: str = ""
-
-
-class ChannelIndex:
-    """Hands out channel indices: the same binding keeps its index for the life of the process.
-
-    A binding whose address, type or connection changes is another channel, so that samples of the
-    old one that are still on their way can be told apart. Indices are never reused.
-    """
-
-    def __init__(self) -> None:
-        self._index: dict[tuple[object, ...], int] = {}
-
-    def __len__(self) -> int:
-        return len(self._index)
-
-    def of(self, binding: TelemetryBinding) -> int:
-        """Return the index of a binding."""
-        key = (
-            binding.prim,
-            binding.signal,
-            binding.element,
-            binding.target,
-            binding.connection,
-            binding.address,
-            binding.field,
-            binding.encoding,
-            binding.type_name,
-            binding.scale,
-            binding.offset,
-        )
-        return self._index.setdefault(key, len(self._index))
-
-
-@dataclass(slots=True)
-class BindingTable:
-    """Everything on a stage that is live, and everything that should be and is not.
-
-    Attributes:
-        telemetry: by channel index, in stage order.
-        commands: in stage order.
-        rules: in stage order.
-        alarms: in stage order.
-        models: in stage order.
-        connections: by name.
-        assets: by prim path.
-        problems: sorted by prim and signal.
-    """
-
-    telemetry: dict[int, TelemetryBinding] = field(default_factory=dict)
-    commands: list[CommandBinding] = field(default_factory=list)
-    rules: list[RuleBinding] = field(default_factory=list)
-    alarms: list[AlarmBinding] = field(default_factory=list)
-    models: list[ModelBinding] = field(default_factory=list)
-    connections: dict[str, ConnectionSpec] = field(default_factory=dict)
-    assets: dict[str, Asset] = field(default_factory=dict)
-    problems: list[Problem] = field(default_factory=list)
-
-    def channels(self, connection: str) -> list[ChannelSpec]:
-        """Return the channels that one connection carries."""
-        return [b.channel(i) for i, b in self.telemetry.items() if b.connection == connection]
-
-    def errors(self) -> Sequence[Problem]:
-        """Return the problems that keep something from running."""
-        return [p for p in self.problems if p.severity is Severity.ERROR]

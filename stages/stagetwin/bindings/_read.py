@@ -10,13 +10,15 @@ from pxr import Sdf, Usd
 
 from stagetwin._authoring import declared_value
 from stagetwin._errors import TemplateError, usd_message
-from stagetwin.bindings._attributes import ALARM, COMMAND, RULE, TELEMETRY
-from stagetwin.bindings._model import BindingTable, ChannelIndex, TelemetryBinding
+from stagetwin.bindings._attributes import ALARM, COMMAND, MODEL, RULE, TELEMETRY
+from stagetwin.bindings._model import TelemetryBinding
 from stagetwin.bindings._read_alarms import read_alarm
 from stagetwin.bindings._read_commands import read_command
+from stagetwin.bindings._read_models import read_model
 from stagetwin.bindings._read_rules import read_rule
 from stagetwin.bindings._scope import Scope, Skip, element_names
 from stagetwin.bindings._shared import Shared, checked_kind, read_shared
+from stagetwin.bindings._table import BindingTable, ChannelIndex
 from stagetwin.bindings._templates import Variables, placeholders, resolve
 
 __all__ = ["BindingReading", "read_bindings"]
@@ -65,6 +67,7 @@ class BindingReading:
             TELEMETRY.api: self._read_telemetry,
             COMMAND.api: lambda prim, name: read_command(self._scope, prim, name),
             RULE.api: lambda prim, name: read_rule(self._scope, prim, name),
+            MODEL.api: lambda prim, name: read_model(self._scope, prim, name),
             ALARM.api: lambda prim, name: read_alarm(self._scope, prim, name),
         }
         self._steps = self._read()
@@ -90,8 +93,9 @@ class BindingReading:
             yield
             self._guarded(prim, "", lambda: self._read_prim(prim, prims))  # noqa: B023 - called at once
         # Connections may come after the assets that use them: bindings are resolved last. Commands
-        # are held to the signals that they are read back by, rules and alarms to both.
-        order = {TELEMETRY.api: 0, COMMAND.api: 1, RULE.api: 2, ALARM.api: 3}
+        # are held to the signals that they are read back by, rules and models to both, and alarms
+        # to all of these.
+        order = {TELEMETRY.api: 0, COMMAND.api: 1, RULE.api: 2, MODEL.api: 3, ALARM.api: 4}
         for prim, api, name in sorted(prims, key=lambda found: order[found[1]]):
             yield
             read = self._readers[api]

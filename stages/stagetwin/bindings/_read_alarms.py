@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import math
+import re
 from typing import Any
 
 from pxr import Sdf, Usd
 
 from stagetwin._errors import WireError
-from stagetwin.bindings._attributes import ALARM, check_numbers
-from stagetwin.bindings._model import AlarmBinding, Severity, TelemetryBinding
+from stagetwin.bindings._attributes import ALARM, check_numbers, property_at
+from stagetwin.bindings._model import AlarmBinding, ModelBinding, Severity, TelemetryBinding
+from stagetwin.bindings._read_models import MODEL_OUTPUT
 from stagetwin.bindings._scope import Scope, instance_root
 from stagetwin.ports import ValueKind
-from stagetwin.values import plain, stage_value
+from stagetwin.values import plain, stage_value, value_type
 
 __all__ = ["read_alarm"]
 
 _NUMBERS = (ValueKind.NUMBER, ValueKind.INTEGER)
 _ABOVE = ("high", "high_high")
+_EXPECTED = re.compile(r"(twin:telemetry:.+):(?:predicted|residual)")
 
 
 def read_alarm(scope: Scope, prim: Usd.Prim, name: str) -> None:
@@ -41,6 +44,8 @@ def read_alarm(scope: Scope, prim: Usd.Prim, name: str) -> None:
         signal = _connection(scope, prim, name)
     elif kind == "command":
         signal = _command(scope, prim, name)
+    elif kind == "model":
+        signal, limit = _given(scope, prim, name), _model_limit(scope, prim, name, values)
     elif kind != "device" or _targets(prim, name, "signal"):
         binding = _telemetry(scope, prim, name, "signal")
         signal = binding.target
@@ -55,7 +60,7 @@ def read_alarm(scope: Scope, prim: Usd.Prim, name: str) -> None:
             asset=str(scope.asset_of(prim).GetPath()),
             kind=kind,
             signal=signal,
-            side=values["side"] if kind == "limit" else "",
+            side=values["side"] if kind in ("limit", "model") else "",
             limit=limit,
             hysteresis=values["hysteresis"],
             comparison=values["comparison"],
@@ -101,6 +106,51 @@ def _command(scope: Scope, prim: Usd.Prim, name: str) -> str:
         if binding.target == path:
             return binding.path
     raise scope.fail(prim, name, "alarm-signal", f"{path} belongs to no command that runs")
+
+
+def _given(scope: Scope, prim: Usd.Prim, name: str) -> str:
+    """Return the property that a model gives and an alarm judges."""
+    path = Sdf.Path(_one(scope, prim, name, "signal"))
+    output = MODEL_OUTPUT.fullmatch(path.name)
+    if output is not None:
+        place = f"{path.GetPrimPath()}.{output[1]}"
+        if any(model.path == place for model in scope.table.models):
+            return str(path)
+        text = f"{path} belongs to no model that can run"
+        raise scope.fail(prim, name, "alarm-signal", text)
+    expected = _EXPECTED.fullmatch(path.name)
+    if expected is None:
+        text = (
+            f"an alarm of kind model judges a predicted or residual of a signal, or an "
+            f"out:<port> of a model, not {path}"
+        )
+        raise scope.fail(prim, name, "alarm-signal", text)
+    value = path.ReplaceName(f"{expected[1]}:value")
+    if any(_writes(model, value) for model in scope.table.models):
+        attr = property_at(scope.stage, value)
+        found = value_type(str(attr.GetTypeName())) if attr is not None else None
+        if found is None or found.kind not in _NUMBERS:
+            text = f"{value} is no number; a limit judges one"
+            raise scope.fail(prim, name, "alarm-signal", text)
+        return str(path)
+    text = f"no model that can run writes {value}, so nothing is expected of it"
+    raise scope.fail(prim, name, "alarm-signal", text)
+
+
+def _writes(model: ModelBinding, value: Sdf.Path) -> bool:
+    paths = set(model.writes)
+    for relation, targets in model.relations.items():
+        if relation.startswith("out:"):
+            paths.update(targets)
+    return str(value) in paths
+
+
+def _model_limit(scope: Scope, prim: Usd.Prim, name: str, values: dict[str, Any]) -> float:
+    limit = float(values["limit"])
+    if not math.isfinite(limit):
+        text = f"author {ALARM.prefix}:{name}:limit, a finite number, got {limit:g}"
+        raise scope.fail(prim, name, "alarm-limit", text)
+    return limit
 
 
 def _telemetry(scope: Scope, prim: Usd.Prim, name: str, rel_name: str) -> TelemetryBinding:

@@ -69,6 +69,9 @@ def read_command(scope: Scope, prim: Usd.Prim, name: str) -> None:
         wire_type=values["wireType"],
         safe=_safe(scope, prim, name, shared, type_name, tokens),
         tokens=tokens,
+        rehearsal=values["rehearsal"],
+        rehearsal_horizon=values["rehearsalHorizon"],
+        rehearsal_budget=values["rehearsalBudget"],
     )
     _check_units(scope, prim, name, binding)
     _check_protocol(scope, prim, name, shared, binding)

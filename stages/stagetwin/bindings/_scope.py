@@ -11,7 +11,8 @@ from pxr import Sdf, Usd, UsdGeom
 from stagetwin._authoring import declaring_spec
 from stagetwin._errors import ProtocolNotFoundError
 from stagetwin.bindings._attributes import SignalSchema, property_at
-from stagetwin.bindings._model import Asset, BindingTable, Problem, Severity, TelemetryBinding
+from stagetwin.bindings._model import Asset, Problem, Severity, TelemetryBinding
+from stagetwin.bindings._table import BindingTable
 from stagetwin.ports import AddressDefaults, ConnectionSpec, Protocol, find_protocol
 
 __all__ = ["Scope", "Skip", "element_names", "instance_root"]

@@ -13,7 +13,7 @@ import pwd
 import secrets
 import time
 from collections.abc import AsyncIterator, Callable
-from typing import Any, ClassVar
+from typing import Any
 
 from stagetwin._errors import ServiceError, StagetwinError
 from stagetwin.commands import Command
@@ -87,7 +87,7 @@ class Gateway(HostProcess):
         port: where it listens, 0 while it does not.
     """
 
-    module: ClassVar[str] = "stagetwin.gateway"
+    module = "stagetwin.gateway"
 
     def __init__(
         self,

@@ -8,7 +8,6 @@ import contextlib
 import random
 import sys
 import time
-from typing import ClassVar
 
 import msgspec
 
@@ -52,7 +51,7 @@ class HostProcess(abc.ABC):
         restarts: how often it had to be started again.
     """
 
-    module: ClassVar[str] = "stagetwin.host"
+    module: str = "stagetwin.host"
 
     def __init__(self, what: str) -> None:
         self._what = what

@@ -1,0 +1,25 @@
+"""Rigid bodies of a stage: joints, drives, contacts, belts, by newton.
+
+Importing it imports newton.
+"""
+
+from stagetwin_sim.bodies._errors import BodiesError
+from stagetwin_sim.bodies._plan import SOLVERS, Belt, BodiesPlan, BodyHook, JointDrive
+from stagetwin_sim.bodies._scene import BodyScene, Joint, read_scene
+from stagetwin_sim.bodies._system import BodiesSystem, Place
+from stagetwin_sim.bodies._touches import Touch
+
+__all__ = [
+    "SOLVERS",
+    "Belt",
+    "BodiesError",
+    "BodiesPlan",
+    "BodiesSystem",
+    "BodyHook",
+    "BodyScene",
+    "Joint",
+    "JointDrive",
+    "Place",
+    "Touch",
+    "read_scene",
+]

@@ -1,0 +1,243 @@
+"""The kernel of a fit by least squares: Levenberg and Marquardt's method, one thread a start.
+
+Source: D. Marquardt, An algorithm for least-squares estimation of nonlinear parameters, SIAM J. 11
+(1963) 431-441, with scaling by the diagonal. Sensitivities are central differences of histories that
+run side by side in the thread's own memory: nothing of them is stored.
+"""
+
+# Warp's own language: no type checker reads it.
+# mypy: ignore-errors
+
+from __future__ import annotations
+
+from functools import cache
+
+import warp as wp
+
+from stagetwin_sim.calibration._rollout_kernels import natural
+
+__all__ = ["solve_kernel"]
+
+_ONE = wp.constant(wp.float64(1.0))
+_ZERO = wp.constant(wp.float64(0.0))
+_H = wp.constant(wp.float64(1.0e-5))
+_FAR = wp.constant(wp.float64(2.0))
+"""Longest step of a coordinate: beyond it, exponentials leave the linear."""
+
+
+@cache
+def solve_kernel(kind, free):
+    """Return the kernel of one iteration, launched over (starts, count).
+
+    Args:
+        kind: whose histories.
+        free: how many coordinates are fitted.
+    """
+    states, inputs = max(len(kind.states), 1), max(len(kind.inputs), 1)
+    parameters, outputs = max(len(kind.parameters), 1), max(len(kind.outputs), 1)
+    lanes = 2 * free + 1
+    x_type = wp.types.vector(states, wp.float64)
+    u_type = wp.types.vector(inputs, wp.float64)
+    p_type = wp.types.vector(parameters, wp.float64)
+    w_type = wp.types.vector(max(kind.draws, 1), wp.float64)
+    k_type = wp.types.vector(free, wp.float64)
+    x_lanes = wp.types.matrix((states, lanes), wp.float64)
+    p_lanes = wp.types.matrix((parameters, lanes), wp.float64)
+    y_lanes = wp.types.matrix((outputs, lanes), wp.float64)
+    square = wp.types.matrix((free, free), wp.float64)
+    declared_states = len(kind.states)
+    advance, observe = kind.advance, kind.observe
+
+    @wp.kernel(enable_backward=False, module="unique")
+    def solve(
+        # in:
+        form: wp.array(dtype=wp.int32),
+        low: wp.array(dtype=wp.float64),
+        high: wp.array(dtype=wp.float64),
+        size: wp.array2d(dtype=wp.float64),
+        fixed: wp.array2d(dtype=wp.float64),
+        place: wp.array(dtype=wp.int32),
+        first: wp.array2d(dtype=wp.float64),
+        first_place: wp.array(dtype=wp.int32),
+        prior: wp.array3d(dtype=wp.float64),
+        fed: wp.array3d(dtype=wp.float64),
+        measured: wp.array3d(dtype=wp.float64),
+        weight: wp.array3d(dtype=wp.float64),
+        robust: wp.float64,
+        dt: wp.float64,
+        substeps: int,
+        rows: int,
+        n: int,
+        fed_count: int,
+        declared: int,
+        m: int,
+        tolerance: wp.float64,
+        final: int,
+        # in and out:
+        z: wp.array3d(dtype=wp.float64),
+        trial: wp.array3d(dtype=wp.float64),
+        normal: wp.array4d(dtype=wp.float64),
+        slope: wp.array3d(dtype=wp.float64),
+        cost: wp.array2d(dtype=wp.float64),
+        damping: wp.array2d(dtype=wp.float64),
+        done: wp.array2d(dtype=wp.int32),
+        # out:
+        shown: wp.array3d(dtype=wp.float64),
+        score: wp.array3d(dtype=wp.float64),
+    ):
+        s, i = wp.tid()
+        if final == 0:
+            if done[s, i] != 0:
+                return
+        p = p_lanes()
+        x = x_lanes()
+        w = w_type()
+        u = u_type()
+        point = k_type()
+        for k in range(z.shape[1]):
+            if final == 0:
+                point[k] = trial[s, k, i]
+            else:
+                point[k] = z[s, k, i]
+        total_lanes = 2 * z.shape[1] + 1
+        for lane in range(total_lanes):
+            moved = -1
+            shift = _ZERO
+            if lane > 0:
+                moved = (lane - 1) / 2
+                shift = _H
+                if lane % 2 == 0:
+                    shift = -_H
+            for j in range(declared):
+                if place[j] >= 0:
+                    k = place[j]
+                    value = point[k]
+                    if k == moved:
+                        value = value + shift
+                    p[j, lane] = natural(value, form[k], low[k], high[k], size[k, i])
+                else:
+                    p[j, lane] = fixed[j, i]
+            for j in range(n):
+                x[j, lane] = first[j, i]
+                if first_place[j] >= 0:
+                    k = first_place[j]
+                    value = point[k]
+                    if k == moved:
+                        value = value + shift
+                    x[j, lane] = first[j, i] + value * size[k, i]
+
+        h = square()
+        g = k_type()
+        total = _ZERO
+        for k in range(z.shape[1]):
+            here = natural(point[k], form[k], low[k], high[k], size[k, i])
+            more = natural(point[k] + _H, form[k], low[k], high[k], size[k, i])
+            less = natural(point[k] - _H, form[k], low[k], high[k], size[k, i])
+            away = (here - prior[0, k, i]) * prior[1, k, i]
+            steep = (more - less) / (wp.float64(2.0) * _H) * prior[1, k, i]
+            h[k, k] = h[k, k] + steep * steep
+            g[k] = g[k] + steep * away
+            total = total + wp.float64(0.5) * away * away
+        for t in range(rows):
+            for j in range(fed_count):
+                u[j] = fed[t, j, i]
+            y = y_lanes()
+            for lane in range(total_lanes):
+                x_one = x_type()
+                p_one = p_type()
+                for j in range(n):
+                    x_one[j] = x[j, lane]
+                for j in range(declared):
+                    p_one[j] = p[j, lane]
+                y_one = observe(x_one, u, p_one)
+                for j in range(m):
+                    y[j, lane] = y_one[j]
+                if wp.static(declared_states > 0):
+                    if t < rows - 1:
+                        for _step in range(substeps):
+                            x_one = advance(x_one, u, p_one, w, dt)
+                        for j in range(n):
+                            x[j, lane] = x_one[j]
+            if final == 1 and s == 0:
+                for k in range(z.shape[1]):
+                    score[t, k, i] = _ZERO
+            for j in range(m):
+                if final == 1 and s == 0:
+                    shown[t, j, i] = y[j, 0]
+                scale = weight[t, j, i]
+                if scale > _ZERO:
+                    away = (y[j, 0] - measured[t, j, i]) * scale
+                    share = _ONE
+                    loss = wp.float64(0.5) * away * away
+                    if robust > _ZERO:
+                        if wp.abs(away) > robust:
+                            share = robust / wp.abs(away)
+                            loss = robust * (wp.abs(away) - wp.float64(0.5) * robust)
+                    total = total + loss
+                    scale = scale / (wp.float64(2.0) * _H)
+                    for k in range(z.shape[1]):
+                        steep = (y[j, 2 * k + 1] - y[j, 2 * k + 2]) * scale
+                        g[k] = g[k] + share * steep * away
+                        if final == 1 and s == 0:
+                            score[t, k, i] = score[t, k, i] + share * steep * away
+                        for q in range(k + 1):
+                            other = (y[j, 2 * q + 1] - y[j, 2 * q + 2]) * scale
+                            h[k, q] = h[k, q] + share * steep * other
+
+        if final == 1:
+            for k in range(z.shape[1]):
+                slope[s, k, i] = g[k]
+                for q in range(k + 1):
+                    normal[s, k, q, i] = h[k, q]
+                    normal[s, q, k, i] = h[k, q]
+            cost[s, i] = total
+            return
+
+        good = wp.isfinite(total) and total < cost[s, i]
+        small = False
+        if good:
+            small = cost[s, i] - total <= tolerance * total
+            cost[s, i] = total
+            damping[s, i] = wp.max(damping[s, i] / wp.float64(9.0), wp.float64(1.0e-12))
+            for k in range(z.shape[1]):
+                z[s, k, i] = point[k]
+                slope[s, k, i] = g[k]
+                for q in range(k + 1):
+                    normal[s, k, q, i] = h[k, q]
+        else:
+            damping[s, i] = damping[s, i] * wp.float64(5.0)
+        if small or damping[s, i] > wp.float64(1.0e10):
+            done[s, i] = 1
+            return
+        factor = square()
+        half = k_type()
+        for k in range(z.shape[1]):
+            for q in range(k + 1):
+                entry = normal[s, k, q, i]
+                if k == q:
+                    entry = entry * (_ONE + damping[s, i]) + wp.float64(1.0e-12) * (_ONE + entry)
+                for r in range(q):
+                    entry = entry - factor[k, r] * factor[q, r]
+                if k == q:
+                    factor[k, k] = wp.sqrt(wp.max(entry, wp.float64(1.0e-30)))
+                else:
+                    factor[k, q] = entry / factor[q, q]
+            entry = -slope[s, k, i]
+            for r in range(k):
+                entry = entry - factor[k, r] * half[r]
+            half[k] = entry / factor[k, k]
+        longest = _ZERO
+        for back in range(z.shape[1]):
+            k = z.shape[1] - 1 - back
+            entry = half[k]
+            for r in range(k + 1, z.shape[1]):
+                entry = entry - factor[r, k] * half[r]
+            half[k] = entry / factor[k, k]
+        for k in range(z.shape[1]):
+            step = wp.clamp(half[k], -_FAR, _FAR)
+            trial[s, k, i] = z[s, k, i] + step
+            longest = wp.max(longest, wp.abs(step) / (_ONE + wp.abs(z[s, k, i])))
+        if longest < tolerance:
+            done[s, i] = 1
+
+    return solve

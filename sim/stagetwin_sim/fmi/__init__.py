@@ -1,0 +1,25 @@
+"""FMUs of FMI 2.0 and 3.0 for co-simulation, as one system of a plan.
+
+FMUs are native code of others: see docs/fmi.md for what is loaded, and how.
+"""
+
+from stagetwin_sim.fmi._family import FMUS, FmuFamily
+from stagetwin_sim.fmi._fmu import Fmu, Variable, port_name, read_fmu
+from stagetwin_sim.fmi._prims import fmu_bindings
+from stagetwin_sim.fmi._system import FmuHealth, FmuPlan, FmuSystem, FmuUnit
+from stagetwin_sim.fmi._trial import trial
+
+__all__ = [
+    "FMUS",
+    "Fmu",
+    "FmuFamily",
+    "FmuHealth",
+    "FmuPlan",
+    "FmuSystem",
+    "FmuUnit",
+    "Variable",
+    "fmu_bindings",
+    "port_name",
+    "read_fmu",
+    "trial",
+]

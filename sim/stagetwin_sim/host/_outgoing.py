@@ -1,0 +1,112 @@
+"""What goes back to the service: attributes and poses that changed."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from stagetwin.simulation import wire
+from stagetwin_sim.engine import Engine, Floats
+from stagetwin_sim.plant import PlantModel
+
+__all__ = ["Outgoing"]
+
+_PREDICTED = ":predicted"
+
+
+class Outgoing:
+    """The attributes of a table, and what was last said of each.
+
+    Args:
+        plant: whose models.
+        residuals: whether an observer gives residuals.
+
+    Attributes:
+        outputs: rows of the table: expected values first, then residuals and their deviations.
+        poses: rows of the table.
+    """
+
+    def __init__(self, plant: PlantModel, residuals: bool) -> None:
+        expected = plant.outputs
+        self.outputs = [wire.Output(o.path, o.type_name, o.model) for o in expected]
+        self._columns = np.array([o.column for o in expected], np.intp)
+        self._scale = np.array([o.scale for o in expected])
+        self._offset = np.array([o.offset for o in expected])
+        self._models = [o.model for o in expected]
+        self._residual: dict[str, int] = {}
+        if residuals:
+            for output in expected:
+                if output.signal and output.path.endswith(_PREDICTED):
+                    self._residual.setdefault(output.signal, len(self.outputs))
+                    stem = output.path.removesuffix(_PREDICTED)
+                    self.outputs += [
+                        wire.Output(f"{stem}:residual", "double", output.model),
+                        wire.Output(f"{stem}:residualSigma", "double", output.model),
+                    ]
+        self._models += [o.model for o in self.outputs[len(expected) :]]
+        self._said: Floats = np.full(len(self.outputs), np.nan)
+        self._systems: list[str] = []
+        self.poses: list[wire.Pose] = []
+        for system in plant.plan.systems:
+            paths = getattr(system, "paths", None)
+            if paths is not None:
+                self._systems.append(system.name)
+                resets = getattr(system, "resets", [False] * len(paths))
+                self.poses += [
+                    wire.Pose(path, bool(reset)) for path, reset in zip(paths, resets, strict=True)
+                ]
+        self._placed: Floats = np.full((len(self.poses), 16), np.nan)
+
+    def expected(self, bus: Floats) -> Floats:
+        """Return the expected values of all attributes, residuals not known, shape (count,).
+
+        Args:
+            bus: of one world, shape (column_count,).
+        """
+        values: Floats = np.full(len(self.outputs), np.nan)
+        values[: len(self._columns)] = bus[self._columns] * self._scale + self._offset
+        return values
+
+    def add_residuals(self, values: Floats, residuals: Any) -> None:
+        """Put the residuals of an observer among the values; see estimation.Residuals."""
+        for path, residual, sigma in zip(
+            residuals.paths, residuals.residual.tolist(), residuals.sigma.tolist(), strict=True
+        ):
+            at = self._residual.get(path)
+            if at is not None:
+                values[at : at + 2] = residual, sigma
+
+    def changed(
+        self, values: Floats, withheld: Collection[str]
+    ) -> tuple[npt.NDArray[np.int32], Floats]:
+        """Return positions and values of the attributes that are to be said.
+
+        Args:
+            values: of all attributes.
+            withheld: models whose attributes are not known now.
+        """
+        if withheld:
+            hidden = [i for i, model in enumerate(self._models) if model in withheld]
+            values[hidden] = np.nan
+        values[~np.isfinite(values)] = np.nan
+        lost = np.isnan(self._said) != np.isnan(values)
+        with np.errstate(invalid="ignore"):
+            size = np.maximum(np.abs(self._said), np.abs(values))
+            far = np.abs(values - self._said) > 1e-9 * size
+        index = np.flatnonzero(lost | far).astype(np.int32)
+        self._said[index] = values[index]
+        return index, values[index]
+
+    def moved(self, engine: Engine) -> tuple[npt.NDArray[np.int32], Floats]:
+        """Return positions and matrices of the prims that moved, shape (n, 16)."""
+        found = [getattr(engine.systems[name], "poses")() for name in self._systems]  # noqa: B009
+        if not found:
+            return np.zeros(0, np.int32), np.zeros((0, 16))
+        poses: Floats = np.concatenate(found)
+        far = ~(np.abs(poses - self._placed) <= 1e-9 * np.maximum(1.0, np.abs(poses)))
+        index = np.flatnonzero(far.any(axis=1)).astype(np.int32)
+        self._placed[index] = poses[index]
+        return index, poses[index]

@@ -1,0 +1,108 @@
+"""What the networks' kernel is given: who is joined to whom, and what is remembered."""
+
+# mypy: ignore-errors
+
+from __future__ import annotations
+
+import warp as wp
+
+__all__ = [
+    "COEFFICIENTS",
+    "JUNCTION",
+    "PIPE",
+    "PUMP",
+    "RESERVOIR",
+    "SHUT",
+    "SUPPLY",
+    "TANK",
+    "VALVE",
+    "Layout",
+    "Work",
+]
+
+PUMP = wp.constant(0)
+PIPE = wp.constant(1)
+VALVE = wp.constant(2)
+TANK = wp.constant(3)
+JUNCTION = wp.constant(4)
+RESERVOIR = wp.constant(5)
+SUPPLY = wp.constant(6)
+
+COEFFICIENTS = wp.constant(10)
+"""Numbers that make a branch's law at a moment."""
+
+SHUT = wp.constant(wp.float64(1e10))
+"""Slope of a shut branch [m/(m3/s)]: at 30 m a shut valve passes 0.01 l/h."""
+
+
+@wp.struct
+class Layout:
+    """The networks of a plan, one after another. Nodes are in order of elimination.
+
+    Attributes:
+        free_nodes: how many nodes have a head that is found; those after them have a given one.
+        node_start, fixed_start, branch_start, element_start: first of each network, and the end.
+        branch_from, branch_to: nodes; -1 is outside, where no head is.
+        branch_entry: place of the conductance between its nodes; -1 where only one is free.
+        column_start: first entry of each free node; entry_row: the later node.
+        fill_start, fill_target: entries that each pair of entries of a node adds to.
+        element_kind, element_node, element_other: what an element is, inlet or place, and outlet.
+        element_branch, element_parameter, element_state, element_input, element_output: its first.
+        input_column, output_column: of the bus.
+        net_columns: of residual, iterations and failures of each network.
+    """
+
+    free_nodes: int
+    node_start: wp.array(dtype=wp.int32)
+    fixed_start: wp.array(dtype=wp.int32)
+    branch_start: wp.array(dtype=wp.int32)
+    element_start: wp.array(dtype=wp.int32)
+    branch_from: wp.array(dtype=wp.int32)
+    branch_to: wp.array(dtype=wp.int32)
+    branch_entry: wp.array(dtype=wp.int32)
+    column_start: wp.array(dtype=wp.int32)
+    entry_row: wp.array(dtype=wp.int32)
+    fill_start: wp.array(dtype=wp.int32)
+    fill_target: wp.array(dtype=wp.int32)
+    element_kind: wp.array(dtype=wp.int32)
+    element_node: wp.array(dtype=wp.int32)
+    element_other: wp.array(dtype=wp.int32)
+    element_branch: wp.array(dtype=wp.int32)
+    element_parameter: wp.array(dtype=wp.int32)
+    element_state: wp.array(dtype=wp.int32)
+    element_input: wp.array(dtype=wp.int32)
+    element_output: wp.array(dtype=wp.int32)
+    input_column: wp.array(dtype=wp.int32)
+    output_column: wp.array(dtype=wp.int32)
+    net_columns: wp.array(dtype=wp.int32)
+
+
+@wp.struct
+class Work:
+    """What the kernel remembers and what it works on; the first axis is the world.
+
+    Attributes:
+        head, temperature: of nodes [m], [K]: saved.
+        flow: of branches [m3/s]: saved.
+        state, parameter: of elements: saved.
+        failures: steps of each network that were not solved: saved.
+        coefficient, start, change, used, loss, conductance: of branches, anew in each step.
+        ground, right, come: of nodes; mesh: of entries; anew in each step.
+    """
+
+    head: wp.array2d(dtype=wp.float64)
+    temperature: wp.array2d(dtype=wp.float64)
+    flow: wp.array2d(dtype=wp.float64)
+    state: wp.array2d(dtype=wp.float64)
+    parameter: wp.array2d(dtype=wp.float64)
+    failures: wp.array2d(dtype=wp.float64)
+    coefficient: wp.array2d(dtype=wp.float64)
+    start: wp.array2d(dtype=wp.float64)
+    change: wp.array2d(dtype=wp.float64)
+    used: wp.array2d(dtype=wp.float64)
+    loss: wp.array2d(dtype=wp.float64)
+    conductance: wp.array2d(dtype=wp.float64)
+    ground: wp.array2d(dtype=wp.float64)
+    right: wp.array2d(dtype=wp.float64)
+    come: wp.array2d(dtype=wp.float64)
+    mesh: wp.array2d(dtype=wp.float64)

@@ -1,0 +1,331 @@
+"""The predicted layer's writer: what models expect, and where they see bodies.
+
+It gives expected values, never measured or desired ones: a property that telemetry drives, a
+command sets or the twin reads as its own word is refused, whatever a model asks for.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+from pxr import Sdf, Usd, UsdGeom, Vt
+
+from stagetwin._authoring import Owner, declaring_spec, write_specs
+
+__all__ = ["POSE_OP", "Expected", "Placed", "PredictedLayer"]
+
+POSE_OP = "xformOp:transform:predicted"
+"""The one transform of a prim that a model places."""
+
+STILL = 1e-9
+"""Largest difference of a matrix's elements that is not written [stage's unit]."""
+
+_RESIDUALS = re.compile(r"twin:telemetry:.+:(?:residual|residualSigma)")
+_SIGNAL = re.compile(r"(twin:telemetry:.+):predicted")
+_OUTPUT = re.compile(r"twin:model:[^:]+:out:[^:]+")
+_CASTS: Mapping[str, Callable[[float], Any]] = {
+    **dict.fromkeys(("double", "float", "half"), float),
+    **dict.fromkeys(("int", "int64", "uint", "uint64", "uchar"), round),
+    "bool": bool,
+}
+
+Floats = npt.NDArray[np.float64]
+Rows = npt.NDArray[np.int32]
+
+
+class Expected(NamedTuple):
+    """An attribute that a model gives values for.
+
+    Attributes:
+        path: property path.
+        type_name: USD type where the plant declares none: a number or `bool`.
+    """
+
+    path: str
+    type_name: str = "double"
+
+
+class Placed(NamedTuple):
+    """A prim that a model places.
+
+    Attributes:
+        prim: its path.
+        reset: whether matrices are of the world instead of the parent.
+    """
+
+    prim: str
+    reset: bool = False
+
+
+class PredictedLayer:
+    """Writes expected values and poses to one layer of one stage, from the thread that made it.
+
+    Specs are created by `bind`, before the first value. What is not known is blocked, so that no
+    weaker opinion passes for an expected value.
+
+    Attributes:
+        outputs, poses: what is bound, by position; refused ones too. Of two outputs with one path
+            the first counts.
+        refused: why something is never written, by its path.
+        values: newest number of each output, shape (output_count,); NaN where it is not known.
+        time: of which time they are [s, Unix]; NaN while nothing is known.
+        writes: attributes written so far.
+    """
+
+    def __init__(self, stage: Usd.Stage, layer: Sdf.Layer, ignored: Collection[str]) -> None:
+        self._owner = Owner()
+        self._stage, self._layer, self._ignored = stage, layer, frozenset(ignored)
+        self.outputs: Sequence[Expected] = ()
+        self.poses: Sequence[Placed] = ()
+        self.refused: dict[str, str] = {}
+        self.values: Floats = np.empty(0)
+        self.time = math.nan
+        self.writes = 0
+        self._position: dict[str, int] = {}
+        self._specs: list[Sdf.AttributeSpec | None] = []
+        self._cast: list[Callable[[float], Any]] = []
+        self._plain = np.empty(0, np.bool_)
+        self._matrices: Floats = np.empty((0, 16))
+        self._orders: list[tuple[Sdf.AttributeSpec, Sdf.AttributeSpec] | None] = []
+
+    # -- binding
+
+    def bind(
+        self,
+        outputs: Sequence[Expected],
+        poses: Sequence[Placed] = (),
+        driven: Collection[str] = (),
+    ) -> None:
+        """Create the specs that are needed, remove those that are not, and know nothing as yet.
+
+        Args:
+            outputs: attributes that models give.
+            poses: prims that models place.
+            driven: paths of the properties that telemetry drives or commands set; never written.
+
+        Raises:
+            OwnershipError: called on another thread.
+        """
+        self._owner.check()
+        self.outputs, self.poses, self.refused = tuple(outputs), tuple(poses), {}
+        wanted: dict[Sdf.Path, tuple[Sdf.ValueTypeName, Sdf.Variability]] = {}
+        kinds: list[str] = []
+        for output in self.outputs:
+            kind, why = self._kind_of(output, driven)
+            if why:
+                self.refused[output.path] = why
+            else:
+                found = Sdf.ValueTypeNames.Find(kind)  # type: ignore[call-arg]
+                wanted[Sdf.Path(output.path)] = (found, Sdf.VariabilityVarying)
+            kinds.append(kind)
+        moved = {Sdf.Path(path).GetPrimPath() for path in driven if ".xformOp" in path}
+        for pose in self.poses:
+            path = Sdf.Path(pose.prim)
+            why = self._placing(path, moved)
+            if why:
+                self.refused[pose.prim] = why
+            else:
+                types = Sdf.ValueTypeNames
+                op, order = path.AppendProperty(POSE_OP), path.AppendProperty("xformOpOrder")
+                wanted[op] = (types.Matrix4d, Sdf.VariabilityVarying)
+                wanted[order] = (types.TokenArray, Sdf.VariabilityUniform)
+        self._make(wanted)
+        self._index(kinds)
+
+    def _kind_of(self, output: Expected, driven: Collection[str]) -> tuple[str, str]:
+        """Return type of an attribute, and why it may not be written; empty if it may."""
+        path = Sdf.Path(output.path) if Sdf.Path.IsValidPathString(output.path) else None
+        if path is None or not path.IsPrimPropertyPath():
+            return "", "it is no path of a property"
+        prim = self._stage.GetPrimAtPath(path.GetPrimPath())
+        if not prim or prim.IsInstanceProxy():
+            return "", "there is no prim that can carry it"
+        if output.path in driven:
+            return "", "telemetry drives it, or a command sets it"
+        signal = _SIGNAL.fullmatch(path.name)
+        kind = output.type_name
+        if _RESIDUALS.fullmatch(path.name) or _OUTPUT.fullmatch(path.name):
+            kind = "double"
+        elif path.name.startswith("twin:") and signal is None:
+            return "", "of a twin's own properties a model gives expected values alone"
+        # What is expected of a signal is of its type, whatever the model says.
+        declared = self._declared(f"{signal[1]}:value" if signal else path.name, prim)
+        if declared is not None and signal is not None:
+            kind = str(declared.typeName)
+        declared = self._declared(path.name, prim)
+        if declared is not None:
+            kind = str(declared.typeName)
+        elif signal is None and not path.name.startswith("twin:"):
+            return "", "there is no such attribute"
+        return (kind, "") if kind in _CASTS else ("", f"it is a {kind}, no number")
+
+    def _declared(self, name: str, prim: Usd.Prim) -> Sdf.AttributeSpec | None:
+        attr = prim.GetAttribute(name)
+        return declaring_spec(attr, self._ignored) if attr else None
+
+    def _placing(self, path: Sdf.Path, moved: Collection[Sdf.Path]) -> str:
+        """Return why a prim may not be placed; empty if it may."""
+        prim = self._stage.GetPrimAtPath(path)
+        if not prim or prim.IsInstanceProxy():
+            return "there is no prim that can be placed"
+        if not UsdGeom.Xformable(prim):
+            return f"a {prim.GetTypeName() or 'prim without a type'} has no place"
+        return "telemetry drives its transform" if path in moved else ""
+
+    def _make(self, wanted: Mapping[Sdf.Path, tuple[Sdf.ValueTypeName, Sdf.Variability]]) -> None:
+        stale: list[Sdf.AttributeSpec] = []
+
+        def visit(path: Sdf.Path | str) -> None:
+            path = Sdf.Path(path)
+            spec = self._layer.GetAttributeAtPath(path) if path.IsPropertyPath() else None
+            if spec is not None and (spec.typeName, spec.variability) != wanted.get(path):
+                stale.append(spec)
+
+        self._layer.Traverse(Sdf.Path.absoluteRootPath, visit)
+        with Sdf.ChangeBlock():
+            for spec in stale:
+                self._layer.GetPrimAtPath(spec.path.GetPrimPath()).RemoveProperty(spec)
+        if stale:
+            self._layer.RemoveInertSceneDescription()
+        with Sdf.ChangeBlock():
+            for path, (type_name, variability) in wanted.items():
+                if not self._layer.GetAttributeAtPath(path):
+                    Sdf.JustCreatePrimAttributeInLayer(
+                        self._layer, path, type_name, variability, False
+                    )
+
+    def _index(self, kinds: Sequence[str]) -> None:
+        layer, refused = self._layer, self.refused
+        self._position = {
+            o.path: i for i, o in reversed(list(enumerate(self.outputs))) if o.path not in refused
+        }
+        self._specs = [
+            layer.GetAttributeAtPath(o.path) if self._position.get(o.path) == i else None
+            for i, o in enumerate(self.outputs)
+        ]
+        self._cast = [_CASTS.get(kind, float) for kind in kinds]
+        self._plain = np.array([cast is float for cast in self._cast], np.bool_)
+        self._orders = [
+            None
+            if pose.prim in refused
+            else (
+                layer.GetAttributeAtPath(f"{pose.prim}.{POSE_OP}"),
+                layer.GetAttributeAtPath(f"{pose.prim}.xformOpOrder"),
+            )
+            for pose in self.poses
+        ]
+        self.values = np.full(len(self.outputs), math.nan)
+        self._matrices = np.full((len(self.poses), 16), math.nan)
+        specs = [spec for spec in self._specs if spec is not None]
+        write_specs(specs, [Sdf.ValueBlock()] * len(specs))
+        self._release(range(len(self.poses)))
+        self.time = math.nan
+
+    # -- writing
+
+    def write(self, index: Rows, values: Floats, time: float) -> int:
+        """Write expected values that changed.
+
+        Args:
+            index: positions in `outputs`, shape (n,); those that are not there do not count.
+            values: shape (n,); NaN where something is not known.
+            time: of which time they are [s, Unix].
+
+        Returns:
+            Number of attributes written.
+
+        Raises:
+            OwnershipError: called on another thread.
+        """
+        self._owner.check()
+        self.time = time
+        there = (index >= 0) & (index < len(self.values))
+        index, values = index[there], values[there]
+        values = np.where(np.isfinite(values), values, math.nan)
+        before = self.values[index]
+        changed = (values != before) & ~(np.isnan(values) & np.isnan(before))
+        rows, numbers = index[changed], values[changed]
+        self.values[rows] = numbers
+        plain = self._plain[rows] & ~np.isnan(numbers)
+        listed = rows.tolist()
+        specs = list(map(self._specs.__getitem__, listed))
+        out: list[Any] = numbers.tolist()
+        for k in np.flatnonzero(~plain).tolist():
+            number = out[k]
+            out[k] = Sdf.ValueBlock() if number != number else self._cast[listed[k]](number)
+        pairs = [(s, v) for s, v in zip(specs, out, strict=True) if s is not None]
+        write_specs([spec for spec, _ in pairs], [value for _, value in pairs])
+        self.writes += len(pairs)
+        return len(pairs)
+
+    def place(self, index: Rows, matrices: Floats) -> int:
+        """Write poses that changed.
+
+        Args:
+            index: positions in `poses`, shape (n,); those that are not there do not count.
+            matrices: in rows, as USD writes them, shape (n, 16); NaN lets the plant's own place
+                show again.
+
+        Returns:
+            Number of prims moved.
+
+        Raises:
+            OwnershipError: called on another thread.
+        """
+        self._owner.check()
+        there = (index >= 0) & (index < len(self._matrices))
+        index, matrices = index[there], matrices[there]
+        before = self._matrices[index]
+        known = np.isfinite(matrices).all(axis=1)
+        moved = known & ~(np.abs(matrices - before) <= STILL).all(axis=1)
+        rows = index[moved]
+        fresh = [int(i) for i in rows[np.isnan(self._matrices[rows, 0])].tolist()]
+        self._matrices[rows] = matrices[moved]
+        rows_of = np.ascontiguousarray(matrices[moved]).reshape(-1, 4, 4)
+        held: Any = Vt.Matrix4dArray.FromNumpy(rows_of)  # type: ignore[no-untyped-call]
+        pairs = [
+            (own[0], matrix)
+            for own, matrix in zip(map(self._orders.__getitem__, rows.tolist()), held, strict=True)
+            if own is not None
+        ]
+        write_specs([spec for spec, _ in pairs], [matrix for _, matrix in pairs])
+        orders = [(own[1], self.poses[i].reset) for i in fresh if (own := self._orders[i])]
+        write_specs([spec for spec, _ in orders], [_order(reset) for _, reset in orders])
+        self._release(index[~known].tolist())
+        self.writes += len(pairs)
+        return len(pairs)
+
+    def withdraw(self) -> None:
+        """Take everything back: whoever gave it is gone, and nothing may look as if it were new."""
+        self._owner.check()
+        known = np.flatnonzero(~np.isnan(self.values))
+        specs = [s for i in known.tolist() if (s := self._specs[i]) is not None]
+        write_specs(specs, [Sdf.ValueBlock()] * len(specs))
+        self.values[:] = math.nan
+        self._release(np.flatnonzero(~np.isnan(self._matrices[:, 0])).tolist())
+        self.time = math.nan
+
+    def _release(self, positions: Collection[int]) -> None:
+        """Let the plant's own place of prims show again."""
+        with Sdf.ChangeBlock():
+            for i in positions:
+                if (own := self._orders[i]) is not None:
+                    for spec in own:
+                        spec.ClearDefaultValue()
+                self._matrices[i] = math.nan
+
+    # -- reading
+
+    def value(self, path: str) -> float:
+        """Return the newest number of an attribute; NaN where it is not known."""
+        position = self._position.get(path)
+        return math.nan if position is None else float(self.values[position])
+
+
+def _order(reset: bool) -> Vt.TokenArray:
+    return Vt.TokenArray(["!resetXformStack!", POSE_OP] if reset else [POSE_OP])
