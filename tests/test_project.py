@@ -110,7 +110,9 @@ def test_the_promised_entry_points_are_declared_and_installed() -> None:
 @pytest.mark.parametrize(("group", "name"), declared_entry_points())
 def test_an_entry_point_resolves(group: str, name: str) -> None:
     (point,) = importlib.metadata.entry_points(group=group, name=name)
-    assert callable(point.load())
+    found = point.load()
+    # A kind of model is data or an object with a plan, and a simulator is a module that is run.
+    assert callable(found) or group in ("stagetwin.models", "stagetwin.simulators")
 
 
 def test_the_readmes_commands_are_targets() -> None:

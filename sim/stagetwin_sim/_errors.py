@@ -2,10 +2,12 @@
 
 StagetwinError
   ModelError            a model cannot be what the stage asks for, or its file cannot be used
+    BodiesError         a scene of bodies cannot be moved as the stage asks for
     SnapshotError       a saved state does not fit
     CalibrationError    parameters cannot be fitted to this telemetry, or a set of them not applied
     UnforkableError     something of the present cannot be copied into a future
     DivergedError       a model left the finite numbers
+    FaultError          a fault cannot be given to what it is meant for
     ScenarioError       a scenario asks for what is not there, or may not be
     CancelledError      whoever asked wants no answer any more
 """
@@ -15,9 +17,11 @@ from __future__ import annotations
 from stagetwin import StagetwinError
 
 __all__ = [
+    "BodiesError",
     "CalibrationError",
     "CancelledError",
     "DivergedError",
+    "FaultError",
     "FmuError",
     "ModelError",
     "ScenarioError",
@@ -28,6 +32,18 @@ __all__ = [
 
 class ModelError(StagetwinError):
     """A model cannot be what the stage asks for; names the prim and what is allowed."""
+
+
+class BodiesError(ModelError):
+    """A scene of bodies cannot be moved as the stage asks for; names the prim.
+
+    Attributes:
+        code: of the problem on the stage.
+    """
+
+    def __init__(self, message: str, code: str = "bodies_import") -> None:
+        super().__init__(message)
+        self.code = code
 
 
 class SnapshotError(ModelError):
@@ -44,6 +60,10 @@ class DivergedError(ModelError):
 
 class FmuError(ModelError):
     """An FMU cannot be used, or refused a call; names the file or the prim."""
+
+
+class FaultError(ModelError):
+    """A fault cannot be given to what it is meant for; names the prim and what is allowed."""
 
 
 class ScenarioError(ModelError):

@@ -1,7 +1,7 @@
 """Articulations for joints that the stage gives none.
 
-A stage may connect bodies by joints and name no articulation's root; newton's solvers would leave such
-bodies where they are.
+A stage may connect bodies by joints and name no articulation's root; newton's solvers would leave
+such bodies where they are.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from typing import Any
 
 import newton
 
-from stagetwin_sim.bodies._errors import BodiesError
+from stagetwin_sim._errors import BodiesError
 
 __all__ = ["articulate"]
 
@@ -54,7 +54,9 @@ def articulate(builder: Any, root: str) -> None:
 
 def _sort(builder: Any) -> None:
     """Bring articulations into the order of their joints, as newton wants them."""
-    order = sorted(range(len(builder.articulation_start)), key=builder.articulation_start.__getitem__)
+    order = sorted(
+        range(len(builder.articulation_start)), key=builder.articulation_start.__getitem__
+    )
     for name in ("start", "end", "label", "world"):
         values = getattr(builder, f"articulation_{name}")
         setattr(builder, f"articulation_{name}", [values[i] for i in order])

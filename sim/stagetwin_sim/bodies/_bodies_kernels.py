@@ -40,15 +40,16 @@ def run_belts(
     # in:
     bus: wp.array2d(dtype=wp.float64),
     columns: wp.array(dtype=wp.int32),
+    firsts: wp.array(dtype=wp.int32),
     directions: wp.array(dtype=wp.vec3),
     meshes: wp.array2d(dtype=wp.uint64),
 ):
-    """Give every point of a belt's mesh the speed on the bus; dim (worlds, belts)."""
+    """Move every point of a belt's mesh at the speed on the bus; dim (worlds, belts)."""
     world, i = wp.tid()
-    velocity = directions[i] * wp.float32(bus[world, columns[i]])
+    speed = wp.float32(bus[world, columns[i]])
     mesh = wp.mesh_get(meshes[world, i])
     for j in range(mesh.velocities.shape[0]):
-        mesh.velocities[j] = velocity
+        mesh.velocities[j] = speed * directions[firsts[i] + j]
 
 
 @wp.kernel

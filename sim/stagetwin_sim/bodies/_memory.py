@@ -1,7 +1,7 @@
 """What newton remembers between steps, as arrays with the world as first axis.
 
 Bodies and joints of a world lie together, worlds one after another; so most arrays need only
-another shape. What is kept in a list for all worlds is taken apart, with the indices of a world's own.
+another shape. What is kept in a list for all worlds is taken apart, with a world's own indices.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import numpy.typing as npt
 from stagetwin_sim._errors import SnapshotError, UnforkableError
 from stagetwin_sim.engine import host_copy
 
-__all__ = ["ActuatorMemory", "ArrayMemory", "FrictionMemory", "Memory"]
+__all__ = ["ActuatorMemory", "ArrayMemory", "FrictionMemory", "Memory", "taken"]
 
 Arrays = dict[str, npt.NDArray[Any]]
 
@@ -204,9 +204,7 @@ class FrictionMemory:
     def _names(self) -> tuple[str, ...]:
         return (*self._BODIES, *self._SHAPES, "owner", "valid", *self._VECTORS)
 
-    def _own(
-        self, name: str, values: npt.NDArray[Any], rows: npt.NDArray[Any], world: int
-    ) -> npt.NDArray[Any]:
+    def _own(self, name: str, values: npt.NDArray[Any], rows: npt.NDArray[Any], world: int) -> Any:
         """Return rows with indices as of the first world."""
         picked = values[rows]
         if name in self._BODIES:
@@ -224,7 +222,7 @@ class FrictionMemory:
         rows: npt.NDArray[Any],
         world: npt.NDArray[Any],
         counts: npt.NDArray[Any],
-    ) -> npt.NDArray[Any]:
+    ) -> Any:
         """Return rows with indices as among all worlds."""
         if name in self._BODIES:
             return np.where(rows >= 0, rows + world * self._bodies, rows)
@@ -242,4 +240,5 @@ class FrictionMemory:
             body = held[f"body_{side}"][:count].astype(np.int64)
             shape = held[f"shape_{side}"][:count].astype(np.int64)
             halves.append(np.where(body >= 0, body + 1, bodies + shape + 1))
-        return (halves[0] << 32) | halves[1]
+        keys: npt.NDArray[np.int64] = (halves[0] << 32) | halves[1]
+        return keys

@@ -10,6 +10,8 @@ import numpy.typing as npt
 import warp as wp
 
 from stagetwin_sim.bodies._plan import BodiesPlan
+from stagetwin_sim.bodies._poses import matrices
+from stagetwin_sim.bodies._surface import belt_mesh, tangents
 
 __all__ = ["BeltMeshes", "contact_capacity", "make_model", "make_pipeline", "make_solver"]
 
@@ -22,7 +24,8 @@ class BeltMeshes:
 
     Attributes:
         ids: Warp's, shape (worlds, belts).
-        directions: in the mesh's own coordinates, one for each belt.
+        directions: how each point moves at unit speed, in the mesh's own coordinates.
+        firsts: where the points of each belt begin among them.
         columns: of their speeds.
     """
 
@@ -34,9 +37,15 @@ class BeltMeshes:
         for world in range(worlds):
             for i, shape in enumerate(shapes):
                 ids[world, i] = model.shape_source[world * count + shape].mesh.id
-        directions = [_local(plan, i) for i in range(len(shapes))]
+        moved = [
+            tangents(_local(plan, i), belt_mesh(scene.builder, shape)[1])
+            for i, shape in enumerate(shapes)
+        ]
+        firsts = np.cumsum([0, *[len(points) for points in moved[:-1]]])
+        directions = np.concatenate(moved)
         device = model.device
         self.ids: wp.array[Any] = wp.array(ids, dtype=wp.uint64, device=device)
+        self.firsts: wp.array[Any] = wp.array(firsts, dtype=wp.int32, device=device)
         self.directions: wp.array[Any] = wp.array(directions, dtype=wp.vec3, device=device)
         columns = [belt.speed for belt in plan.belts]
         self.columns: wp.array[Any] = wp.array(columns, dtype=wp.int32, device=device)
@@ -50,7 +59,7 @@ def make_model(plan: BodiesPlan, worlds: int, device: str) -> Any:
     count = scene.builder.shape_count
     for belt in plan.belts:
         shape = scene.shapes[belt.path]
-        mesh = _belt_mesh(scene.builder, shape)
+        mesh, _ = belt_mesh(scene.builder, shape)
         for world in range(worlds):
             at = world * count + shape
             # Its own object for each world: newton shares what is the same.
@@ -66,7 +75,7 @@ def contact_capacity(plan: BodiesPlan) -> int:
     """Return how many contacts fit in each world."""
     if plan.contacts:
         return plan.contacts
-    moving = sum(body >= 0 for body in plan.scene.builder.shape_body)
+    moving = sum(int(body) >= 0 for body in plan.scene.builder.shape_body)
     return 16 + _PER_SHAPE * moving
 
 
@@ -88,7 +97,8 @@ def make_solver(plan: BodiesPlan, model: Any) -> Any:
     contacts = contact_capacity(plan)
     given: dict[str, Any] = {"iterations": plan.iterations} if plan.iterations else {}
     if plan.solver == "xpbd":
-        return newton.solvers.SolverXPBD(model, **({"iterations": 16} | given))
+        given.setdefault("iterations", 16)
+        return newton.solvers.SolverXPBD(model, **given)
     freedoms = len(plan.scene.builder.joint_qd)
     if plan.solver == "mujoco":
         return newton.solvers.SolverMuJoCo(
@@ -110,30 +120,14 @@ def make_solver(plan: BodiesPlan, model: Any) -> Any:
     )
 
 
-def _belt_mesh(builder: Any, shape: int) -> Any:
-    if builder.shape_type[shape] == newton.GeoType.BOX:
-        made = newton.Mesh.create_box(
-            *builder.shape_scale[shape],
-            duplicate_vertices=False,
-            compute_normals=False,
-            compute_uvs=False,
-            compute_inertia=False,
-        )
-    else:
-        made = builder.shape_source[shape]
-    return newton.Mesh(
-        made.vertices, made.indices, compute_inertia=False, enable_surface_velocity=True
-    )
-
-
 def _local(plan: BodiesPlan, belt: int) -> npt.NDArray[np.float32]:
     """Return a belt's direction in the coordinates of its mesh, of length 1 in the world."""
     scene = plan.scene
     shape = scene.shapes[plan.belts[belt].path]
     direction = np.array(plan.belts[belt].direction, np.float64)
     direction /= np.linalg.norm(direction)
-    turn = scene.builder.shape_transform[shape].q
-    local = np.array(wp.quat_rotate_inv(turn, wp.vec3(*direction)), np.float64)
+    turn = matrices(np.array([list(scene.builder.shape_transform[shape])]))[0, :3, :3]
+    local = direction @ turn.T
     if scene.builder.shape_type[shape] != newton.GeoType.BOX:
         local /= np.array(scene.builder.shape_scale[shape], np.float64)
     return local.astype(np.float32)

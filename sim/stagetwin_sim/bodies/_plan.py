@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 
 from stagetwin.bindings import is_below
-from stagetwin_sim.bodies._errors import BodiesError
+from stagetwin_sim._errors import BodiesError
 from stagetwin_sim.bodies._scene import BodyScene
 from stagetwin_sim.engine import Context, Saved, fingerprint
 
@@ -87,6 +87,7 @@ class BodiesPlan:
         contact_column, dropped_column: columns of how many contacts there are, and of how much was
             ever dropped; -1 for none.
         touchable: paths below which touching is meant, and no collision.
+        friction: what the friction of all shapes is multiplied by at first.
         hooks: each makes something that acts before each step, once for each engine.
 
     Raises:
@@ -104,6 +105,7 @@ class BodiesPlan:
     contact_column: int = -1
     dropped_column: int = -1
     touchable: Sequence[str] = ()
+    friction: float = 1.0
     hooks: Sequence[Callable[[BodiesSystem], BodyHook]] = ()
 
     def __post_init__(self) -> None:
@@ -117,26 +119,50 @@ class BodiesPlan:
         if self.solver == "mujoco" and self.belts:
             paths = ", ".join(belt.path for belt in self.belts)
             raise BodiesError(
-                f"{root}: MuJoCo knows no belts, and here are {paths}; take steel or xpbd"
+                f"{root}: MuJoCo knows no belts, and here are {paths}; take steel or xpbd",
+                "bodies_solver",
             )
         for belt in self.belts:
             check_belt(self.scene, belt.path)
             if not np.linalg.norm(belt.direction) > 0:  # also refuses NaN
-                raise BodiesError(f"{belt.path}: a belt's direction must have a length")
+                raise BodiesError(
+                    f"{belt.path}: a belt's direction must have a length", "belt_direction"
+                )
         for drive in self.drives:
             joint = self.scene.joints.get(drive.path)
             if joint is None:
-                raise BodiesError(f"{drive.path}: no joint with one axis below {root}")
+                raise BodiesError(
+                    f"{drive.path}: no joint with one axis below {root}", "joint_unknown"
+                )
             if drive.target >= 0 and not joint.driven:
-                raise BodiesError(f"{drive.path}: it has no drive that could follow a target")
+                raise BodiesError(
+                    f"{drive.path}: it has no drive that could follow a target", "joint_undriven"
+                )
 
     @property
     def revision(self) -> str:
         """Fingerprint of scene and settings."""
-        settings = (self.rate, self.solver, self.iterations, self.contacts, len(self.hooks))
+        settings = (
+            self.rate,
+            self.solver,
+            self.iterations,
+            self.contacts,
+            self.friction,
+            len(self.hooks),
+        )
         return fingerprint(
             [self.scene.revision, repr(settings), repr(self.belts), repr(self.drives)]
         )
+
+    @property
+    def paths(self) -> Sequence[str]:
+        """Paths of the prims of bodies, in the order of poses."""
+        return self.scene.frames.paths
+
+    @property
+    def resets(self) -> Sequence[bool]:
+        """Whether each pose is of the world; else it is of the prim's parent."""
+        return [bool(reset) for reset in self.scene.frames.resets]
 
     def build(self, context: Context) -> BodiesSystem:
         """See SystemPlan."""
@@ -155,9 +181,13 @@ def check_belt(scene: BodyScene, path: str) -> None:
 
     shape = scene.shapes.get(path)
     if shape is None:
-        raise BodiesError(f"{path}: no collider below {scene.root}")
+        raise BodiesError(f"{path}: no collider below {scene.root}", "belt_surface")
     if path not in scene.statics:
-        raise BodiesError(f"{path}: it belongs to a body that moves; a belt stands still")
+        raise BodiesError(
+            f"{path}: it belongs to a body that moves; a belt stands still", "belt_surface"
+        )
     kind = newton.GeoType(scene.builder.shape_type[shape])
     if kind not in (newton.GeoType.BOX, newton.GeoType.MESH, newton.GeoType.CONVEX_MESH):
-        raise BodiesError(f"{path}: a belt is a box or a mesh, got {kind.name.lower()}")
+        raise BodiesError(
+            f"{path}: a belt is a box or a mesh, got {kind.name.lower()}", "belt_surface"
+        )

@@ -7,19 +7,20 @@ import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import newton
 import numpy as np
 import numpy.typing as npt
-from pxr import Usd, UsdGeom, UsdPhysics
+from pxr import Tf, Usd, UsdGeom, UsdPhysics
 
 from stagetwin.bindings import Problem, Severity, is_below
+from stagetwin_sim._errors import BodiesError
 from stagetwin_sim.bodies._articulations import articulate
-from stagetwin_sim.bodies._errors import BodiesError
 from stagetwin_sim.bodies._poses import PoseFrames, read_frames
 from stagetwin_sim.bodies._units import set_defaults, to_si
 
-__all__ = ["BodyScene", "Joint", "read_scene"]
+__all__ = ["BodyScene", "Joint", "read_scene", "read_scene_once"]
 
 _EARTH = 9.81
 """Where a scene does not say [m/s2]: as UsdPhysics' default, gravity of the Earth."""
@@ -117,7 +118,7 @@ def read_scene(stage: Usd.Stage, root: str, *, visuals: bool = False) -> BodySce
         if "non-unit linear units" not in text:  # we convert them
             problems.append(_problem(root, text))
     if not builder.body_count:
-        raise BodiesError(f"{root}: no prim with PhysicsRigidBodyAPI below it")
+        raise BodiesError(f"{root}: no prim with PhysicsRigidBodyAPI below it", "bodies_empty")
     articulate(builder, root)
     to_si(builder, metre, kilogram)
     gravity = _gravity(stage, root, metre)
@@ -137,6 +138,32 @@ def read_scene(stage: Usd.Stage, root: str, *, visuals: bool = False) -> BodySce
         problems=problems,
         revision=_revision(builder, gravity),
     )
+
+
+_read: WeakKeyDictionary[Usd.Stage, tuple[dict[str, BodyScene], *tuple[object, ...]]] = (
+    WeakKeyDictionary()
+)
+"""What was read of a stage since it last changed, and who listens for that."""
+
+
+def read_scene_once(stage: Usd.Stage, root: str) -> BodyScene:
+    """Read a scene, or return what was read of it since the stage last changed.
+
+    Raises:
+        BodiesError: see read_scene.
+    """
+    if stage not in _read:
+        scenes: dict[str, BodyScene] = {}
+
+        def forget(_notice: object, _sender: object) -> None:
+            scenes.clear()
+
+        listening = Tf.Notice.Register(Usd.Notice.ObjectsChanged, forget, stage)
+        _read[stage] = (scenes, listening, forget)  # USD holds a listener weakly
+    known = _read[stage][0]
+    if root not in known:
+        known[root] = read_scene(stage, root)
+    return known[root]
 
 
 def _joints(builder: Any, found: Mapping[str, int]) -> dict[str, Joint]:

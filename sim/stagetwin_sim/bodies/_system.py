@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import warp as wp
 
+from stagetwin_sim._errors import BodiesError
 from stagetwin_sim.bodies._bodies_kernels import (
     count_contacts,
     read_targets,
@@ -17,9 +18,8 @@ from stagetwin_sim.bodies._bodies_kernels import (
     write_contacts,
     write_joints,
 )
-from stagetwin_sim.bodies._errors import BodiesError
 from stagetwin_sim.bodies._losses import Losses
-from stagetwin_sim.bodies._memory import ActuatorMemory, ArrayMemory, FrictionMemory, Memory
+from stagetwin_sim.bodies._memory import ActuatorMemory, ArrayMemory, FrictionMemory, Memory, taken
 from stagetwin_sim.bodies._model import (
     BeltMeshes,
     contact_capacity,
@@ -88,6 +88,9 @@ class BodiesSystem:
         self._losses = Losses(self._pipeline, self.contacts, self.solver, worlds, device)
         self._counts: wp.array[Any] = wp.zeros(worlds, dtype=wp.int32, device=device)
         self._memories = self._remembered()
+        self._friction = np.full(worlds, 1.0)
+        self._rough = host_copy(self.model.shape_material_mu)
+        self._set_friction(np.full(worlds, plan.friction))
         self._hooks = [make(self) for make in plan.hooks]
 
     def _read_joints(self) -> None:
@@ -166,7 +169,13 @@ class BodiesSystem:
             wp.launch(
                 run_belts,
                 dim=self._belts.ids.shape,
-                inputs=[bus, self._belts.columns, self._belts.directions, self._belts.ids],
+                inputs=[
+                    bus,
+                    self._belts.columns,
+                    self._belts.firsts,
+                    self._belts.directions,
+                    self._belts.ids,
+                ],
                 device=device,
             )
 
@@ -232,6 +241,7 @@ class BodiesSystem:
         saved: dict[str, npt.NDArray[Any]] = {}
         for memory in self._memories:
             saved |= memory.save()
+        saved["friction"] = self._friction[:, None].copy()
         for i, hook in enumerate(self._hooks):
             saved |= {f"hook{i}.{name}": values for name, values in hook.save().items()}
         return saved
@@ -240,6 +250,7 @@ class BodiesSystem:
         """See System."""
         for memory in self._memories:
             memory.load(saved)
+        self._set_friction(taken(saved, "friction", self._friction[:, None])[:, 0])
         for i, hook in enumerate(self._hooks):
             head = f"hook{i}."
             hook.load({k.removeprefix(head): v for k, v in saved.items() if k.startswith(head)})
@@ -262,6 +273,34 @@ class BodiesSystem:
             self.state.joint_q.assign(values.ravel())
             newton.eval_fk(self.model, self.state.joint_q, self.state.joint_qd, self.state)
         return taken
+
+    def assign(self, place: str, name: str, values: npt.ArrayLike) -> None:
+        """Set a parameter in every world.
+
+        Args:
+            place: path and name of the model of kind `bodies`.
+            name: `friction`; the others decide how a scene is built.
+            values: one for each world.
+
+        Raises:
+            ModelError: there is no such parameter, or a value is out of range.
+        """
+        given = np.asarray(values, np.float64)
+        if name != "friction":
+            raise BodiesError(f"{place}: param:{name} cannot vary; friction can")
+        if given.shape != (self._worlds,) or not ((given >= 0) & (given <= 10)).all():
+            raise BodiesError(
+                f"{place}: param:friction takes {self._worlds} numbers in [0, 10], got {given}"
+            )
+        self._set_friction(given)
+
+    def _set_friction(self, factors: npt.NDArray[np.float64]) -> None:
+        if np.array_equal(factors, self._friction):
+            return
+        self._friction = np.array(factors, np.float64)
+        rough = self._rough.reshape(self._worlds, -1) * self._friction[:, None]
+        self.model.shape_material_mu.assign(rough.ravel().astype(np.float32))
+        self.solver.notify_model_changed(newton.ModelFlags.SHAPE_PROPERTIES)
 
     # -- what it shows
 

@@ -18,6 +18,9 @@ __all__ = ["set_defaults", "to_si"]
 _DENSITY = 1000.0
 """Of what the stage gives no mass and no density [kg/m3], as UsdPhysics says."""
 
+_GAP = 0.02
+"""How far from a shape contacts begin [m]: what closes at 9 m/s is seen in time at 240 Hz."""
+
 _GAINS = ("kp", "ki", "kd")
 _EFFORTS = ("const_effort", "max_effort", "max_motor_effort", "saturation_effort")
 
@@ -36,7 +39,7 @@ def set_defaults(builder: newton.ModelBuilder, metre: float, kilogram: float) ->
     config = builder.default_shape_cfg
     config.density = _DENSITY * metre**3 / kilogram
     config.margin /= metre
-    builder.rigid_gap /= metre
+    builder.rigid_gap = _GAP / metre
 
 
 def to_si(builder: Any, metre: float, kilogram: float) -> None:

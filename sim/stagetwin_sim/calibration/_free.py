@@ -64,7 +64,7 @@ class Coordinates:
         free: Sequence[str],
         guess: Floats,
         first: Floats,
-        fit_first: bool,
+        fit_first: bool | Sequence[str],
         bounds: Mapping[str, tuple[float, float]],
     ) -> Coordinates:
         """Return the coordinates of a fit.
@@ -74,7 +74,8 @@ class Coordinates:
             free: names of parameters; empty for all.
             guess: all parameters, shape (parameter_count, count).
             first: first states, shape (state_count, count).
-            fit_first: whether first states are free too.
+            fit_first: whether first states are free too, or the names of those that are; true is
+                all that are not declared free of noise (counters are).
             bounds: narrower ones than the kind's, by name.
 
         Raises:
@@ -87,7 +88,11 @@ class Coordinates:
                 f"{', '.join(known) or 'none'}"
             )
         chosen = [p for p in kind.parameters if not free or p.name in free]
-        states = list(kind.states) if fit_first else []
+        loose = [s.name for s in kind.states if s.noise != 0] if fit_first is True else []
+        loose = list(fit_first) if not isinstance(fit_first, bool) else loose
+        if unknown := sorted(set(loose) - {s.name for s in kind.states}):
+            raise CalibrationError(f"a {kind.name} has no state {', '.join(unknown)}")
+        states = [(j, s) for j, s in enumerate(kind.states) if s.name in loose]
         if not chosen and not states:
             raise CalibrationError(f"{kind.name}: nothing is free to be fitted")
         form, low, high, sizes = [], [], [], []
@@ -104,7 +109,7 @@ class Coordinates:
             low.append(least if math.isfinite(least) else 0.0)
             high.append(most if math.isfinite(most) else 0.0)
             sizes.append(np.maximum(np.abs(values), 1e-12) if np.any(values) else values + 1.0)
-        for j, _state in enumerate(states):
+        for j, _state in states:
             form.append(PLAIN)
             low.append(0.0)
             high.append(0.0)
@@ -113,10 +118,11 @@ class Coordinates:
         for k, p in enumerate(chosen):
             place[known.index(p.name)] = k
         first_place = np.full(max(len(kind.states), 1), -1, np.int32)
-        first_place[: len(states)] = np.arange(len(states)) + len(chosen)
+        for k, (j, _state) in enumerate(states):
+            first_place[j] = k + len(chosen)
         return cls(
-            names=(*[p.name for p in chosen], *[INITIAL + s.name for s in states]),
-            units=(*[p.unit for p in chosen], *[s.unit for s in states]),
+            names=(*[p.name for p in chosen], *[INITIAL + s.name for _, s in states]),
+            units=(*[p.unit for p in chosen], *[s.unit for _, s in states]),
             form=np.array(form, np.int32),
             low=np.array(low),
             high=np.array(high),

@@ -13,13 +13,21 @@ import warp as wp
 
 from stagetwin_sim._errors import SnapshotError
 from stagetwin_sim.engine._arrays import host_copy
-from stagetwin_sim.engine._group_kernels import advance_kernel, observe_kernel
+from stagetwin_sim.engine._group_kernels import (
+    LANES,
+    advance_kernel,
+    observe_kernel,
+    wide_advance_kernel,
+)
 from stagetwin_sim.engine._kind import Floats, Kind
 from stagetwin_sim.engine._system import Context, Saved
 
 __all__ = ["Group", "GroupPlan"]
 
 Indices = npt.NDArray[np.int32]
+
+_MANY = 10
+"""Substeps of a launch from which on the wide kernel pays for its longer compilation."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,7 +103,22 @@ class Group:
         kind, context = self.plan.kind, self._context
         if not self._size[1]:
             return
-        if kind.states:
+        if kind.states and not kind.draws and substeps >= _MANY and self.state.device.is_cpu:
+            wp.launch(
+                wide_advance_kernel(kind),
+                dim=-(-self._size[0] * self._size[1] // LANES),
+                inputs=[
+                    context.bus,
+                    self._inputs,
+                    self.parameters,
+                    self._size[1],
+                    wp.float64(dt),
+                    substeps,
+                ],
+                outputs=[self.state],
+                device=context.device,
+            )
+        elif kind.states:
             wp.launch(
                 advance_kernel(kind),
                 dim=self._size,

@@ -108,7 +108,7 @@ def filter_kernel(kind):
             span = dt * wp.float64(steps)
             if wp.static(drawn > 0):
                 chunks = int(steps)
-                inner = 1
+                inner = wp.int32(1)
                 span = dt
             for _chunk in range(chunks):
                 root = p_matrix()
@@ -184,7 +184,7 @@ def filter_kernel(kind):
         spread = s_matrix()
         root = p_matrix()
         judged = y_type()  # 1 where the measurement corrects
-        lost = 0
+        lost = wp.int32(0)
         away = wp.float64(0.0)  # largest squared innovation in variances
         for attempt in range(3):
             if attempt == 0 or lost == 1:
@@ -242,7 +242,7 @@ def filter_kernel(kind):
                                 fate[world, j, i] = _OUTLIER
                                 refused[world, j, i] = refused[world, j, i] + elapsed
                                 if n > 0 and refused[world, j, i] > patience:
-                                    lost = 1
+                                    lost = wp.max(lost, 1)
                             elif given[world, j, i] == _PRESENT:
                                 judged[j] = wp.float64(1.0)
                                 fate[world, j, i] = _USED

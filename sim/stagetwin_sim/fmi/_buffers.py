@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -21,6 +22,9 @@ def memory_type(kind: str, version: int) -> str:
     if kind == "Enumeration":
         return "i4" if version == 2 else "i8"
     return NUMBERS[kind]
+
+
+_FEW = 1_000
 
 
 class Buffer:
@@ -47,7 +51,7 @@ class Buffer:
             np.repeat(starts[None].astype(dtype), worlds, axis=0)
         )
         self.owners = np.array(owners, np.intp)
-        self._columns = np.array(columns, np.intp)
+        self._columns = _slice(columns)
         self._scale = np.array([v.si.scale for v in variables])
         self._offset = np.array([v.si.offset for v in variables])
         self._plain = bool((self._scale == 1).all() and (self._offset == 0).all())
@@ -77,8 +81,8 @@ class Buffer:
         doubtful: list[tuple[str, int, int]] = []
         if not self._plain:
             given = (given - self._offset) / self._scale
-        finite = np.isfinite(given)
-        if not finite.all():
+        if not _finite(given):
+            finite = np.isfinite(given)
             doubtful += self._places("input not finite", ~finite)
             given = np.where(finite, given, self.values)
         if self._truth:
@@ -100,9 +104,35 @@ class Buffer:
         values = self.values if self._plain else self.values * self._scale + self._offset
         bus[:, self._columns] = values
 
-    def unfinished(self) -> set[tuple[int, int]]:
-        """Return world and index of the instances with a value that is no finite number."""
-        finite = np.isfinite(self.values)
-        if finite.all():
+    def held(self, bus: Floats) -> set[tuple[int, int]]:
+        """Put the bus's values, the last ones, in the place of what is no finite number.
+
+        Returns:
+            World and index of the instances that gave it.
+        """
+        if _finite(self.values):
             return set()
-        return {(int(w), int(self.owners[i])) for w, i in np.argwhere(~finite)}
+        bad = np.argwhere(~np.isfinite(self.values))
+        found = {(int(world), int(self.owners[i])) for world, i in bad}
+        last = (bus[:, self._columns] - self._offset) / self._scale
+        for world, index in found:
+            own = self.owners == index
+            self.values[world, own] = last[world, own]
+        return found
+
+
+def _slice(columns: Sequence[int]) -> slice | npt.NDArray[np.intp]:
+    """Return columns as a slice where they follow each other: a view costs less than a gather."""
+    first = columns[0]
+    if tuple(columns) == tuple(range(first, first + len(columns))):
+        return slice(first, first + len(columns))
+    return np.array(columns, np.intp)
+
+
+def _finite(values: npt.NDArray[Any]) -> bool:
+    """Return whether all values are finite numbers."""
+    if values.size <= _FEW:  # a scalar product is one call, and not finite where a factor is not
+        flat = values.ravel()
+        if math.isfinite(np.dot(flat, flat)):
+            return True
+    return bool(np.isfinite(values).all())

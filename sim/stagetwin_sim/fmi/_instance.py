@@ -49,9 +49,15 @@ class Instance:
     """
 
     def __init__(
-        self, unit: FmuUnit, world: int, inputs: Sequence[Block], outputs: Sequence[Block]
+        self,
+        unit: FmuUnit,
+        world: int,
+        inputs: Sequence[Block],
+        outputs: Sequence[Block],
+        memory: Sequence[Any] = (),
     ) -> None:
         self.unit = unit
+        self._memory = memory  # what the blocks' addresses point into
         self.world = world
         self.steps = 0
         self.stopped = ""
@@ -78,9 +84,7 @@ class Instance:
             with tidy_path():
                 self._begin(library)
         except (FMICallException, FmuError) as error:
-            if getattr(error, "status", 0) == FATAL and self._library is not None:
-                self._library.corrupt = f"{self.unit.place}: {failure(error, speaker)}"
-            self.stop(f"it cannot start: {failure(error, speaker)}")
+            self.stop(f"it cannot start: {self._refused(error)}")
 
     def _begin(self, library: Library2 | Library3) -> None:
         fmu = self.unit.fmu
@@ -90,6 +94,7 @@ class Instance:
         self._events = isinstance(library, Library3) and fmu.event_mode and not discrete
         handle, kept = library.instantiate(self._speaker, self._events)
         self._handle = handle
+        library.live += 1
         self._close = weakref.finalize(self, _free, library, handle, self._speaker, kept)
         self._close.atexit = False  # a library may not outlive what it stands on
         self._sets = [library.setter(handle, *block) for block in self._blocks[0]]
@@ -132,7 +137,6 @@ class Instance:
         if self.stopped or library is None:
             return
         if library.corrupt:
-            self._close = self._close and self._close.detach() and None
             self.stop(f"its library is corrupt since {library.corrupt}")
             return
         for function, arguments in self._sets:
@@ -228,7 +232,7 @@ class Instance:
         try:
             return b"\1" + self._library.state(self._handle)
         except FMICallException as error:
-            raise FmuError(f"{self.unit.place}: {failure(error, self._speaker)}") from None
+            raise FmuError(f"{self.unit.place}: {self._refused(error)}") from None
 
     def set_state(self, state: bytes, steps: int) -> None:
         """Take a state.
@@ -252,7 +256,7 @@ class Instance:
         try:
             self._library.set_state(self._handle, state[1:])
         except FMICallException as error:
-            raise FmuError(f"{self.unit.place}: {failure(error, self._speaker)}") from None
+            raise FmuError(f"{self.unit.place}: {self._refused(error)}") from None
         self.steps = steps
 
     # -- what goes wrong
@@ -273,11 +277,15 @@ class Instance:
         cause = f"{what} gave {word} at {time:g} s{self._said()}"
         if status == FATAL and self._library is not None:
             self._library.corrupt = f"{self.unit.place}: {cause}"
-            if self._close is not None:
-                self._close.detach()  # nothing of it may be called any more
-                self._close = None
         self.stop(cause)
         return True
+
+    def _refused(self, error: Exception) -> str:
+        """Return what a refused call means; after a fatal one the library is called no more."""
+        why = failure(error, self._speaker)
+        if getattr(error, "status", 0) == FATAL and self._library is not None:
+            self._library.corrupt = f"{self.unit.place}: {why}"
+        return why
 
     def _said(self) -> str:
         return f": {self._speaker.last}" if self._speaker.last else ""
@@ -285,6 +293,7 @@ class Instance:
 
 def _free(library: Library2 | Library3, handle: int, speaker: Speaker, kept: Any) -> None:
     """Free an instance, and what it was given."""
+    library.live -= 1
     if not library.corrupt:
         library.free(handle)
     speaker.close()

@@ -34,10 +34,12 @@ class Library(Protocol):
     Attributes:
         fmu: whose they are.
         corrupt: why nothing of it may be called any more, or empty.
+        live: instances that there are.
     """
 
     fmu: Fmu
     corrupt: str
+    live: int
 
     def instantiate(self, speaker: Speaker, events: bool) -> tuple[int, Any]:
         """Return a new instance, and what must live as long as it."""
@@ -80,6 +82,7 @@ class _Shared:
     def __init__(self, fmu: Fmu, slave: Any) -> None:
         self.fmu = fmu
         self.corrupt = ""
+        self.live = 0
         self.slave = slave
         self._accessors: dict[str, Any] = {}
 
@@ -329,6 +332,12 @@ def open_library(fmu: Fmu) -> Library2 | Library3:
         os.chdir(here)
     _open[fmu.digest] = made
     return made
+
+
+def live_instances(fmu: Fmu) -> int:
+    """Return how many instances of an FMU there are in this process."""
+    found = _open.get(fmu.digest)
+    return found.live if found is not None and not found.corrupt else 0
 
 
 def references(variables: tuple[Variable, ...]) -> Any:

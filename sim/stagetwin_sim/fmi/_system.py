@@ -14,7 +14,7 @@ from stagetwin_sim.engine import Context, Floats, Saved, host_copy
 from stagetwin_sim.fmi._buffers import Buffer, memory_type
 from stagetwin_sim.fmi._fmu import Fmu, Variable
 from stagetwin_sim.fmi._instance import Block, Instance
-from stagetwin_sim.fmi._library import references
+from stagetwin_sim.fmi._library import live_instances, references
 
 __all__ = ["FmuHealth", "FmuPlan", "FmuSystem", "FmuUnit"]
 
@@ -105,12 +105,13 @@ class FmuPlan:
         Raises:
             UnforkableError: more worlds are wanted than an FMU can be in.
         """
-        once = [unit.place for unit in self.units if unit.fmu.once]
-        if context.worlds > 1 and once:
-            raise UnforkableError(
-                f"{', '.join(once)}: its FMU can be instantiated once in a process, "
-                f"{context.worlds} worlds are wanted"
-            )
+        for unit in self.units:
+            wanted = context.worlds + live_instances(unit.fmu)
+            if unit.fmu.once and wanted > 1:
+                raise UnforkableError(
+                    f"{unit.place}: its FMU can be instantiated once in a process, "
+                    f"{wanted} instances are wanted"
+                )
         return FmuSystem(self, context)
 
 
@@ -139,15 +140,15 @@ class FmuSystem:
             self._shared = context.bus.numpy()  # the bus's own memory
         for buffer in self._inputs.values():
             buffer.fill(self._bus())
+        buffers = (*self._inputs.values(), *self._outputs.values())
+        memory = [buffer.values for buffer in buffers]
         self.instances = [
             [
-                Instance(unit, world, _at(given[i], world), _at(taken[i], world))
+                Instance(unit, world, _at(given[i], world), _at(taken[i], world), memory)
                 for i, unit in enumerate(plan.units)
             ]
             for world in range(context.worlds)
         ]
-        self._good = [buffer.values.copy() for buffer in self._floats]
-        self._checked()
         self._put(self._bus())
 
     def launch(self, dt: float, substeps: int) -> None:
@@ -162,7 +163,6 @@ class FmuSystem:
                     for row in self.instances:
                         row[index].advance(step, count)
             self._frames += 1
-        self._checked()
         self._put(bus)
 
     def _bus(self) -> Floats:
@@ -170,19 +170,14 @@ class FmuSystem:
         return found if found is not None else host_copy(self._context.bus)
 
     def _put(self, bus: Floats) -> None:
+        """Put outputs on the bus; an instance with one that is not finite is stopped."""
+        for buffer in self._floats:
+            for world, index in buffer.held(bus):
+                self.instances[world][index].stop("an output is no finite number")
         for buffer in self._outputs.values():
             buffer.put(bus)
         if self._shared is None:
             self._context.bus.assign(bus)
-
-    def _checked(self) -> None:
-        """Stop the instances that gave something not finite, and hold what they gave before."""
-        for buffer, good in zip(self._floats, self._good, strict=True):
-            for world, index in buffer.unfinished():
-                self.instances[world][index].stop("an output is no finite number")
-                own = buffer.owners == index
-                buffer.values[world, own] = np.nan_to_num(good[world, own], posinf=0.0, neginf=0.0)
-            np.copyto(good, buffer.values)
 
     def health(self) -> list[FmuHealth]:
         """Return how every instance is, world by world."""
@@ -233,8 +228,6 @@ class FmuSystem:
             raise SnapshotError(str(error)) from None
         for buffer, values in zip(self._outputs.values(), outputs, strict=True):
             buffer.values[...] = values  # an instance that was started anew wrote its first ones
-        for buffer, good in zip(self._floats, self._good, strict=True):
-            np.copyto(good, buffer.values)
         self._frames = int(saved["frames"][0])
 
     def _held(self) -> list[tuple[str, Buffer]]:

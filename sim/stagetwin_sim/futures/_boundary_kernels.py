@@ -59,7 +59,7 @@ def drive_kernel(
             due = wp.floor(times[i] / frame + wp.float64(0.5))
             if due == done:
                 value = points[i]
-    elif mode == LINEAR or mode == STEPPED:
+    elif mode < SINE:  # LINEAR or STEPPED
         low = begin
         high = begin + count
         while low < high:  # the first point that is later than now
@@ -111,7 +111,7 @@ def link_kernel(
     """
     world, i = wp.tid()
     switch = switches[i]
-    if switch >= 0:
+    if switch >= 0:  # noqa: SIM102 - nothing is cut short in a kernel
         if open[world, switch] == 0:
             return
     bus[world, targets[i]] = bus[world, sources[i]] * scales[i] + offsets[i]

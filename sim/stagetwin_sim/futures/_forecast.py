@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from stagetwin_sim._errors import ScenarioError
 
-__all__ = ["Forecast", "Setting", "Mode"]
+__all__ = ["Forecast", "Mode", "Setting"]
 
 
 class Mode:
@@ -65,15 +66,13 @@ class Forecast:
         given = tuple((_finite(t), _finite(v)) for t, v in points)
         if not given:
             raise ScenarioError("a profile has at least one point")
-        for (before, _), (after, _) in zip(given, given[1:], strict=False):
+        for (before, _), (after, _) in itertools.pairwise(given):
             if after <= before:
                 raise ScenarioError(f"the times of a profile must grow, got {before:g}, {after:g}")
         return cls(Mode.STEPPED if stepped else Mode.LINEAR, given)
 
     @classmethod
-    def sine(
-        cls, mean: float, amplitude: float, period: float, phase: float = 0.0
-    ) -> Forecast:
+    def sine(cls, mean: float, amplitude: float, period: float, phase: float = 0.0) -> Forecast:
         """Return a signal that swings.
 
         Args:

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import numpy as np
 
-from stagetwin_sim._errors import CancelledError, ModelError, ScenarioError
-from stagetwin_sim.engine import Engine, Floats, Group
-from stagetwin_sim.futures._branch import Branch, ParameterChange
+from stagetwin_sim._errors import CancelledError, ScenarioError
+from stagetwin_sim.engine import Engine, Floats
+from stagetwin_sim.futures._branch import Branch
+from stagetwin_sim.futures._parameters import change_parameters
 from stagetwin_sim.futures._present import Present, RuleTimer
 from stagetwin_sim.futures._slots import Slots, Tap
 from stagetwin_sim.futures._watch import Limit, Reading, Watch
@@ -21,6 +21,9 @@ __all__ = ["Future", "fork"]
 
 REPORTED = 0.1
 """Time between two words on progress, and two looks whether anybody still wants it [s]."""
+
+_STRETCH = 32
+"""Frames in one go, after which it is looked whether a word is due."""
 
 
 def fork(
@@ -91,7 +94,7 @@ class Future:
             for branch in branches
         ]
         self.engine.context.seeds.assign(np.array(seeds, np.int64))
-        self._change_parameters()
+        change_parameters(present.plant, self.engine, branches)
 
     @property
     def watch(self) -> Watch:
@@ -138,7 +141,7 @@ class Future:
         done, due = 0, time.monotonic() + REPORTED
         while done < total:
             # A stretch ends where a sample is due, and is short enough to look up in between.
-            to = min(total, (done // every + 1) * every if every else done + 20)
+            to = min(total, done + _STRETCH, (done // every + 1) * every if every else total)
             self.engine.step(to - done)
             done = to
             if sample is not None and every and done % every == 0:
@@ -155,7 +158,8 @@ class Future:
         """Return what taps say, shape (worlds, taps)."""
         values = self.engine.read([tap.column for tap in taps])
         scales = np.array([tap.scale for tap in taps])
-        return values * scales + np.array([tap.offset for tap in taps])
+        found: Floats = values * scales + np.array([tap.offset for tap in taps])
+        return found
 
     def signal(self, name: str) -> Floats:
         """Return a signal, set-point or output of a model, shape (worlds,).
@@ -223,66 +227,3 @@ class Future:
             )
             for i, rule in enumerate(self.wiring.rules)
         }
-
-    # -- parameters
-
-    def _change_parameters(self) -> None:
-        wanted: dict[tuple[str, str], dict[int, ParameterChange]] = {}
-        for world, branch in enumerate(self.branches):
-            for change in branch.parameters:
-                wanted.setdefault((change.model, change.name), {})[world] = change
-        for (model, name), changes in wanted.items():
-            self._change(model, name, changes)
-
-    def _change(self, model: str, name: str, changes: dict[int, ParameterChange]) -> None:
-        plant = self.present.plant
-        instance = plant.instances.get(model)
-        if instance is None:
-            known = ", ".join(sorted(plant.instances)[:6]) or "none"
-            raise ScenarioError(f"{model}: no model of that name runs; there are {known}")
-        prim, _, called = model.rpartition(".")
-        column = f"{prim}.twin:model:{called}:in:{name}"
-        if column in plant.plan:
-            index = plant.plan.column(column)
-            values = self.engine.read([index])[:, 0]
-            self.engine.write([index], _changed(values, changes)[:, None])
-            return
-        system = self.engine.systems.get(instance.group)
-        if isinstance(system, Group) and instance.kind is not None:
-            _assign(system, instance.index, model, name, changes)
-        elif hasattr(system, "assign"):
-            given = instance.binding.parameters.get(name)
-            start = given.value if given is not None else math.nan
-            values = _changed(np.full(len(self.branches), start), changes)
-            system.assign(model, name, values)
-        else:
-            raise ScenarioError(f"{model}: parameters of a {instance.binding.kind} stay as they are")
-
-
-def _assign(
-    group: Group, index: int, model: str, name: str, changes: dict[int, ParameterChange]
-) -> None:
-    declared = [parameter.name for parameter in group.plan.kind.parameters]
-    if name not in declared:
-        raise ScenarioError(
-            f"{model}: a {group.plan.kind.name} has no parameter {name}; it has "
-            f"{', '.join(declared) or 'none'}"
-        )
-    row = declared.index(name)
-    values = np.array(group.parameters.numpy())
-    values[:, row, index] = _changed(values[:, row, index], changes)
-    for value in values[:, row, index]:
-        try:
-            group.plan.kind.parameter_values({name: float(value)}, model)
-        except ModelError as error:
-            raise ScenarioError(str(error)) from None
-    group.parameters.assign(values)
-
-
-def _changed(values: Floats, changes: dict[int, ParameterChange]) -> Floats:
-    changed = np.array(values, np.float64)
-    for world, change in changes.items():
-        given = change.value
-        changed[world] = given if given is not None else changed[world] * change.factor
-    return changed
-

@@ -128,6 +128,9 @@ class _Rehearsal:
             return self.verdict(Outcome.VIOLATED, findings.violations[0].message, findings)
         if over:
             return self.verdict(Outcome.INCONCLUSIVE, over, findings)
+        if stopped := _stopped(future):
+            text = f"{stopped} stopped, and its figures stand still"
+            return self.verdict(Outcome.INCONCLUSIVE, text, findings)
         if failed := self._failures() - failures:
             text = f"a network found no solution in {failed:g} steps"
             return self.verdict(Outcome.INCONCLUSIVE, text, findings)
@@ -306,6 +309,15 @@ class _Findings:
         return [margin for _, margin in found[:_MARGINS]]
 
 
+def _stopped(future: Future) -> str:
+    """Return the place of a model that does not run any more, or nothing."""
+    for system in future.engine.systems.values():
+        for state in getattr(system, "health", list)():
+            if state.stopped:
+                return str(state.place)
+    return ""
+
+
 def _bound(limit: Limit) -> float:
     return limit.low if math.isfinite(limit.low) else limit.high
 
@@ -325,5 +337,3 @@ def _text(limit: Limit, value: float, bound: float, when: float) -> str:
         f"{limit.signal} comes to {value:.6g}{unit} after {when:.2f} s, {side} {what} "
         f"{bound:.6g}{unit}"
     )
-
-

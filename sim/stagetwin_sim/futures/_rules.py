@@ -40,9 +40,7 @@ def rule_rows(slots: Slots, approve: bool) -> tuple[list[RuleRow], dict[str, str
     return rows, silent
 
 
-def _row(
-    slots: Slots, rule: RuleBinding, command: CommandBinding | None, approve: bool
-) -> RuleRow:
+def _row(slots: Slots, rule: RuleBinding, command: CommandBinding | None, approve: bool) -> RuleRow:
     table = slots.present.plant.table
     if command is None:
         raise _Silent(f"{rule.command} is no number")

@@ -142,7 +142,7 @@ class Slots:
         return self._slots
 
     def is_known(self, path: str) -> bool:
-        """Tell whether a future knows a signal: a model predicts it, or it was measured and good."""
+        """Tell whether a signal is known: a model predicts it, or it was measured and good."""
         return path in self.outputs or self.present.is_known(path)
 
 

@@ -25,7 +25,7 @@ class Finding:
     Attributes:
         kind: `hard`, `soft`, `alarm`, `model`, `permissive` or `collision`.
         prim: whose.
-        signal: `PRIM.NAME` of a signal, `PRIM.MODEL.PORT` of an output; of a collision the other body.
+        signal: `PRIM.NAME` of a signal, `PRIM.MODEL.PORT` of an output, or the other body.
         value: what it was when it first broke the limit; NaN of a collision.
         limit: what it may be [unit].
         unit: UCUM.

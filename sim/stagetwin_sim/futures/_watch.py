@@ -6,6 +6,7 @@ import enum
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import warp as wp
@@ -146,9 +147,7 @@ class Watch:
         self._prepare_rules()
         self._prepare_limits()
         device, readings = context.device, plan.readings
-        begins = [
-            -1.0 if r.kind in _NEVER else _BEGINS.get(r.kind, 0.0) for r in readings
-        ]
+        begins = [-1.0 if r.kind in _NEVER else _BEGINS.get(r.kind, 0.0) for r in readings]
         self._state.add("results", _worlds(begins, context.worlds), "f")
         self._measures = [
             *_taps([r.tap for r in readings], device),
@@ -258,7 +257,7 @@ class Watch:
         self._state.load(saved)
 
 
-def _taps(taps: Sequence[Tap], device: str) -> list[wp.array]:
+def _taps(taps: Sequence[Tap], device: str) -> list[wp.array[Any]]:
     return [
         device_array([tap.column for tap in taps], "i", device),
         device_array([tap.scale for tap in taps], "f", device),

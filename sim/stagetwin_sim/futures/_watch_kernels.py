@@ -73,18 +73,19 @@ def rule_kernel(
             due = held[world, i] >= holds[i] - NEARLY
             due = due and asked[world, i] == 0 and waits[world, i] <= NEARLY
             if due and paused[world, i] <= NEARLY:
-                permitted = bool(True)
+                permitted = int(1)  # noqa: RUF046, UP018 - a variable, not a constant of the kernel
                 for j in range(permissive_begins[i], permissive_begins[i + 1]):
-                    if permissives[j] < 0:  # unknown never permits
-                        permitted = False
+                    if permissives[j] < 0:
+                        permitted = 0  # unknown never permits
+                    # Nothing is cut short in a kernel: this must not be asked of column -1.
                     elif bus[world, permissives[j]] <= wp.float64(0.5):
-                        permitted = False
+                        permitted = 0
                 if readbacks[i] >= 0:
                     step = wp.abs(setpoints[i] - bus[world, readbacks[i]])
                     if step > largest_steps[i] * (wp.float64(1.0) + NEARLY):
-                        permitted = False
+                        permitted = 0
                 paused[world, i] = pauses[i]
-                if permitted:
+                if permitted == 1:
                     bus[world, desired[i]] = setpoints[i]
                     asked[world, i] = 1
                     if fired[world, i] == 0:
@@ -121,7 +122,7 @@ def limit_kernel(
     `worst` is how far beyond, or negative how near, it came; `beyond` the integral of the first.
     """
     world, i = wp.tid()
-    if conditions[i] >= 0:
+    if conditions[i] >= 0:  # noqa: SIM102 - nothing is cut short in a kernel
         if bus[world, conditions[i]] <= wp.float64(0.5):
             since[world, i] = wp.float64(-1.0)
             return
@@ -172,10 +173,12 @@ def measure_kernel(
         result = wp.min(result, value)
     elif kind == 1:
         result = wp.max(result, value)
-    elif kind == 2 or kind == 4:  # a mean is an integral until it is read
-        result = result + value * frame
     elif kind == 3:
         result = value
+    elif kind == 2:  # noqa: SIM114 - a mean is an integral until it is read
+        result = result + value * frame
+    elif kind == 4:
+        result = result + value * frame
     elif kind == 5:
         if value > limits[i]:
             result = result + frame
@@ -185,7 +188,6 @@ def measure_kernel(
     elif kind == 7:
         if value > limits[i] and result < wp.float64(0.0):
             result = now
-    elif kind == 8:
-        if value < limits[i] and result < wp.float64(0.0):
-            result = now
+    elif kind == 8 and value < limits[i] and result < wp.float64(0.0):
+        result = now
     results[world, i] = result

@@ -12,7 +12,6 @@ from stagetwin_sim.futures._boundary import BoundaryPlan, Course, Link, LinksPla
 from stagetwin_sim.futures._branch import Branch
 from stagetwin_sim.futures._forecast import Mode
 from stagetwin_sim.futures._limits import limits_of
-from stagetwin_sim.futures._present import Present
 from stagetwin_sim.futures._rules import rule_rows
 from stagetwin_sim.futures._slots import Slots
 from stagetwin_sim.futures._watch import Limit, Reading, RuleRow, WatchPlan
@@ -164,7 +163,7 @@ def _follow(slots: Slots, command: CommandBinding) -> Course:
 
 def _links(slots: Slots, branches: Sequence[Branch]) -> list[Link]:
     """Return the predictions that stand for signals which models, rules or permissives read."""
-    links = []
+    links: list[Link] = []
     plant = slots.present.plant
     for path, output in slots.outputs.items():
         targets = [

@@ -77,9 +77,7 @@ class Grades:
             found = ask(path)
             if found is None and path not in self._setpoints:
                 return wire.State(name, "waiting", f"{path} has no value yet")
-            if found is None:
-                doubts.append(f"{path} was never set")
-            elif found:
+            if found:
                 doubts.append(found)
         text = f"uncertain: {'; '.join(doubts[:3])}; last good values are used" if doubts else ""
         return wire.State(name, "running", text)

@@ -18,31 +18,45 @@ __all__ = ["Inputs"]
 class Inputs:
     """The newest values of the properties that models hear of.
 
-    A value that is bad or stale leaves the last good one in place.
+    A value that is bad or stale leaves the last good one in place. A command that nobody gave yet
+    is at what the signal of its name says by which it is read back.
 
     Args:
         plant: whose models.
 
     Attributes:
         paths: properties, in the order of the table.
+        news: grows whenever something was heard.
         doubts: grows whenever a quality changed, so that states may have.
     """
 
     def __init__(self, plant: PlantModel) -> None:
         self.paths = plant.heard
+        self.news = 0
         self.doubts = 0
         count = len(self.paths)
         self._value = np.full(count, np.nan)
         self._known = np.zeros(count, bool)
         self._quality = np.full(count, Quality.STALE, np.uint8)
         self._index = {path: i for i, path in enumerate(self.paths)}
+        self._stands_in = np.arange(count)
+        for command in plant.table.commands:
+            own, other = self._index.get(command.target), self._index.get(command.readback)
+            same_name = command.readback.endswith(f":{command.signal}:value")
+            if own is not None and other is not None and same_name:
+                self._stands_in[own] = other
+        self._newest: tuple[int, dict[str, float]] = (-1, {})
+        self.follow(plant)
+        self._grades = Grades(plant)
+
+    def follow(self, plant: PlantModel) -> None:
+        """Feed the columns of another plan of the same plant, or of the same plan anew."""
         fed = [(i, feed) for i, path in enumerate(self.paths) for feed in plant.feeds(path)]
         self._from = np.array([i for i, _ in fed], np.intp)
         self._columns = np.array([feed.column for _, feed in fed], np.intp)
         self._scale = np.array([feed.scale for _, feed in fed])
         self._offset = np.array([feed.offset for _, feed in fed])
         self._dirty = True
-        self._grades = Grades(plant)
 
     def hear(self, said: wire.Columns) -> None:
         """Take values of the service; positions that the table does not have are passed over."""
@@ -59,24 +73,31 @@ class Inputs:
         self._value[index[usable]] = values[usable]
         self._known[index[usable]] = True
         self._dirty = True
+        self.news += 1
 
     def write(self, engine: Engine) -> None:
         """Put on the bus what came since."""
         if not self._dirty:
             return
-        known = self._known[self._from]
+        source = np.where(self._known[self._from], self._from, self._stands_in[self._from])
+        known = self._known[source]
         if known.any():
-            values = self._value[self._from[known]] * self._scale[known] + self._offset[known]
+            values = self._value[source[known]] * self._scale[known] + self._offset[known]
             engine.write(self._columns[known].tolist(), values)
         self._dirty = False
 
-    def rewrite(self) -> None:
-        """Put everything on the bus once more, as for another engine."""
-        self._dirty = True
-
     def values(self) -> dict[str, float]:
         """Return the last good values [unit of the stage], by property."""
-        return {self.paths[i]: float(self._value[i]) for i in np.flatnonzero(self._known)}
+        if self._newest[0] != self.news:
+            known = {self.paths[i]: float(self._value[i]) for i in np.flatnonzero(self._known)}
+            self._newest = (self.news, known)
+        return self._newest[1]
+
+    def beginning(self) -> dict[str, float]:
+        """Return what models begin with [unit of the stage], by property."""
+        source = np.where(self._known, np.arange(len(self.paths)), self._stands_in)
+        known = np.flatnonzero(self._known[source])
+        return {self.paths[i]: float(self._value[source[i]]) for i in known}
 
     def quality(self) -> dict[str, Quality]:
         """Return the quality of each value that was ever known, by property."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -16,22 +16,32 @@ __all__ = ["carry", "culprits", "last_outputs"]
 def culprits(plant: PlantModel, before: Floats, after: Floats) -> dict[str, str]:
     """Return the models that left the finite numbers, and why, by `PRIM.NAME`.
 
-    A model with an input that was not finite is no culprit, unless all are in that place.
+    A model whose inputs were not finite when it had its turn is a victim, and no culprit.
 
     Args:
         plant: whose models.
         before, after: the bus around a frame, shape (column_count,).
     """
+    turn = {system.name: i for i, system in enumerate(plant.plan.systems)}
+    turns = {name: turn.get(each.group, -1) for name, each in plant.instances.items()}
+    written = {
+        column: turns[name]
+        for name, instance in plant.instances.items()
+        for column in instance.outputs.values()
+    }
     lost: dict[str, str] = {}
     first: dict[str, str] = {}
     for name, instance in plant.instances.items():
-        for port, column in instance.outputs.items():
-            if not np.isfinite(after[column]):
-                lost[name] = f"{port} is no finite number any more"
-                inputs = list(instance.inputs.values())
-                if np.isfinite(before[inputs]).all() and np.isfinite(after[inputs]).all():
-                    first[name] = lost[name]
-                break
+        ports = [port for port, i in instance.outputs.items() if not np.isfinite(after[i])]
+        if not ports:
+            continue
+        lost[name] = f"{', '.join(ports)} left the finite numbers"
+        seen = [
+            after[i] if written.get(i, -1) < turns[name] else before[i]
+            for i in instance.inputs.values()
+        ]
+        if np.isfinite(seen).all():
+            first[name] = lost[name]
     return first or lost
 
 
@@ -55,9 +65,10 @@ def last_outputs(
 
 
 def carry(snapshot: Snapshot, plant: PlantModel, engine: Engine) -> None:
-    """Let an engine of a smaller plan go on from the state of the plan before.
+    """Let an engine of another plan of a plant go on from the state of the plan before.
 
-    Systems whose state has another shape now (a network that lost a member) begin anew.
+    Models that were there before keep their states; parameters are those of the plan now. Systems
+    whose state has another shape now (a network that lost a member) begin anew.
 
     Args:
         snapshot: of an engine of the plan before.
@@ -77,12 +88,21 @@ def carry(snapshot: Snapshot, plant: PlantModel, engine: Engine) -> None:
         if old is None:
             systems[name] = own
         elif isinstance(before, GroupPlan) and isinstance(now, Group):
-            at = {place: i for i, place in enumerate(before.places)}
-            index = [at[place] for place in now.plan.places]
-            systems[name] = {key: old[key][..., index] for key in own}
+            systems[name] = _carried(old, before.places, own, now.plan.places)
         else:
             fits = own.keys() == old.keys() and all(own[k].shape == old[k].shape for k in own)
             systems[name] = old if fits else own
     engine.restore(
         replace(fresh, frames=snapshot.frames, bus=bus, ticks=snapshot.ticks, systems=systems)
     )
+
+
+def _carried(old: Saved, before: Sequence[str], own: Saved, now: Sequence[str]) -> Saved:
+    """Return the state of a group with that of its members which were there before."""
+    state = own["state"].copy()
+    if old["state"].shape[:-1] != state.shape[:-1]:
+        return own
+    at = {place: i for i, place in enumerate(before)}
+    stay = [i for i, place in enumerate(now) if place in at]
+    state[..., stay] = old["state"][..., [at[now[i]] for i in stay]]
+    return {**own, "state": state}

@@ -32,9 +32,8 @@ class Outgoing:
     def __init__(self, plant: PlantModel, residuals: bool) -> None:
         expected = plant.outputs
         self.outputs = [wire.Output(o.path, o.type_name, o.model) for o in expected]
-        self._columns = np.array([o.column for o in expected], np.intp)
-        self._scale = np.array([o.scale for o in expected])
-        self._offset = np.array([o.offset for o in expected])
+        self._paths = [o.path for o in expected]
+        self.follow(plant)
         self._models = [o.model for o in expected]
         self._residual: dict[str, int] = {}
         if residuals:
@@ -48,17 +47,31 @@ class Outgoing:
                     ]
         self._models += [o.model for o in self.outputs[len(expected) :]]
         self._said: Floats = np.full(len(self.outputs), np.nan)
-        self._systems: list[str] = []
+        self._systems: dict[str, slice] = {}
         self.poses: list[wire.Pose] = []
         for system in plant.plan.systems:
             paths = getattr(system, "paths", None)
             if paths is not None:
-                self._systems.append(system.name)
+                first = len(self.poses)
                 resets = getattr(system, "resets", [False] * len(paths))
                 self.poses += [
                     wire.Pose(path, bool(reset)) for path, reset in zip(paths, resets, strict=True)
                 ]
+                self._systems[system.name] = slice(first, len(self.poses))
         self._placed: Floats = np.full((len(self.poses), 16), np.nan)
+
+    def follow(self, plant: PlantModel) -> None:
+        """Take the values from another plan of the same plant; what it has not is not known."""
+        now = {output.path: output for output in plant.outputs}
+        there = [(i, now[path]) for i, path in enumerate(self._paths) if path in now]
+        self._from = np.array([i for i, _ in there], np.intp)
+        self._columns = np.array([o.column for _, o in there], np.intp)
+        self._scale = np.array([o.scale for _, o in there])
+        self._offset = np.array([o.offset for _, o in there])
+
+    def nothing(self) -> Floats:
+        """Return values of which none is known, shape (count,)."""
+        return np.full(len(self.outputs), np.nan)
 
     def expected(self, bus: Floats) -> Floats:
         """Return the expected values of all attributes, residuals not known, shape (count,).
@@ -66,8 +79,8 @@ class Outgoing:
         Args:
             bus: of one world, shape (column_count,).
         """
-        values: Floats = np.full(len(self.outputs), np.nan)
-        values[: len(self._columns)] = bus[self._columns] * self._scale + self._offset
+        values = self.nothing()
+        values[self._from] = bus[self._columns] * self._scale + self._offset
         return values
 
     def add_residuals(self, values: Floats, residuals: Any) -> None:
@@ -102,11 +115,14 @@ class Outgoing:
 
     def moved(self, engine: Engine) -> tuple[npt.NDArray[np.int32], Floats]:
         """Return positions and matrices of the prims that moved, shape (n, 16)."""
-        found = [getattr(engine.systems[name], "poses")() for name in self._systems]  # noqa: B009
-        if not found:
-            return np.zeros(0, np.int32), np.zeros((0, 16))
-        poses: Floats = np.concatenate(found)
-        far = ~(np.abs(poses - self._placed) <= 1e-9 * np.maximum(1.0, np.abs(poses)))
+        poses = self._placed.copy()
+        for name, rows in self._systems.items():
+            system: Any = engine.systems.get(name)
+            if system is not None:
+                poses[rows] = system.poses()
+        with np.errstate(invalid="ignore"):
+            far = np.abs(poses - self._placed) > 1e-9 * np.maximum(1.0, np.abs(poses))
+        far |= np.isnan(self._placed) & ~np.isnan(poses)
         index = np.flatnonzero(far.any(axis=1)).astype(np.int32)
         self._placed[index] = poses[index]
         return index, poses[index]

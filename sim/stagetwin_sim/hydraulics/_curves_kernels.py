@@ -39,8 +39,8 @@ def pump_efficiency(
 ):
     """Return the efficiency that a sound pump has at a flow and speed [1].
 
-    A parabola through rest whose top is the rated point, moved along by the affinity laws (Ulanicki,
-    Kahler & Coulbeck, J. Water Resour. Plann. Manage. 134, 2008).
+    A parabola through rest whose top is the rated point, moved along by the affinity laws
+    (Ulanicki, Kahler & Coulbeck, J. Water Resour. Plann. Manage. 134, 2008).
     """
     share = flow * rated_speed / (rated_flow * wp.max(speed, wp.float64(1e-9) * rated_speed))
     x = wp.clamp(share, wp.float64(0.0), wp.float64(2.0))
@@ -61,10 +61,11 @@ def pump_head(
 ):
     """Return the head between the flanges [m].
 
-    H = n^2 H0 - k q|q|, n the share of rated speed (affinity laws; Guelich, Centrifugal Pumps, 2014,
-    section 3.4). `wear` is the share of head that is lost, `leak` flows back through the rings, as a
-    share of rated flow, in proportion to speed, `blockage` is the share of the suction's area that
-    is closed; a clean strainer takes 2 % of rated head at rated flow, and the curve includes it.
+    H = n^2 H0 - k q|q|, n the share of rated speed (affinity laws; Guelich, Centrifugal Pumps,
+    2014, section 3.4). `wear` is the share of head that is lost, `leak` flows back through the
+    rings, as a share of rated flow, in proportion to speed, `blockage` is the share of the
+    suction's area that is closed; a clean strainer takes 2 % of rated head at rated flow, and the
+    curve includes it.
     """
     n = speed / rated_speed
     through = flow + leak * rated_flow * n

@@ -52,8 +52,8 @@ PUMP = Element(
     name="pump",
     doc="centrifugal pump: head, power and efficiency over flow and speed, cavitation margin",
     source=(
-        "Guelich, Centrifugal Pumps, 3rd ed. 2014, sections 3.4, 6.2.4; Ulanicki, Kahler & Coulbeck, "
-        "J. Water Resour. Plann. Manage. 134 (2008) 88-93"
+        "Guelich, Centrifugal Pumps, 3rd ed. 2014, sections 3.4, 6.2.4; Ulanicki, Kahler & "
+        "Coulbeck, J. Water Resour. Plann. Manage. 134 (2008) 88-93"
     ),
     code=0,
     two_ended=True,

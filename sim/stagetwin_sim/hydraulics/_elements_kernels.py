@@ -7,7 +7,6 @@ from __future__ import annotations
 import warp as wp
 
 from stagetwin_sim.hydraulics._curves_kernels import (
-    friction_factor,
     pump_npsh,
     pump_power,
     pump_strainer,
@@ -54,6 +53,7 @@ def given(values: wp.array(dtype=wp.float64), column: int, low: wp.float64, high
 @wp.func
 def law(
     c: wp.array(dtype=wp.float64),
+    slope: wp.array(dtype=wp.float64),
     b: int,
     constant: wp.float64,
     linear: wp.float64,
@@ -65,33 +65,50 @@ def law(
 ):
     """Say what a branch loses: a + b q + c (q + s)|q + s| + d q|q|, and where it is open."""
     o = b * COEFFICIENTS
-    c[o] = constant
-    c[o + 1] = linear
-    c[o + 2] = shifted
-    c[o + 3] = shift
-    c[o + 4] = quadratic
-    c[o + 5] = low
-    c[o + 6] = high
-    c[o + 7] = ZERO
+    same = c[o] == constant and c[o + 1] == linear and c[o + 2] == shifted
+    same = same and c[o + 3] == shift and c[o + 4] == quadratic
+    same = same and c[o + 5] == low and c[o + 6] == high
+    if not same:
+        slope[b] = ZERO
+        c[o] = constant
+        c[o + 1] = linear
+        c[o + 2] = shifted
+        c[o + 3] = shift
+        c[o + 4] = quadratic
+        c[o + 5] = low
+        c[o + 6] = high
 
 
 @wp.func
-def hole(c: wp.array(dtype=wp.float64), b: int, elevation: wp.float64, area: wp.float64):
+def hole(
+    c: wp.array(dtype=wp.float64),
+    slope: wp.array(dtype=wp.float64),
+    b: int,
+    elevation: wp.float64,
+    area: wp.float64,
+):
     """A hole to the outside, q = C A sqrt(2 g h); none where its area is 0."""
     if area > wp.float64(1e-12):
         k = ONE / (TWO * GRAVITY * ORIFICE * ORIFICE * area * area)
-        law(c, b, elevation, ZERO, k, ZERO, ZERO, ZERO, ENDLESS)
+        law(c, slope, b, elevation, ZERO, k, ZERO, ZERO, ZERO, ENDLESS)
     else:
-        law(c, b, ZERO, ZERO, ZERO, ZERO, ZERO, ONE, ZERO)
+        law(c, slope, b, ZERO, ZERO, ZERO, ZERO, ZERO, ONE, ZERO)
 
 
 @wp.func
-def at_most(c: wp.array(dtype=wp.float64), b: int, head: wp.float64, band: wp.float64, most: wp.float64):
+def at_most(
+    c: wp.array(dtype=wp.float64),
+    slope: wp.array(dtype=wp.float64),
+    b: int,
+    head: wp.float64,
+    band: wp.float64,
+    most: wp.float64,
+):
     """A flow that grows evenly over a band of head up to what it may be at most."""
     if most > ZERO:
-        law(c, b, head, band / most, ZERO, ZERO, ZERO, ZERO, most)
+        law(c, slope, b, head, band / most, ZERO, ZERO, ZERO, ZERO, most)
     else:
-        law(c, b, ZERO, ZERO, ZERO, ZERO, ZERO, ONE, ZERO)
+        law(c, slope, b, ZERO, ZERO, ZERO, ZERO, ZERO, ONE, ZERO)
 
 
 @wp.func
@@ -108,7 +125,8 @@ def prepare(
     par = work.parameter[world]
     state = work.state[world]
     head = work.head[world]
-    bad = bool(False)
+    slope = work.slope[world]
+    bad = wp.bool(False)
     for e in range(layout.element_start[net], layout.element_start[net + 1]):
         b = layout.element_branch[e]
         p = layout.element_parameter[e]
@@ -131,6 +149,7 @@ def prepare(
                 low = -ENDLESS
             law(
                 c,
+                slope,
                 b,
                 -(ONE - wear) * speed * speed * top,
                 ZERO,
@@ -151,12 +170,17 @@ def prepare(
             if par[p + 4] > wp.float64(0.5):
                 low = ZERO
             minor = par[p + 3] + borda * borda
-            law(c, b, ZERO, ZERO, per_square * minor, ZERO, ZERO, low, ENDLESS)
+            law(c, slope, b, ZERO, ZERO, per_square * minor, ZERO, ZERO, low, ENDLESS)
             o = b * COEFFICIENTS
-            c[o + 7] = per_square * length / d
-            c[o + 8] = wp.float64(4.0) / (PI * d * par[p + 7])
-            c[o + 9] = par[p + 2] / (wp.float64(3.7) * d)
-            hole(c, b + 1, par[p + 6], area)
+            friction = per_square * length / d
+            per_flow = wp.float64(4.0) / (PI * d * par[p + 7])
+            rough = par[p + 2] / (wp.float64(3.7) * d)
+            if c[o + 7] != friction or c[o + 8] != per_flow or c[o + 9] != rough:
+                slope[b] = ZERO
+                c[o + 7] = friction
+                c[o + 8] = per_flow
+                c[o + 9] = rough
+            hole(c, slope, b + 1, par[p + 6], area)
         elif kind == VALVE:
             wanted = given(values, layout.input_column[n], ZERO, ONE)
             stuck = given(values, layout.input_column[n + 1], ZERO, ONE)
@@ -176,9 +200,9 @@ def prepare(
                 low = ZERO
             if share > wp.float64(1e-6):
                 kv = par[p] * share
-                law(c, b, ZERO, ZERO, KV / (GRAVITY * kv * kv), ZERO, ZERO, low, ENDLESS)
+                law(c, slope, b, ZERO, ZERO, KV / (GRAVITY * kv * kv), ZERO, ZERO, low, ENDLESS)
             else:
-                law(c, b, ZERO, SHUT, ZERO, ZERO, ZERO, low, ENDLESS)
+                law(c, slope, b, ZERO, SHUT, ZERO, ZERO, ZERO, -ENDLESS, ENDLESS)
         elif kind == TANK:
             pressed = given(values, layout.input_column[n + 1], -wp.float64(1e5), wp.float64(1e9))
             area = given(values, layout.input_column[n + 3], ZERO, ONE)
@@ -194,23 +218,23 @@ def prepare(
                 level += (held - whole) * height / whole
             base = par[p + 5] + above
             low = -held / dt
-            law(c, b, base + level, dt * rise, ZERO, ZERO, ZERO, low, ENDLESS)
+            law(c, slope, b, base + level, dt * rise, ZERO, ZERO, ZERO, low, ENDLESS)
             rim = par[p + 6]
             if rim <= ZERO:
                 rim = wp.float64(0.05) * whole / height
-            hole(c, b + 1, base + height, rim)
-            hole(c, b + 2, par[p + 5], area)
+            hole(c, slope, b + 1, base + height, rim)
+            hole(c, slope, b + 2, par[p + 5], area)
         elif kind == JUNCTION:
             demand = given(values, layout.input_column[n], ZERO, wp.float64(1e6))
             band = wp.max(par[p + 1] / (par[p + 2] * GRAVITY), wp.float64(1e-3))
-            at_most(c, b, par[p], band, demand)
+            at_most(c, slope, b, par[p], band, demand)
         elif kind == RESERVOIR:
             pressed = given(values, layout.input_column[n], -wp.float64(1e5), wp.float64(1e9))
             head[layout.element_node[e]] = par[p] + pressed / (par[p + 1] * GRAVITY)
         elif kind == SUPPLY:
             wanted = given(values, layout.input_column[n], ZERO, wp.float64(1e6))
             top = par[p] + par[p + 1] / (par[p + 2] * GRAVITY)
-            at_most(c, b, -top, ONE, wanted)
+            at_most(c, slope, b, -top, ONE, wanted)
     return bad
 
 
@@ -243,6 +267,8 @@ def finish(
     state = work.state[world]
     head = work.head[world]
     flow = work.flow[world]
+    loss = work.loss[world]
+    c = work.coefficient[world]
     inflow = work.right[world]
     warm = work.temperature[world]
     for e in range(layout.element_start[net], layout.element_start[net + 1]):
@@ -301,10 +327,12 @@ def finish(
             area = wp.float64(0.25) * PI * d * d
             speed = q / area
             reynolds = wp.abs(speed) * d / par[p + 7]
+            # What the branch loses less its minor losses, over length and velocity heads.
             factor = ZERO
-            if reynolds > ONE:
-                found = friction_factor(reynolds, par[p + 2] / (wp.float64(3.7) * d))
-                factor = found[0]
+            at = b * COEFFICIENTS
+            if reynolds > ONE and c[at + 7] > ZERO:
+                minor = c[at + 2] * q * wp.abs(q)
+                factor = (loss[b] - minor) / (c[at + 7] * q * wp.abs(q))
             values[layout.output_column[o]] = q
             values[layout.output_column[o + 1]] = flow[b + 1]
             values[layout.output_column[o + 2]] = speed

@@ -61,9 +61,6 @@ def eliminate(count: int, edges: Iterable[tuple[int, int]]) -> Schedule:
         for j in column:
             entries[i, j] = len(entries)
     targets = tuple(
-        entries[i, j]
-        for column in columns
-        for at, i in enumerate(column)
-        for j in column[at + 1 :]
+        entries[i, j] for column in columns for at, i in enumerate(column) for j in column[at + 1 :]
     )
     return Schedule(tuple(order), columns, entries, targets)

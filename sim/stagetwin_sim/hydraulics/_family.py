@@ -141,9 +141,7 @@ class _Nodes:
             for relation in ("inlet", "outlet") if self._models[binding.path].two_ended else ("",):
                 if (binding.path, relation) not in met:
                     what = f"its {relation} meets" if relation else "it meets"
-                    scope.report(
-                        binding, "blind-end", f"{what} no other model", Severity.WARNING
-                    )
+                    scope.report(binding, "blind-end", f"{what} no other model", Severity.WARNING)
 
     def of(self, end: _End) -> int:
         """Return the number of the node where an end is."""

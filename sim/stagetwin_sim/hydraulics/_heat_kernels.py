@@ -1,7 +1,7 @@
 """Heat that flows carry: perfect mixing in nodes and tanks, taken implicitly.
 
-In every node what flows out has the mean temperature of what flows in (EPANET 2.2's complete mixing,
-Rossman et al. 2020, section 12.3, with heat for the substance). A tank holds
+In every node what flows out has the mean temperature of what flows in (complete mixing of EPANET
+2.2, Rossman et al. 2020, section 12.3, with heat for the substance). A tank holds
 V T' = V T + dt (sum of q T of what flows in - T' sum of q of what flows out + heat / (rho c)).
 """
 
@@ -47,7 +47,7 @@ def mix(
             if wp.isfinite(t):
                 warm[layout.element_node[e]] = t
     moved = wp.float64(1.0)
-    sweep = int(0)
+    sweep = wp.int32(0)
     while moved > WARMTH and sweep < SWEEPS:
         sweep += 1
         moved = ZERO
@@ -85,9 +85,11 @@ def mix(
                     power = ZERO
                 capacity = par[p + 12] * par[p + 11]
                 held = wp.max(state[s], ZERO)
-                heat[node] = heat[node] + (
-                    held * state[s + 1] + dt * (power + par[p + 9] * par[p + 10]) / capacity
-                ) / dt
+                heat[node] = (
+                    heat[node]
+                    + (held * state[s + 1] + dt * (power + par[p + 9] * par[p + 10]) / capacity)
+                    / dt
+                )
                 come[node] = come[node] + (held + dt * par[p + 9] / capacity) / dt
         for k in range(n0, n1):
             if come[k] > STILL:

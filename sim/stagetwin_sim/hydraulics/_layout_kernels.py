@@ -86,7 +86,8 @@ class Work:
         flow: of branches [m3/s]: saved.
         state, parameter: of elements: saved.
         failures: steps of each network that were not solved: saved.
-        coefficient, start, change, used, loss, conductance: of branches, anew in each step.
+        loss, slope: of branches, of use again as long as the coefficients stay; 0 makes them anew.
+        coefficient, start, change, conductance: of branches, anew in each step.
         ground, right, come: of nodes; mesh: of entries; anew in each step.
     """
 
@@ -99,8 +100,8 @@ class Work:
     coefficient: wp.array2d(dtype=wp.float64)
     start: wp.array2d(dtype=wp.float64)
     change: wp.array2d(dtype=wp.float64)
-    used: wp.array2d(dtype=wp.float64)
     loss: wp.array2d(dtype=wp.float64)
+    slope: wp.array2d(dtype=wp.float64)
     conductance: wp.array2d(dtype=wp.float64)
     ground: wp.array2d(dtype=wp.float64)
     right: wp.array2d(dtype=wp.float64)

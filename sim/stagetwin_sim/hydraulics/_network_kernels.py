@@ -3,12 +3,13 @@
 Unknowns are heads of nodes and flows of branches. Each step is an implicit Euler step, found by
 Newton's method on both at once (the global gradient algorithm of Todini & Pilati 1988, as in EPANET
 2.2, Rossman et al. 2020, section 12.1). Every branch law is an increasing function, so the flows
-minimise a convex content; where a full step would overshoot it, the step is cut along its direction,
-first at the first branch that shuts (a check valve, an empty tank), and the method cannot run away.
-Flows stay in balance all the while.
+minimise a convex content; where a full step would overshoot it, the step is cut along its
+direction, first at the first branch that shuts (a check valve, an empty tank), and the method
+cannot run away. Flows stay in balance all the while.
 
-The linear systems are solved by star-mesh elimination along a schedule made on the host: conductances
-are only ever added, so that nothing cancels, whatever the ratio of open to shut branches.
+The linear systems are solved by star-mesh elimination along a schedule made on the host:
+conductances are only ever added, so that nothing cancels, whatever the ratio of open to shut
+branches (Grassmann, Taksar & Heyman, Oper. Res. 33, 1985, of Markov chains).
 """
 
 # mypy: ignore-errors
@@ -19,8 +20,8 @@ import warp as wp
 
 from stagetwin_sim.hydraulics._curves_kernels import friction_factor
 from stagetwin_sim.hydraulics._elements_kernels import finish, prepare
-from stagetwin_sim.hydraulics._layout_kernels import COEFFICIENTS, SHUT, Layout, Work
 from stagetwin_sim.hydraulics._heat_kernels import mix
+from stagetwin_sim.hydraulics._layout_kernels import COEFFICIENTS, SHUT, Layout, Work
 
 __all__ = ["networks_kernel"]
 
@@ -31,6 +32,11 @@ HEAD_ERROR = wp.constant(wp.float64(1e-6))  # [m], and as a share
 OVERSHOOT = wp.constant(wp.float64(0.3))
 LEAST = wp.constant(wp.float64(1e-8))
 SNAP = wp.constant(wp.float64(1e-12))
+BEGIN = wp.constant(0)
+WHOLE = wp.constant(1)
+STOP = wp.constant(2)
+SEARCH = wp.constant(3)
+END = wp.constant(4)
 ZERO = wp.constant(wp.float64(0.0))
 ONE = wp.constant(wp.float64(1.0))
 TWO = wp.constant(wp.float64(2.0))
@@ -74,14 +80,18 @@ def look(
     change: wp.array(dtype=wp.float64),
     coefficient: wp.array(dtype=wp.float64),
     loss: wp.array(dtype=wp.float64),
+    slope: wp.array(dtype=wp.float64),
     conductance: wp.array(dtype=wp.float64),
     share: wp.float64,
 ):
-    """Go a share of the way and evaluate all branches there.
+    """Go a share of the way and evaluate all branches there; a negative share is no way at all.
 
-    Returns the slope of the content along the way, and the largest error relative to what is allowed.
+    Without a way, a branch whose law is what it was when its flow was found need not be evaluated
+    again: its slope is then above 0.
+
+    Returns the slope of the content along the way, and the largest error, 1 being allowed.
     """
-    slope = ZERO
+    along = ZERO
     worst = ZERO
     for b in range(layout.branch_start[net], layout.branch_start[net + 1]):
         o = b * COEFFICIENTS
@@ -91,42 +101,49 @@ def look(
             flow[b] = ZERO
             conductance[b] = ZERO
             loss[b] = ZERO
+            slope[b] = ZERO
             continue
-        dq = change[b]
-        q = start[b] + share * dq
-        tiny = SNAP * wp.abs(dq)
-        if wp.abs(q - low) <= tiny:
-            q = low
-        if wp.abs(q - high) <= tiny:
-            q = high
         i = layout.branch_from[b]
         j = layout.branch_to[b]
-        # Nothing at all comes in from outside through a hole or a tap.
-        outside = low == ZERO and (i < 0 or j < 0)
-        if outside and q < low and low - q < LEAST:
+        dq = change[b]
+        q = flow[b]
+        if share >= ZERO:
+            q = start[b] + share * dq
+        # At a bound the flow is exactly that; what was rounded off comes back in the next step.
+        tiny = SNAP * wp.abs(dq)
+        if q > low - LEAST and q <= low + tiny:
+            if q < low - FLOW_ERROR:
+                worst = TWO
             q = low
+        if q < high + LEAST and q >= high - tiny:
+            if q > high + FLOW_ERROR:
+                worst = TWO
+            q = high
         flow[b] = q
-        law = branch_law(coefficient, o, q)
+        if share >= ZERO or slope[b] <= ZERO:
+            law = branch_law(coefficient, o, q)
+            loss[b] = law[0]
+            slope[b] = law[1]
         over = ZERO
         if i >= 0:
             over += head[i]
         if j >= 0:
             over -= head[j]
-        gap = over - law[0]
-        p = ONE / law[1]
-        if (q == low and gap < ZERO) or (q == high and gap > ZERO):
-            p = ONE / SHUT
-            if outside and q == low:
-                p = ZERO
-        loss[b] = law[0]
+        gap = over - loss[b]
+        p = ONE / slope[b]
+        off = wp.abs(gap)
+        in_flow = off * p / (FLOW_ERROR * (ONE + wp.abs(q)))
+        in_head = off / (HEAD_ERROR * (ONE + wp.abs(over)))
+        error = wp.max(in_flow, in_head)
+        # A branch that is shut by no more than rounding still holds the heads around it together.
+        if error > ONE and ((q == low and gap < ZERO) or (q == high and gap > ZERO)):
+            p = ZERO
+            error = ZERO
+        worst = wp.max(worst, error)
         conductance[b] = p
-        slope -= dq * gap
-        if p > ZERO:
-            off = wp.abs(gap)
-            in_flow = off * p / (FLOW_ERROR * (ONE + wp.abs(q)))
-            in_head = off / (HEAD_ERROR * (ONE + wp.abs(over)))
-            worst = wp.max(worst, wp.max(in_flow, in_head))
-    return wp.vec2d(slope, worst)
+        if wp.abs(dq) > LEAST:
+            along -= dq * gap
+    return wp.vec2d(along, worst)
 
 
 @wp.func
@@ -141,7 +158,11 @@ def solve_heads(
     right: wp.array(dtype=wp.float64),
     mesh: wp.array(dtype=wp.float64),
 ):
-    """Take a Newton step of the heads."""
+    """Take a Newton step of the heads; return whether some part has flow that cannot go anywhere.
+
+    Such a part, between branches that are all at their bounds, is given a head that frees one.
+    """
+    stuck = wp.bool(False)
     first = layout.node_start[net]
     last = layout.node_start[net + 1]
     for k in range(first, last):
@@ -180,6 +201,9 @@ def solve_heads(
         inverse = ZERO
         if total > ZERO:
             inverse = ONE / total
+        elif wp.abs(right[k]) > FLOW_ERROR:
+            inverse = SHUT
+            stuck = True
         to_ground = ground[k] * inverse
         carried = right[k] * inverse
         right[k] = carried
@@ -202,6 +226,7 @@ def solve_heads(
             x += mesh[e] * inverse * right[layout.entry_row[e]]
         right[k] = x
         head[k] = head[k] + x
+    return stuck
 
 
 @wp.func
@@ -211,20 +236,17 @@ def first_stop(
     start: wp.array(dtype=wp.float64),
     change: wp.array(dtype=wp.float64),
     coefficient: wp.array(dtype=wp.float64),
-    used: wp.array(dtype=wp.float64),
 ):
     """Return the share of the way at which the first open branch would shut; 2 if none does."""
     stop = TWO
     for b in range(layout.branch_start[net], layout.branch_start[net + 1]):
         dq = change[b]
-        if used[b] <= TWO / SHUT:
-            continue
         low = coefficient[b * COEFFICIENTS + 5]
         high = coefficient[b * COEFFICIENTS + 6]
         q = start[b]
-        if q >= low and q + dq < low:
+        if q >= low and q + dq < low - LEAST:
             stop = wp.min(stop, (low - q) / dq)
-        if q <= high and q + dq > high:
+        if q <= high and q + dq > high + LEAST:
             stop = wp.min(stop, (high - q) / dq)
     return stop
 
@@ -237,9 +259,9 @@ def solve(
     flow: wp.array(dtype=wp.float64),
     start: wp.array(dtype=wp.float64),
     change: wp.array(dtype=wp.float64),
-    used: wp.array(dtype=wp.float64),
     coefficient: wp.array(dtype=wp.float64),
     loss: wp.array(dtype=wp.float64),
+    slope: wp.array(dtype=wp.float64),
     conductance: wp.array(dtype=wp.float64),
     ground: wp.array(dtype=wp.float64),
     right: wp.array(dtype=wp.float64),
@@ -250,74 +272,89 @@ def solve(
     b0 = layout.branch_start[net]
     b1 = layout.branch_start[net + 1]
     for b in range(b0, b1):
-        start[b] = flow[b]
         change[b] = ZERO
-    seen = look(
-        layout, net, head, flow, start, change, coefficient, loss, conductance, ZERO
-    )
-    iteration = int(0)
-    done = bool(False)
-    while iteration < cap and not done:
-        iteration += 1
-        solve_heads(layout, net, head, flow, loss, conductance, ground, right, mesh)
-        steep = ZERO
-        for b in range(b0, b1):
-            i = layout.branch_from[b]
-            j = layout.branch_to[b]
-            over = -loss[b]
-            if i >= 0:
-                over += head[i]
-            if j >= 0:
-                over -= head[j]
-            p = conductance[b]
-            dq = p * over
-            start[b] = flow[b]
-            change[b] = dq
-            used[b] = p
-            if p > ZERO:
-                steep += dq * over
+    iteration = wp.int32(0)
+    phase = wp.int32(BEGIN)
+    tries = wp.int32(0)
+    share = wp.float64(-1.0)
+    steep = wp.float64(0.0)
+    low = wp.float64(0.0)
+    high = wp.float64(1.0)
+    at_low = wp.float64(0.0)
+    at_high = wp.float64(0.0)
+    stuck = wp.bool(False)
+    # The branches are evaluated at one place only, so that they always are in the same way, bit
+    # for bit; `phase` says why.
+    while phase != END:
         seen = look(
-            layout, net, head, flow, start, change, coefficient, loss, conductance, ONE
+            layout, net, head, flow, start, change, coefficient, loss, slope, conductance, share
         )
-        if seen[1] <= ONE:
-            done = True
-        elif seen[0] > OVERSHOOT * steep:
-            low = ZERO
-            high = ONE
-            at_low = -steep
-            at_high = seen[0]
-            stop = first_stop(layout, net, start, change, coefficient, used)
-            found = bool(False)
-            if stop < ONE:
-                seen = look(
-                    layout, net, head, flow, start, change, coefficient, loss, conductance, stop
-                )
-                if seen[0] <= OVERSHOOT * steep:
-                    found = True
+        along = seen[0]
+        step = wp.bool(True)
+        if phase == WHOLE:
+            if seen[1] <= ONE and not stuck:
+                phase = END
+                step = False
+            elif along > OVERSHOOT * steep:
+                low = ZERO
+                high = ONE
+                at_low = -steep
+                at_high = along
+                tries = 0
+                step = False
+                stop = first_stop(layout, net, start, change, coefficient)
+                if stop < ONE:
+                    phase = STOP
+                    share = stop
                 else:
-                    high = stop
-                    at_high = seen[0]
-            tries = int(0)
-            while not found and tries < 60:
-                tries += 1
-                share = (low * at_high - high * at_low) / (at_high - at_low)
-                if at_high > wp.float64(10.0) * steep:
-                    share = wp.max(wp.float64(0.1) * high, wp.sqrt(low * high))
-                seen = look(
-                    layout, net, head, flow, start, change, coefficient, loss, conductance, share
-                )
-                if wp.abs(seen[0]) <= OVERSHOOT * steep:
-                    found = True
-                elif seen[0] > ZERO:
+                    phase = SEARCH
+        elif phase == STOP:
+            if along > OVERSHOOT * steep:
+                high = share
+                at_high = along
+                phase = SEARCH
+                step = False
+        elif phase == SEARCH:
+            tries += 1
+            if wp.abs(along) > OVERSHOOT * steep and tries < 60:
+                step = False
+                if along > ZERO:
                     high = share
-                    at_high = seen[0]
+                    at_high = along
                     at_low = at_low * wp.float64(0.5)
                 else:
                     low = share
-                    at_low = seen[0]
+                    at_low = along
                     at_high = at_high * wp.float64(0.5)
-    if not done:
-        iteration = -iteration
+        if phase == SEARCH and not step:
+            # By false position, after Illinois; by powers of ten while the overshoot is huge.
+            share = (low * at_high - high * at_low) / (at_high - at_low)
+            if at_high > wp.float64(10.0) * steep:
+                share = wp.max(wp.float64(0.1) * high, wp.sqrt(low * high))
+        if step and iteration >= cap:
+            iteration = -iteration
+            phase = END
+            step = False
+        if step:
+            iteration += 1
+            stuck = solve_heads(layout, net, head, flow, loss, conductance, ground, right, mesh)
+            steep = ZERO
+            for b in range(b0, b1):
+                p = conductance[b]
+                start[b] = flow[b]
+                change[b] = ZERO
+                if p > ZERO:
+                    i = layout.branch_from[b]
+                    j = layout.branch_to[b]
+                    over = -loss[b]
+                    if i >= 0:
+                        over += head[i]
+                    if j >= 0:
+                        over -= head[j]
+                    change[b] = p * over
+                    steep += p * over * over
+            phase = WHOLE
+            share = ONE
     return iteration
 
 
@@ -375,9 +412,9 @@ def networks_kernel(
             flow,
             work.start[world],
             work.change[world],
-            work.used[world],
             coefficient,
             work.loss[world],
+            work.slope[world],
             work.conductance[world],
             work.ground[world],
             work.right[world],
@@ -390,6 +427,7 @@ def networks_kernel(
             iterations = -cap
             for b in range(layout.branch_start[net], layout.branch_start[net + 1]):
                 flow[b] = ZERO
+                work.slope[world, b] = ZERO
             for k in range(layout.node_start[net], layout.node_start[net + 1]):
                 head[k] = ZERO
             residual = imbalance(layout, net, flow, inflow)

@@ -112,8 +112,8 @@ class HydraulicSystem:
             "coefficient": a.branches * int(COEFFICIENTS),
             "start": a.branches,
             "change": a.branches,
-            "used": a.branches,
             "loss": a.branches,
+            "slope": a.branches,
             "conductance": a.branches,
             "ground": a.nodes,
             "right": a.nodes,
@@ -184,6 +184,7 @@ class HydraulicSystem:
                 got = None if values is None else values.shape
                 raise SnapshotError(f"{self.name}: {name} has shape {array.shape}, got {got}")
             array.assign(values)
+        self._arrays["slope"].zero_()
 
     # -- what others ask
 
@@ -241,9 +242,7 @@ class HydraulicSystem:
         of_tank = name == "tank" and port in ("level", "volume", "fill", "temperature")
         return of_tank or (name == "valve" and port in ("opening", "position"))
 
-    def _set(
-        self, state: Floats, parameters: Floats, index: int, port: str, value: float
-    ) -> None:
+    def _set(self, state: Floats, parameters: Floats, index: int, port: str, value: float) -> None:
         at = self._assembly.state[index]
         element = self._assembly.elements[index].element
         if element.name == "valve":
@@ -260,5 +259,5 @@ class HydraulicSystem:
             state[:, at] = np.clip(value, 0.0, 1.0) * named["volume"]
         else:
             shape = float(named["shape"][0])
-            share = [volume_share(value / float(height), shape) for height in named["height"]]
-            state[:, at] = np.array(share) * named["volume"]
+            shares = [volume_share(value / float(height), shape) for height in named["height"]]
+            state[:, at] = np.array(shares) * named["volume"]

@@ -37,6 +37,7 @@ class Pump(Machine):
         "suction_pressure": 0.002,
         "vibration": 0.03,
     }
+    ailments: ClassVar[Mapping[str, tuple[float, float]]] = {"wear": (0.0, 0.95)}
     RAMP = 400.0
     """Of the drive [1/min per s]."""
     BEARING_TIME = 120.0
@@ -86,6 +87,19 @@ class Pump(Machine):
         else:
             return super().obey(name, value)
         return ""
+
+    def wants(self, name: str) -> Any:
+        """See Machine."""
+        own = {"run": self._on, "speed": self.setpoint}
+        return own.get(name, super().wants(name))
+
+    def feel(self, values: Mapping[str, Any]) -> None:
+        """See Machine."""
+        super().feel(values)
+        self.flow = values.get("flow", self.flow)
+        self.suction = values.get("suction_pressure", self.suction)
+        self.discharge = values.get("discharge_pressure", self.discharge)
+        self.speed = values.get("speed", self.speed)
 
     def step(self, dt: float) -> None:
         """See Machine."""
@@ -226,6 +240,7 @@ class Valve(Machine):
     """
 
     kind = "valve"
+    ailments: ClassVar[Mapping[str, tuple[float, float]]] = {"stuck": (0.0, 1.0)}
     SPEED = 0.12
     """Of the actuator [1/s]: 12 % a second."""
 
@@ -239,15 +254,34 @@ class Valve(Machine):
         """See Machine."""
         if name not in ("opening", "position"):
             return super().obey(name, value)
-        low, high = self.plate.reach(name, self.plate.hard(name, (0.0, 100.0)))
+        low, high = self._range(name)
         self.target = min(max((float(value) - low) / (high - low), 0.0), 1.0)
         self._cycles += 1
         return ""
 
+    def wants(self, name: str) -> Any:
+        """See Machine."""
+        if name not in ("opening", "position"):
+            return super().wants(name)
+        low, high = self._range(name)
+        return low + self.target * (high - low)
+
+    def feel(self, values: Mapping[str, Any]) -> None:
+        """See Machine."""
+        super().feel(values)
+        for name in ("opening", "position"):
+            if name in values:
+                low, high = self.plate.hard(name, (0.0, 100.0))
+                self.opening = min(max((values[name] - low) / (high - low), 0.0), 1.0)
+
+    def _range(self, name: str) -> tuple[float, float]:
+        return self.plate.reach(name, self.plate.hard(name, (0.0, 100.0)))
+
     def step(self, dt: float) -> None:
         """See Machine."""
         before = self.opening
-        self.opening = ramp(self.opening, self.target, self.SPEED * dt)
+        if self.ills.get("stuck", 0.0) < 0.5:
+            self.opening = ramp(self.opening, self.target, self.SPEED * dt)
         self._moving = self.opening != before
         self.activity = float(self._moving)
 

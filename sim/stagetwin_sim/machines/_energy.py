@@ -76,6 +76,16 @@ class WindTurbine(Machine):
             return super().obey(name, value)
         return ""
 
+    def wants(self, name: str) -> Any:
+        """See Machine."""
+        own = {"run": self._on, "power_limit": self.limit}
+        return own.get(name, super().wants(name))
+
+    def feel(self, values: Mapping[str, Any]) -> None:
+        """See Machine."""
+        super().feel(values)
+        self.power = values.get("power", self.power)
+
     def step(self, dt: float) -> None:
         """See Machine."""
         left = math.exp(-dt / self.GUST_TIME)
@@ -161,6 +171,11 @@ class Charger(Machine):
         else:
             return super().obey(name, value)
         return ""
+
+    def wants(self, name: str) -> Any:
+        """See Machine."""
+        own = {"run": self._enabled, "enable": self._enabled, "current_limit": self.limit}
+        return own.get(name, super().wants(name))
 
     def step(self, dt: float) -> None:
         """See Machine."""

@@ -110,6 +110,15 @@ class MobileRobot(Machine):
             return super().obey(name, value)
         return ""
 
+    def wants(self, name: str) -> Any:
+        """See Machine."""
+        return self.limit if name == "speed_limit" else super().wants(name)
+
+    def feel(self, values: Mapping[str, Any]) -> None:
+        """See Machine."""
+        super().feel(values)
+        self.charge = values.get("battery", self.charge)
+
     def step(self, dt: float) -> None:
         """See Machine."""
         if self.charge < 25:

@@ -41,16 +41,22 @@ class Machine:
         plate: the asset's signals and commands.
         switches: bool signals that permit commands; true until somebody sets them.
         activity: how busy it is, 0 to 1; vibration of the synthetic model follows it.
+        felt: signals that models of the stage give, as they are now; empty where there are none.
+        ailments: what of its own physics may fail: range of its amount, by kind of fault.
+        ills: what fails: its amount, by kind of fault.
     """
 
     kind: ClassVar[str] = "machine"
     noisy: ClassVar[Mapping[str, float]] = {}
+    ailments: ClassVar[Mapping[str, tuple[float, float]]] = {}
     lag: ClassVar[float] = 1.0
     """Time constant of a read-back behind its command [s]."""
 
     def __init__(self, plate: Nameplate) -> None:
         self.plate = plate
         self.activity = 1.0
+        self.felt: Values = {}
+        self.ills: dict[str, float] = {}
         self._permissives = {name: self._permitting(c) for name, c in plate.commands.items()}
         self.switches = {
             signal: True for signals in self._permissives.values() for signal in signals
@@ -58,11 +64,13 @@ class Machine:
         self._targets: Values = {}
         self._held: Values = {}
         self._on = True
+        self._in_force: Values = {}
         for name, command in plate.commands.items():
             readback = self._readback(command)
             kind = command.value_type.kind
             if readback:
                 self._held[readback] = self._targets[name] = self._start(name, kind, readback)
+        self._in_force.update(self._targets)
 
     # -- what a machine is asked
 
@@ -87,11 +95,27 @@ class Machine:
             return f"{self.plate.prim} has no command {name!r}; it has {known}"
         if not _is_safe(command, value) and (missing := self._missing(name)):
             return f"interlock: {missing} is false"
-        return self.obey(name, value)
+        cause = self.obey(name, value)
+        if not cause and type(self).step is not Machine.step:
+            self._in_force[name] = value  # a kind that moves by itself
+        return cause
+
+    def wants(self, name: str) -> Any:
+        """Return the value of a command that is in force now; None where none ever was.
+
+        It moves by no more than the command's rate limit.
+        """
+        return self._in_force.get(name)
+
+    def feel(self, values: Mapping[str, Any]) -> None:
+        """Take what models say of its signals, in place of its own physics [unit of each]."""
+        self.felt = dict(values)
 
     def obey(self, name: str, value: Any) -> str:
         """Take a command whose permissives are given; as `command`, for kinds to override."""
         self._targets[name] = value
+        if not _is_number(value) or name not in self._in_force:
+            self._in_force[name] = value
         if name == "run":
             self._on = bool(value)
         readback = self._readback(self.plate.commands[name])
@@ -102,14 +126,20 @@ class Machine:
     def step(self, dt: float) -> None:
         """Move on by `dt` [s]."""
         for name, target in self._targets.items():
-            readback = self._readback(self.plate.commands[name])
-            if readback and _is_number(target):
-                self._held[readback] = approach(self._held[readback], target, dt, self.lag)
+            if not _is_number(target):
+                continue
+            command = self.plate.commands[name]
+            if 0 < command.rate_limit < math.inf:
+                target = ramp(self._in_force[name], target, command.rate_limit * dt)
+            self._in_force[name] = target
+            if readback := self._readback(command):
+                lag = min(self.lag, command.settle_time / 5)
+                self._held[readback] = approach(self._held[readback], target, dt, lag)
 
     # -- parts
 
     def _missing(self, name: str) -> str:
-        given = self.signals()
+        given = {**self.signals(), **self.felt}
         wanted = self._permissives[name]
         return next((signal for signal in wanted if given.get(signal) is False), "")
 

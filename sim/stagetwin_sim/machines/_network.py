@@ -34,6 +34,8 @@ class Network:
     Attributes:
         flow: newest total flow [unit of the pumps' flow].
         supplied, delivered: into and out of the line since the start [m3].
+        modelled: whether models of the stage say what flows: then only the pumps' protection and
+            the sum of the flows are found here.
     """
 
     def __init__(
@@ -45,6 +47,7 @@ class Network:
         ]
         self._discharge = tuple(valves[len(pumps) :])
         self.flow = self.supplied = self.delivered = 0.0
+        self.modelled = False
         duty = max(len(pumps) - 1, 1)
         head = max((p.rated_head for p in pumps), default=1.0)
         flow = max((p.rated_flow for p in pumps), default=1.0)
@@ -55,16 +58,20 @@ class Network:
 
     def settle(self) -> None:
         """Find the flows and pressures for the speeds and openings of this moment."""
+        if self.modelled:
+            self._protect()
+            return
         suction = self._suction_pressure()
-        flooded = not self.tanks or any(t.volume > 0.02 * t.capacity for t in self.tanks)
+        flooded = self._flooded()
         rows = []
         for pump, valve in zip(self.pumps, self._suction, strict=True):
             opening = valve.opening if valve is not None else 1.0
-            curve = (_SHUTOFF - 1.0) * pump.rated_head / pump.rated_flow**2
+            sound = 1.0 - pump.ills.get("wear", 0.0)
+            curve = sound * (_SHUTOFF - 1.0) * pump.rated_head / pump.rated_flow**2
             loss = math.inf
             if opening > _OVERLAP:
                 loss = _VALVE_LOSS * pump.rated_head / (pump.rated_flow * opening) ** 2
-            rows.append((_SHUTOFF * pump.rated_head * pump.share**2, curve + loss))
+            rows.append((sound * _SHUTOFF * pump.rated_head * pump.share**2, curve + loss))
         head = self._common_head(rows) if flooded else 0.0
         self.flow = 0.0
         for pump, (shutoff, loss) in zip(self.pumps, rows, strict=True):
@@ -80,6 +87,8 @@ class Network:
     def step(self, dt: float) -> None:
         """Move liquid for `dt` [s]."""
         self.settle()
+        if self.modelled:
+            return
         if not self.tanks:
             self.delivered += self.flow * self._cubic * dt
             return
@@ -94,6 +103,17 @@ class Network:
             tank.makeup = min(gap * self._largest_supply, room / dt)
             self.supplied += tank.makeup * dt
             tank.exchange(tank.makeup * dt, share)
+
+    def _flooded(self) -> bool:
+        return not self.tanks or any(t.volume > 0.02 * t.capacity for t in self.tanks)
+
+    def _protect(self) -> None:
+        flooded = self._flooded()
+        for pump in self.pumps:
+            pump.flooded = flooded
+            if self.tanks:
+                pump.fluid_temperature = self.tanks[0].temperature
+        self.flow = sum(pump.flow for pump in self.pumps)
 
     def _suction_pressure(self) -> float:
         if not self.tanks:

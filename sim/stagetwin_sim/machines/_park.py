@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from itertools import groupby
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,12 +16,15 @@ from pxr import Usd
 from stagetwin.bindings import BindingTable, CommandBinding, TelemetryBinding
 from stagetwin.ports import ValueKind
 from stagetwin_sim._hints import Hints
+from stagetwin_sim.faults import Faults, FaultScript
 from stagetwin_sim.machines._drives import Motor, Pump, Valve
 from stagetwin_sim.machines._kinds import kind_of, make_machine
 from stagetwin_sim.machines._machine import Machine
+from stagetwin_sim.machines._modelled import Modelled, as_kind, own_weaknesses
 from stagetwin_sim.machines._nameplate import Nameplate, name_of
 from stagetwin_sim.machines._network import Network
 from stagetwin_sim.machines._transport import Conveyor, Line
+from stagetwin_sim.machines._unseen import models_of
 from stagetwin_sim.machines._vessels import Tank
 from stagetwin_sim.synthetic import SyntheticModel
 
@@ -40,19 +44,26 @@ class MachinePark:
     Args:
         plates: one for each asset; the ordinals are counted here.
         bindings: the signals, in the order of `values`.
-        overlay: values for signals that no machine covers, one for each of `uncovered`.
         seed: of everything random.
+        shown: how many of the signals, the first, `values` is to return; None is all.
 
     Attributes:
         machines: by path of their asset.
         networks: what couples tanks, pumps and valves, by path of their line.
+        modelled: models of the stage in place of the machines' own physics; None for none.
+        faults: of the machines and their sensors.
     """
 
     def __init__(
-        self, plates: Sequence[Nameplate], bindings: Sequence[TelemetryBinding], seed: int = 0
+        self,
+        plates: Sequence[Nameplate],
+        bindings: Sequence[TelemetryBinding],
+        seed: int = 0,
+        shown: int | None = None,
     ) -> None:
         self._rng = np.random.default_rng(seed)
         self._bindings = tuple(bindings)
+        self._shown = len(self._bindings) if shown is None else shown
         self.machines: dict[str, Machine] = {}
         self.networks: dict[str, Network] = {}
         for line, group in groupby(sorted(plates, key=_line_of), _line_of):
@@ -61,25 +72,81 @@ class MachinePark:
         told = {prim: machine.signals() for prim, machine in self.machines.items()}
         self._covered = [asset in told and name in told[asset] for asset, name in self._names]
         self._sensors = np.array([self._sensor(*name) for name in self._names], float)
+        self._noise = np.zeros(len(self._bindings))
         self._ranges = [_range_of(b) for b in self._bindings]
         self._overlay: SyntheticModel | None = None
         self._made_up: list[Any] = []
+        self._measured: list[Any] = []
+        self.modelled: Modelled | None = None
+        self.faults = Faults(self._bindings[: self._shown], own_weaknesses(self.machines))
 
     @classmethod
-    def of_stage(cls, stage: Usd.Stage, table: BindingTable, seed: int = 0) -> MachinePark:
+    def of_stage(
+        cls,
+        stage: Usd.Stage,
+        table: BindingTable,
+        seed: int = 0,
+        *,
+        whole: BindingTable | None = None,
+        faults: Path | None = None,
+        elapsed: float = 0.0,
+        patience: float | None = None,
+    ) -> MachinePark:
         """Make the machines of a stage that have bindings in a table.
 
         Args:
-            stage: where tokens and places are read from.
+            stage: where tokens, places and models are read from.
             table: bindings of the stage, or a part of them.
             seed: of everything random.
+            whole: all bindings of the stage; with them, its models stand in for the machines of
+                `table`. Machines of others that are coupled to them are there too, unseen.
+            faults: script of faults.
+            elapsed: how much of the script is over [s].
+            patience: how long to wait for the models to be ready [s]; None is as long as it takes.
+                Until then machines go by their own physics.
+
+        Raises:
+            FaultError: the script cannot be used.
         """
-        bindings = tuple(table.telemetry.values())
+        shown = list(table.telemetry.values())
+        models = models_of(stage, table, whole, seed)
+        unseen = models.unseen if models else BindingTable()
+        bindings = (*shown, *unseen.telemetry.values())
+        both = BindingTable(
+            telemetry=dict(enumerate(bindings)), commands=[*table.commands, *unseen.commands]
+        )
         hints = Hints.of_stage(stage, bindings)
-        park = cls(plates_of(table, hints.words), bindings, seed)
+        park = cls(plates_of(both, hints.words), bindings, seed, len(shown))
         rest = [b for b, covered in zip(bindings, park._covered, strict=True) if not covered]
         park.overlay(SyntheticModel(rest, seed, hints))
+        if models:
+            park.modelled = Modelled(models.physics, park.machines, bindings, both.commands)
+        park._weaken(table, whole or table, seed, faults, elapsed)
+        if park.modelled:
+            park._noise = np.array([park.modelled.noise(i, b) for i, b in enumerate(bindings)])
+            park._noise[park._sensors > 0] = 0.0
+            park._measured = park._measure()
+            park.modelled.begin(park._measured)
+            park.modelled.physics.wait(patience)
         return park
+
+    def _weaken(
+        self,
+        table: BindingTable,
+        whole: BindingTable,
+        seed: int,
+        faults: Path | None,
+        elapsed: float,
+    ) -> None:
+        """Let machines and sensors fail, as a script says."""
+        found = list(self.modelled.weaknesses()) if self.modelled else []
+        known = {(w.asset, w.port) for w in found}
+        found += [w for w in own_weaknesses(self.machines) if (w.asset, w.port) not in known]
+        ids = {asset.id: path for path, asset in whole.assets.items() if asset.id}
+        signals = self._bindings[: self._shown]
+        self.faults = Faults(signals, found, ids, seed, elapsed)
+        if faults is not None:
+            self.faults.script(FaultScript.load(faults), str(faults), _elsewhere(table, whole))
 
     def overlay(self, model: SyntheticModel) -> None:
         """Take the values of signals that no machine covers from a model."""
@@ -99,16 +166,31 @@ class MachinePark:
         """
         if not 0 < dt < math.inf:
             raise ValueError(f"dt must be positive and finite, got {dt!r}")
+        self._look()
         steps = math.ceil(dt / _LONGEST_STEP)
         for _ in range(steps):
+            self.faults.advance(dt / steps)
             for network in self.networks.values():
                 network.step(dt / steps)
             for machine in self.machines.values():
                 machine.step(dt / steps)
+            if self.modelled is not None:
+                self.modelled.step(dt / steps, self._measured)
         for network in self.networks.values():
             network.settle()
         if self._overlay is not None and self._overlay.bindings:
             self._made_up = self._overlay.step(dt)
+        self._measured = self._measure()
+
+    def _look(self) -> None:
+        """See which networks models say all of."""
+        for network in self.networks.values():
+            network.modelled = (
+                self.modelled is not None
+                and self.modelled.physics.ready
+                and bool(network.pumps)
+                and all(self.modelled.covers(p.plate.telemetry.get("flow")) for p in network.pumps)
+            )
 
     def command(self, command: CommandBinding, value: Any) -> str:
         """Give a command to the machine of its asset; see Machine.command."""
@@ -118,31 +200,38 @@ class MachinePark:
         return machine.command(name_of(command), value)
 
     def values(self) -> list[Any]:
-        """Return what the sensors say, one value for each binding, within its hard limits.
+        """Return what the sensors said at the end of the last step, one value for each signal.
 
-        Numbers are float or int, the rest is bool, str, or lists; a signal that neither a machine
-        nor the synthetic model covers is None.
+        Numbers are float or int within the hard limits, the rest is bool, str, or lists; what
+        nothing covers, and what a faulty sensor does not say, is None.
         """
+        if not self._measured:
+            self._measured = self._measure()
+        return self._measured[: self._shown]
+
+    def _measure(self) -> list[Any]:
+        """Return what all sensors say, sound or not."""
         told = {prim: machine.signals() for prim, machine in self.machines.items()}
-        noise = (1 + self._sensors * self._rng.standard_normal(len(self._sensors))).tolist()
+        modelled = self.modelled.rows if self.modelled is not None else {}
+        draws = self._rng.standard_normal(len(self._sensors))
+        gain, shift = (1 + self._sensors * draws).tolist(), (self._noise * draws).tolist()
         made_up = iter(self._made_up)
         values: list[Any] = []
         for i, (asset, name) in enumerate(self._names):
-            low, high, integral = self._ranges[i]
             if self._covered[i]:
                 value = told[asset][name]
-                if isinstance(value, (int, float)) and not isinstance(value, bool):
-                    value = min(max(value * noise[i], low), high)
-                    value = round(value) if integral else float(value)
-                elif isinstance(value, list):
-                    value = [min(max(item * noise[i], low), high) for item in value]
             else:
                 value = next(made_up, None)
                 if name in _SHAKEN and isinstance(value, list) and asset in self.machines:
                     activity = self.machines[asset].activity
                     value = [item * activity for item in value]
+            if i in modelled:
+                value = as_kind(modelled[i], self._bindings[i].value_type.kind)
+            if i in modelled or self._covered[i]:
+                value = _noisy(value, gain[i], shift[i])
             values.append(value)
-        return values
+        values = self.faults.told(values)
+        return [_within(v, *r) for v, r in zip(values, self._ranges, strict=True)]
 
     # -- parts
 
@@ -203,6 +292,38 @@ def plates_of(
     for command in table.commands:
         plates[command.asset].commands[name_of(command)] = command  # type: ignore[index]
     return list(plates.values())
+
+
+def _elsewhere(table: BindingTable, whole: BindingTable) -> set[str]:
+    """Return the names of machines and signals that are not in a part of a table."""
+    here = {b.asset for b in (*table.telemetry.values(), *table.commands)}
+    names = set()
+    for signal in whole.telemetry.values():
+        own = whole.assets.get(signal.asset)
+        if signal.asset not in here:
+            names |= {signal.asset, signal.prim, signal.path, signal.target}
+            if own is not None and own.id:
+                names |= {own.id, f"{own.id}.{signal.signal}"}
+    for model in whole.models:
+        if model.asset not in here:
+            names |= {model.asset, model.prim}
+    return names
+
+
+def _noisy(value: Any, gain: float, shift: float) -> Any:
+    if isinstance(value, (int, float)) and not isinstance(value, bool):
+        return value * gain + shift
+    return [item * gain for item in value] if isinstance(value, list) else value
+
+
+def _within(value: Any, low: float, high: float, integral: bool) -> Any:
+    """Return a value within its limits, as its type says it: a sensor ends at its range."""
+    if isinstance(value, (int, float)) and not isinstance(value, bool):
+        value = min(max(value, low), high)
+        return round(value) if integral else float(value)
+    if isinstance(value, list) and not (low == -math.inf and high == math.inf):
+        return [min(max(i, low), high) if isinstance(i, (int, float)) else i for i in value]
+    return value
 
 
 def _line_of(plate: Nameplate) -> str:

@@ -55,6 +55,16 @@ class Conveyor(Machine):
             return super().obey(name, value)
         return ""
 
+    def wants(self, name: str) -> Any:
+        """See Machine."""
+        own = {"run": self._on, "speed": self.setpoint}
+        return own.get(name, super().wants(name))
+
+    def feel(self, values: Mapping[str, Any]) -> None:
+        """See Machine."""
+        super().feel(values)
+        self.speed = values.get("speed", self.speed)
+
     def step(self, dt: float) -> None:
         """See Machine."""
         before = self.speed

@@ -75,6 +75,22 @@ class Tank(Machine):
             return super().obey(name, value)
         return ""
 
+    def wants(self, name: str) -> Any:
+        """See Machine."""
+        own = {"temperature": self.setpoint, "agitate": self._agitated}
+        return own.get(name, super().wants(name))
+
+    def feel(self, values: Mapping[str, Any]) -> None:
+        """See Machine."""
+        super().feel(values)
+        level = next((values[n] for n in ("level", "level_a", "level_b") if n in values), None)
+        volume = values.get("volume")
+        if volume is None and level is not None:
+            volume = level / self.height * self.capacity
+        if volume is not None:
+            self.volume = min(max(volume, 0.0), self.capacity)
+        self._temperature = values.get("temperature", self._temperature)
+
     def step(self, dt: float) -> None:
         """See Machine. The volume is moved by its line."""
         # A stirred tank takes the heat evenly; one that is not takes it at half the rate.

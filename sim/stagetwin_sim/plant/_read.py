@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import msgspec
@@ -49,7 +50,7 @@ def read_plant(
     kinds = _Kinds()
     running: dict[str, ModelBinding] = {}
     held = {column.name: column for outs in (left_out or {}).values() for column in outs}
-    for binding in _authored(stage, bindings, problems):
+    for binding in _proven(stage, _authored(stage, bindings, problems), problems):
         if binding.path in (left_out or {}):
             continue
         if fault := kinds.fault(binding):
@@ -93,6 +94,20 @@ def _authored(
     from stagetwin_sim.fmi import fmu_bindings  # loads fmpy
 
     return [*bindings.models, *fmu_bindings(stage, problems)]
+
+
+def _proven(
+    stage: Usd.Stage, models: Sequence[ModelBinding], problems: list[Problem]
+) -> list[ModelBinding]:
+    """Return models with the fidelity that they have: nothing is calibrated because it says so."""
+    if not any(binding.fidelity == "calibrated" for binding in models):
+        return list(models)
+    from stagetwin_sim.calibration import unproven  # loads scipy
+
+    found = unproven(stage, models)
+    problems += found
+    claimed = {f"{problem.prim}.{problem.signal}" for problem in found}
+    return [replace(b, fidelity="engineering") if b.path in claimed else b for b in models]
 
 
 def _heard(bindings: BindingTable, signals: Signals, ports: Ports) -> tuple[str, ...]:

@@ -1,8 +1,8 @@
 """Conversion between UCUM units: exact, as a scale and an offset.
 
-A rate without an angle in it (`1/min`, `Hz`) that meets one with an angle (`rad/s`, `deg/s`) counts
-revolutions: the rotational frequency n of ISO 80000-3:2019, item 3-17, with w = 2 pi n (item 3-12).
-Everywhere else an angle is a number, and 1 rad is 1.
+A rate without an angle in it (`1/min`, `Hz`, `1/min/s`) that meets one with an angle (`rad/s`)
+counts revolutions: the rotational frequency n of ISO 80000-3:2019, item 3-17, with w = 2 pi n (item
+3-12). Everywhere else an angle is a number, and 1 rad is 1.
 """
 
 from __future__ import annotations
@@ -107,8 +107,9 @@ def _turning(unit: str) -> int:
 
 @cache
 def _rate(unit: str) -> bool:
-    registry = _registry()
-    return bool(registry.from_ucum(unit).dimensionality == {"[time]": -1})
+    """Return whether a unit is one over a time, or over a power of it."""
+    powers = dict(_registry().from_ucum(unit).dimensionality)
+    return powers.keys() == {"[time]"} and powers["[time]"] < 0
 
 
 @cache

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+import numpy as np
+
 from stagetwin_sim.engine import Floats, Kind, Parameter, Port, StateVariable
 from stagetwin_sim.process._control_kernels import (
     drive_advance,
@@ -103,9 +105,9 @@ def _drive_start(p: Mapping[str, Floats], u: Mapping[str, Floats]) -> Mapping[st
     """Begin where the shaft turns, if it is to run."""
     runs = u["run"] > 0.5
     return {
-        "reference": u["speed"].clip(0.0, p["maximum"]) * runs,
+        "reference": np.where(runs, u["speed"].clip(0.0, p["maximum"]), 0.0),
         "temperature": u["ambient"],
-        "on": runs * 1.0 * (u["speed"] > 0),
+        "on": np.where(runs & (u["speed"] > 0), 1.0, 0.0),
     }
 
 

@@ -41,17 +41,13 @@ def circuit(p: Any, winding: wp.float64):
 @wp.func
 def passive(free: wp.float64, drop: wp.float64):
     """Return a speed after a load took `drop` from it: it brakes to a halt, and never beyond."""
-    held = free - drop
-    if drop > ZERO:
-        if free >= ZERO:
-            held = wp.max(free - drop, ZERO)
-        else:
-            held = wp.min(free + drop, ZERO)
-    return held
+    held = wp.where(free >= ZERO, wp.max(free - drop, ZERO), wp.min(free + drop, ZERO))
+    return wp.where(drop > ZERO, held, free - drop)
 
 
 @wp.func
 def motor_advance(x: Any, u: Any, p: Any, w: Any, dt: wp.float64):
+    # Without branches: motors side by side then share the processor's wide registers.
     y = x
     c = circuit(p, u[4])
     rs = c[0]
@@ -63,74 +59,75 @@ def motor_advance(x: Any, u: Any, p: Any, w: Any, dt: wp.float64):
     friction = p[11]
     inertia = p[10] + u[3]
     half = HALF * dt
+    quarter = HALF * half
     speed = x[4]
-    torque_gain = THREE_HALVES * poles * lm / (ls * lr - lm * lm)
     over = ONE / (ls * lr - lm * lm)
-    torque = ZERO
-    if u[0] > ZERO:
-        # Implicit midpoint of both flux equations, a 2 x 2 complex system: Krause et al., Analysis
-        # of Electric Machinery, 3rd ed. 2013, sections 6.5, 6.6, synchronous frame, v along d.
-        v = PEAK * u[0]
-        supply = TWO_PI * u[1]
-        before = torque_gain * (x[1] * x[2] - x[0] * x[3])
-        damped = (speed * (inertia - HALF * half * friction) + half * before) / (
-            inertia + HALF * half * friction
-        )
-        middle = passive(damped, half * u[2] / inertia)
-        a_re = ONE + half * rs * lr * over
-        a_im = half * supply
-        b = half * rs * lm * over
-        g = half * rr * lm * over
-        e_re = ONE + half * rr * ls * over
-        e_im = half * (supply - poles * middle)
-        # Eliminate the rotor: (A - b g / E) ms = psi_s + v dt / 2 + b psi_r / E
-        e_square = e_re * e_re + e_im * e_im
-        i_re = e_re / e_square
-        i_im = -e_im / e_square
-        q_re = a_re - b * g * i_re
-        q_im = a_im - b * g * i_im
-        r_re = x[0] + half * v + b * (x[2] * i_re - x[3] * i_im)
-        r_im = x[1] + b * (x[2] * i_im + x[3] * i_re)
-        q_square = q_re * q_re + q_im * q_im
-        sd = (r_re * q_re + r_im * q_im) / q_square
-        sq = (r_im * q_re - r_re * q_im) / q_square
-        t_re = x[2] + g * sd
-        t_im = x[3] + g * sq
-        rd = t_re * i_re - t_im * i_im
-        rq = t_re * i_im + t_im * i_re
-        y[0] = sd + sd - x[0]
-        y[1] = sq + sq - x[1]
-        y[2] = rd + rd - x[2]
-        y[3] = rq + rq - x[3]
-        torque = torque_gain * (sq * rd - sd * rq)
-        isd = (lr * sd - lm * rd) * over
-        isq = (lr * sq - lm * rq) * over
-        ird = (ls * rd - lm * sd) * over
-        irq = (ls * rq - lm * sq) * over
-        core = THREE_HALVES * v * v * c[5]
-        y[5] = x[5] + dt * (THREE_HALVES * v * isd + core)
-        y[6] = x[6] + dt * THREE_HALVES * rs * (isd * isd + isq * isq)
-        y[7] = x[7] + dt * (THREE_HALVES * rr * (ird * ird + irq * irq) + core)
-    else:
-        # The terminals are open: what the stator's leakage held goes back, the rotor's flux decays.
-        isd = (lr * x[0] - lm * x[2]) * over
-        isq = (lr * x[1] - lm * x[3]) * over
-        back = HALF * THREE_HALVES / (over * lr) * (isd * isd + isq * isq)
-        rate = half * rr / lr
-        keep = (ONE - rate) / (ONE + rate)
-        y[2] = x[2] * keep
-        y[3] = x[3] * keep
-        y[0] = y[2] * lm / lr
-        y[1] = y[3] * lm / lr
-        lost = x[2] * x[2] + x[3] * x[3] - y[2] * y[2] - y[3] * y[3]
-        y[5] = x[5] - back
-        y[6] = x[6]
-        y[7] = x[7] + HALF * THREE_HALVES / lr * lost
-    free = (speed * (inertia - half * friction) + dt * torque) / (inertia + half * friction)
-    y[4] = passive(free, dt * u[2] / inertia)
-    mean = HALF * (speed + free)
-    y[7] = y[7] + dt * friction * mean * mean
-    y[8] = x[8] + HALF * inertia * (free - y[4]) * (free + y[4])
+    torque_gain = THREE_HALVES * poles * lm * over
+    per_half = ONE / (inertia + quarter * friction)
+    per_full = ONE / (inertia + half * friction)
+    live = u[0] > ZERO
+
+    # Implicit midpoint of both flux equations, a 2 x 2 complex system: Krause et al., Analysis of
+    # Electric Machinery, 3rd ed. 2013, sections 6.5, 6.6, in the synchronous frame, v along d.
+    #     A ms - b mr = psi_s + v dt / 2,   E mr - g ms = psi_r
+    v = PEAK * u[0]
+    supply = half * TWO_PI * u[1]
+    before = torque_gain * (x[1] * x[2] - x[0] * x[3])
+    damped = (speed * (inertia - quarter * friction) + half * before) * per_half
+    middle = passive(damped, half * u[2] * per_half)
+    a_re = ONE + half * rs * lr * over
+    b = half * rs * lm * over
+    g = half * rr * lm * over
+    e_re = ONE + half * rr * ls * over
+    e_im = supply - half * poles * middle
+    det_re = a_re * e_re - b * g - supply * e_im
+    det_im = a_re * e_im + supply * e_re
+    scale = ONE / (det_re * det_re + det_im * det_im)
+    r = x[0] + half * v
+    s_re = e_re * r - e_im * x[1] + b * x[2]
+    s_im = e_re * x[1] + e_im * r + b * x[3]
+    t_re = a_re * x[2] - supply * x[3] + g * r
+    t_im = a_re * x[3] + supply * x[2] + g * x[1]
+    sd = (s_re * det_re + s_im * det_im) * scale
+    sq = (s_im * det_re - s_re * det_im) * scale
+    rd = (t_re * det_re + t_im * det_im) * scale
+    rq = (t_im * det_re - t_re * det_im) * scale
+    torque = wp.where(live, torque_gain * (sq * rd - sd * rq), ZERO)
+
+    # With open terminals the stator carries nothing and the rotor's flux decays.
+    rate = half * rr / lr
+    keep = (ONE - rate) / (ONE + rate)
+    link = lm / lr
+    y[2] = wp.where(live, rd + rd - x[2], x[2] * keep)
+    y[3] = wp.where(live, rq + rq - x[3], x[3] * keep)
+    y[0] = wp.where(live, sd + sd - x[0], y[2] * link)
+    y[1] = wp.where(live, sq + sq - x[1], y[3] * link)
+
+    # Currents: in the middle of the step, or those that opening the terminals cuts off.
+    fd = wp.where(live, sd, x[0])
+    fq = wp.where(live, sq, x[1])
+    hd = wp.where(live, rd, x[2])
+    hq = wp.where(live, rq, x[3])
+    isd = (lr * fd - lm * hd) * over
+    isq = (lr * fq - lm * hq) * over
+    ird = (ls * hd - lm * fd) * over
+    irq = (ls * hq - lm * fq) * over
+    stator = isd * isd + isq * isq
+    core = THREE_HALVES * v * v * c[5]
+    # What the stator's leakage held goes back to the supply.
+    leakage = HALF * THREE_HALVES * (ls * lr - lm * lm) / lr
+    drawn = dt * (THREE_HALVES * v * isd + core)
+    rotor = dt * (THREE_HALVES * rr * (ird * ird + irq * irq) + core)
+    decayed = HALF * THREE_HALVES / lr * (ONE - keep * keep) * (x[2] * x[2] + x[3] * x[3])
+    y[5] = x[5] + wp.where(live, drawn, -leakage * stator)
+    y[6] = x[6] + wp.where(live, dt * THREE_HALVES * rs * stator, ZERO)
+
+    free = (speed * (inertia - half * friction) + dt * torque) * per_full
+    y[4] = passive(free, dt * u[2] * per_full)
+    mean = HALF * (speed + y[4])
+    y[7] = x[7] + wp.where(live, rotor, decayed) + dt * friction * mean * mean
+    # What the load took, a halt included: what torque and friction leave of the change of speed.
+    y[8] = x[8] + mean * (dt * (torque - friction * mean) - inertia * (y[4] - speed))
     return y
 
 

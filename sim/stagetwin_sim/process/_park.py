@@ -42,11 +42,12 @@ class WindPark:
 
     A turbine's rotor slows the wind in a wake that widens behind it: N. O. Jensen, A note on wind
     generator interaction, Risoe-M-2411, 1983. Where wakes meet, the squares of their deficits add:
-    Katic, Hoejstrup, Jensen, A simple model for cluster efficiency, EWEC 1986. A rotor that is partly
-    within a wake has that share of its deficit.
+    Katic, Hoejstrup, Jensen, A simple model for cluster efficiency, EWEC 1986. A rotor that is
+    partly within a wake has that share of its deficit.
     """
 
-    phase = "process"
+    # A phase before its turbines', which begin in the wind that it gives them.
+    phase = "hydraulic"
 
     inputs = (
         Port("wind_speed", "m/s", 0.0, "before the park, at hub height"),
@@ -135,7 +136,8 @@ def _place(stage: Usd.Stage, path: str, north: float) -> tuple[float, float]:
 
     prim = stage.GetPrimAtPath(path)
     matrix = UsdGeom.XformCache(Usd.TimeCode.Default()).GetLocalToWorldTransform(prim)
-    x, y, z = (c * UsdGeom.GetStageMetersPerUnit(stage) for c in matrix.ExtractTranslation())
+    point = matrix.ExtractTranslation() * UsdGeom.GetStageMetersPerUnit(stage)
+    x, y, z = point[0], point[1], point[2]
     if UsdGeom.GetStageUpAxis(stage) == UsdGeom.Tokens.y:
         y = -z
     east = x * math.cos(north) + y * math.sin(north)
@@ -202,6 +204,7 @@ class Wakes:
         self._ambient: wp.array[Any] = wp.array(plan.ambient, dtype=wp.int32, device=device)
         self._totals: wp.array[Any] = wp.array(plan.totals, dtype=wp.int32, device=device)
         self._spread: wp.array[Any] = wp.array(plan.spread, dtype=wp.float64, device=device)
+        self.launch(0.0, 0)
 
     def launch(self, dt: float, substeps: int) -> None:
         """See System."""

@@ -81,9 +81,8 @@ def _bearing_start(p: Mapping[str, Floats], u: Mapping[str, Floats]) -> Mapping[
 BEARING = Kind(
     name="bearing",
     doc="rolling bearing: rated life, accumulated damage, friction, temperature, vibration",
-    source="ISO 281:2007 (life); Palmgren 1924, Miner 1945 (sum of damage); SKF, "
-    "Rolling bearings, 2018 (friction); Gebraeel et al., IIE Trans. 37(6), 2005 (exponential growth "
-    "of vibration)",
+    source="ISO 281:2007 (life); Palmgren 1924, Miner 1945 (sum of damage); SKF, Rolling bearings, "
+    "2018 (friction); Gebraeel et al., IIE Trans. 37(6), 2005 (exponential growth of vibration)",
     rate=1.0,
     fidelity="screening",
     inputs=(

@@ -32,12 +32,12 @@ def _start(p: Mapping[str, Floats], u: Mapping[str, Floats]) -> Mapping[str, Flo
     wind, rated = u["wind_speed"], p["rated_wind"]
     runs = (u["run"] > 0.5) & (wind >= p["cut_in"]) & (wind < p["cut_out"])
     full = BEST_RATIO * rated / rotor_radius(p)
-    share = np.where(runs, np.minimum(wind / rated, 1.0), 0.0)
+    share: Floats = np.where(runs, np.minimum(wind / rated, 1.0), 0.0)
     return {
         "rotor_speed": full * share,
         "pitch": np.where(runs, 0.0, math.pi / 2),
         "direction": u["wind_direction"] % (2 * math.pi),
-        "storm": (wind >= p["cut_out"]) * 1.0,
+        "storm": np.where(wind >= p["cut_out"], 1.0, 0.0),
         "gearbox": u["ambient"] + p["gearbox_rise"] * share**3,
         "generator": u["ambient"] + p["generator_rise"] * share**3,
     }
@@ -49,8 +49,8 @@ WIND_TURBINE = Kind(
     name="wind-turbine",
     doc="variable-speed wind turbine: cubic below rated wind, pitch above, yaw, storm cut-out",
     source="Heier, Grid Integration of Wind Energy, 3rd ed. 2014, chapter 2 (power coefficient); "
-    "Burton, Jenkins, Sharpe, Bossanyi, Wind Energy Handbook, 2nd ed. 2011, section 3.2 and chapter 8; "
-    "Jonkman et al., NREL/TP-500-38060, 2009, section 7 (control)",
+    "Burton, Jenkins, Sharpe, Bossanyi, Wind Energy Handbook, 2nd ed. 2011, section 3.2 and "
+    "chapter 8; Jonkman et al., NREL/TP-500-38060, 2009, section 7 (control)",
     differentiable=False,
     inputs=(
         Port("wind_speed", "m/s", 0.0, "at the hub"),

@@ -104,7 +104,7 @@ def author_limits(spec: Sdf.AttributeSpec, source: SignalSpec | CommandSpec) -> 
         spec.SetInfo("limits", limits)
 
 
-def _target_path(prim: Sdf.PrimSpec, target: str) -> Sdf.Path:
+def target_path(prim: Sdf.PrimSpec, target: str) -> Sdf.Path:
     """`Part/Deeper.attribute`, relative to the asset, as an absolute path."""
     below, _, name = target.rpartition(".")
     owner = prim.path.AppendPath(below) if below else prim.path
@@ -113,7 +113,7 @@ def _target_path(prim: Sdf.PrimSpec, target: str) -> Sdf.Path:
 
 def _author_target(prim: Sdf.PrimSpec, signal: SignalSpec) -> None:
     """Limits of a driven attribute lie on that attribute, as an over below the class."""
-    path = _target_path(prim, signal.target)
+    path = target_path(prim, signal.target)
     rel = relationship(prim, f"twin:telemetry:{signal.name}:target", [path])
     rel.displayName = signal.label
     if signal.type not in _SCALARS:
@@ -239,7 +239,8 @@ def author_alarm(prim: Sdf.PrimSpec, alarm: AlarmSpec, interface: InterfaceSpec)
         ValueError: it names no signal of the interface.
     """
     signals = {signal.name: signal for signal in interface.signals}
-    missing = {alarm.signal, *filter(None, [alarm.running])} - signals.keys()
+    judged_here = [] if alarm.kind == "model" else [alarm.signal]
+    missing = {*judged_here, *filter(None, [alarm.running])} - signals.keys()
     if missing:
         raise ValueError(
             f"{prim.name}: alarm {alarm.name!r} names {sorted(missing)}, "
@@ -247,13 +248,16 @@ def author_alarm(prim: Sdf.PrimSpec, alarm: AlarmSpec, interface: InterfaceSpec)
         )
     apply_schemas(prim, [f"TwinAlarmAPI:{alarm.name}"])
     prefix = f"twin:alarm:{alarm.name}:"
-    judged = signals[alarm.signal]
-    value = _target_path(prim, judged.target or f".twin:telemetry:{judged.name}:value")
+    judged = signals.get(alarm.signal)
+    if judged is None:
+        value = prim.path.AppendProperty(alarm.signal)
+    else:
+        value = target_path(prim, judged.target or f".twin:telemetry:{judged.name}:value")
     relationship(prim, prefix + "signal", [value])
     if alarm.running:
         gate = prim.path.AppendProperty(f"twin:telemetry:{alarm.running}:value")
         relationship(prim, prefix + "activeWhile", [gate])
-    if alarm.value is not None:
+    if alarm.value is not None and judged is not None:
         attribute(prim, prefix + "value", judged.type, alarm.value, uniform=True)
     rows: list[tuple[str, str, object, object]] = [
         ("kind", "token", alarm.kind, "limit"),

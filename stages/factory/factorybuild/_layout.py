@@ -10,6 +10,7 @@ from pxr import Gf, Kind, Sdf, Usd, UsdGeom, UsdPhysics, Vt
 
 from ._hall import draw_hall, draw_lights_and_cameras
 from ._interfaces import apply_schemas, attribute
+from ._models import author_line_models
 from ._parameters import AreaSpec, MachineSpec, Parameters, Vec
 from ._shapes import Shapes, tidy
 
@@ -191,6 +192,8 @@ def write_layout(layer: Sdf.Layer, parameters: Parameters) -> None:
     stage.SetDefaultPrim(stage.GetPrimAtPath(WORLD))
     UsdPhysics.Scene.Define(stage, "/World/PhysicsScene").CreateGravityMagnitudeAttr(9.81)
     _draw_pipes(stage, parameters)
+    for number in range(1, parameters.lines + 1):
+        author_line_models(layer, WORLD.AppendChild(f"Line{number}"), parameters.line, number)
     _robot_cell(stage)
     back = parameters.line.origin[1] + parameters.line.pitch * (parameters.lines - 1) + 5.5
     draw_hall(stage, back)

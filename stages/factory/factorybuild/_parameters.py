@@ -6,6 +6,8 @@ from math import inf
 from pathlib import Path
 from typing import Any
 
+from ._model_specs import LinkSpec, ModelSpec, PartModelSpec, frozen, part_model, plain_fields
+
 Vec = tuple[float, ...]
 
 
@@ -112,7 +114,7 @@ class AlarmSpec:
     Attributes:
         label: What it means, in a few words.
         advice: What to do about it.
-        signal: Name of the signal that is judged.
+        signal: Name of the signal that is judged; for the kind `model` a property of the machine.
         limit: [unit of the signal]; None for the signal's own soft limit.
         hysteresis: [unit of the signal].
         value: State that is alarmed; None but for the kind `device`.
@@ -160,6 +162,7 @@ class InterfaceSpec:
     commands: tuple[CommandSpec, ...] = ()
     rules: tuple[RuleSpec, ...] = ()
     alarms: tuple[AlarmSpec, ...] = ()
+    models: tuple[ModelSpec, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -225,6 +228,8 @@ class LineSpec:
         origin: Position of line 1 [m].
         pitch: Distance from line to line [m].
         supports: Tops of the pipe supports, relative to the line [m].
+        models: Models of pipes and the like.
+        links: How models of the line's machines are coupled.
     """
 
     origin: Vec
@@ -234,6 +239,8 @@ class LineSpec:
     decorations: tuple[MachineSpec, ...]
     pipes: tuple[PipeSpec, ...]
     supports: tuple[Vec, ...]
+    models: tuple[PartModelSpec, ...] = ()
+    links: tuple[LinkSpec, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -251,26 +258,17 @@ class Parameters:
     site: dict[str, Any]
 
 
-def _frozen(value: Any) -> Any:
-    """Lists as tuples, so that a frozen spec is frozen all the way down."""
-    return tuple(_frozen(item) for item in value) if isinstance(value, list) else value
-
-
-def _fields(table: dict[str, Any]) -> dict[str, Any]:
-    return {key: _frozen(value) for key, value in table.items()}
-
-
 def signal_spec(name: str, table: dict[str, Any], address: str, encoding: str) -> SignalSpec:
     """A signal, with the interface's address and encoding where it names none."""
     defaults: dict[str, Any] = {"address": address, "encoding": encoding}
-    return SignalSpec(name=name, **defaults | _fields(table))
+    return SignalSpec(name=name, **defaults | plain_fields(table))
 
 
 _COMMAND_ADDRESS = "factory/{twin:var:area}/{twin:id}/cmd/{signal}"
 
 
 def _interface(name: str, table: dict[str, Any]) -> InterfaceSpec:
-    parts = ("signals", "commands", "rules", "alarms", "command_address")
+    parts = ("signals", "commands", "rules", "alarms", "models", "command_address")
     head = {k: v for k, v in table.items() if k not in parts}
     address, encoding = head["address"], head.get("encoding", "auto")
     signals = [
@@ -278,23 +276,30 @@ def _interface(name: str, table: dict[str, Any]) -> InterfaceSpec:
     ]
     defaults: dict[str, Any] = {"address": table.get("command_address", _COMMAND_ADDRESS)}
     commands = [
-        CommandSpec(name=key, **defaults | _fields(value))
+        CommandSpec(name=key, **defaults | plain_fields(value))
         for key, value in table.get("commands", {}).items()
     ]
-    rules = [RuleSpec(name=key, **_fields(value)) for key, value in table.get("rules", {}).items()]
-    alarms = [AlarmSpec(name=k, **_fields(value)) for k, value in table.get("alarms", {}).items()]
+    rules = [
+        RuleSpec(name=key, **plain_fields(value)) for key, value in table.get("rules", {}).items()
+    ]
+    alarms = [
+        AlarmSpec(name=k, **plain_fields(value)) for k, value in table.get("alarms", {}).items()
+    ]
     return InterfaceSpec(
         name=name,
         signals=tuple(signals),
         commands=tuple(commands),
         rules=tuple(rules),
         alarms=tuple(alarms),
-        **_fields(head),
+        models=tuple(
+            ModelSpec(name=k, **plain_fields(value)) for k, value in table.get("models", {}).items()
+        ),
+        **plain_fields(head),
     )
 
 
 def _machines(rows: list[dict[str, Any]]) -> tuple[MachineSpec, ...]:
-    return tuple(MachineSpec(**_fields(row)) for row in rows)
+    return tuple(MachineSpec(**plain_fields(row)) for row in rows)
 
 
 def _connection(name: str, table: dict[str, Any]) -> ConnectionSpec:
@@ -323,8 +328,8 @@ def load_parameters(path: Path, lines: int | None = None) -> Parameters:
             AreaSpec(
                 name=name,
                 machines=_machines(table["machines"]),
-                vehicles=tuple(_fields(row) for row in table.get("vehicles", [])),
-                **_fields(head),
+                vehicles=tuple(plain_fields(row) for row in table.get("vehicles", [])),
+                **plain_fields(head),
             )
         )
     return Parameters(
@@ -335,13 +340,15 @@ def load_parameters(path: Path, lines: int | None = None) -> Parameters:
         testbed=_connection(page["testbed"]["connection"], page["testbed"]),
         interfaces={k: _interface(k, v) for k, v in page["interfaces"].items()},
         line=LineSpec(
-            origin=_frozen(line["origin"]),
+            origin=frozen(line["origin"]),
             pitch=line["pitch"],
             connection=line["connection"],
             machines=_machines(line["machines"]),
             decorations=_machines(line["decorations"]),
-            pipes=tuple(PipeSpec(**_fields(row)) for row in line["pipes"]),
-            supports=_frozen(line["supports"]),
+            pipes=tuple(PipeSpec(**plain_fields(row)) for row in line["pipes"]),
+            supports=frozen(line["supports"]),
+            models=tuple(part_model(row) for row in line.get("models", [])),
+            links=tuple(LinkSpec(**plain_fields(row)) for row in line.get("links", [])),
         ),
         areas=tuple(areas),
         site=page["site"],

@@ -8,6 +8,7 @@ from ._building_assets import make_decorations
 from ._interfaces import author_interfaces
 from ._layout import write_layout
 from ._logistics_assets import make_amr, make_amr_body, make_charger, make_station
+from ._models import author_models
 from ._parameters import Parameters
 from ._power_assets import make_energy_meter, make_wind_turbine
 from ._process_assets import make_conveyor, make_motor, make_pump, make_tank, make_valve
@@ -37,6 +38,7 @@ def build_plant(parameters: Parameters, folder: Path) -> list[Path]:
     folder.mkdir(parents=True, exist_ok=True)
     interfaces = _new_layer(folder, "interfaces.usda")
     author_interfaces(interfaces, parameters.interfaces.values())
+    author_models(interfaces, parameters)
     interfaces.Save()
 
     make_decorations(folder)

@@ -5,6 +5,8 @@ from dataclasses import replace
 from pxr import Kind, Sdf, Usd, UsdGeom, UsdPhysics
 
 from ._interfaces import attribute, author_limits, author_signal
+from ._model_specs import ModelSpec, plain_fields
+from ._models import author_parameters
 from ._parameters import ConnectionSpec, InterfaceSpec, Parameters, signal_spec
 
 
@@ -35,7 +37,7 @@ def _value_name(signal: str) -> str:
 
 
 def write_site(layer: Sdf.Layer, parameters: Parameters) -> None:
-    """What one site changes: endpoints, one machine's limit, every pump's limit and signals."""
+    """What one site changes: endpoints, one machine's limit and models, and every pump."""
     site = parameters.site
     layer.comment = f"Overrides of {site['label']}: stronger than all other layers."
     for name, endpoint in site["endpoints"].items():
@@ -45,6 +47,10 @@ def write_site(layer: Sdf.Layer, parameters: Parameters) -> None:
         prim = Sdf.CreatePrimInLayer(layer, f"/World/{path}")
         asset = _interface_of(parameters, path)
         _tighten(prim, asset, change["signal"], change)
+    for path, models in site.get("parameters", {}).items():
+        prim = Sdf.CreatePrimInLayer(layer, f"/World/{path}")
+        for name, given in models.items():
+            author_parameters(prim, ModelSpec(name=name, parameters=plain_fields(given)))
     for name, change in site["classes"].items():
         interface = parameters.interfaces[name]
         prim = Sdf.PrimSpec(layer, f"_{name}", Sdf.SpecifierClass)

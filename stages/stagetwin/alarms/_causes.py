@@ -49,7 +49,6 @@ def cause_of(twin: Twin, points: Points, point: int) -> str:
     channel = int(points.channel[point])
     if part in (Part.BAD, Part.QUALITY):
         return _quality_text(twin, channel)
-    definition = points.definition(point)
     value = value_of(twin, points, point)
     if part is Part.OUTSIDE:
         text = "a component is outside the soft limits"

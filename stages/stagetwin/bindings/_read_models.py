@@ -23,6 +23,7 @@ __all__ = ["MODEL_OUTPUT", "read_model"]
 MODEL_OUTPUT = re.compile(r"twin:model:([^:]+):out:[^:]+")
 """Property that only a model gives; its first group is the model's name."""
 
+_OF_MODEL = re.compile(r"twin:model:([^:]+):.+")
 _PARAMETER = "param:"
 _EXPECTED = re.compile(r"twin:telemetry:.+:value")
 
@@ -155,8 +156,10 @@ def _relations(scope: Scope, prim: Usd.Prim, name: str) -> dict[str, tuple[str, 
 def _is_there(scope: Scope, path: Sdf.Path) -> bool:
     if not path.IsPropertyPath():
         return bool(scope.stage.GetPrimAtPath(path))
-    if MODEL_OUTPUT.fullmatch(path.name):
-        return bool(scope.stage.GetPrimAtPath(path.GetPrimPath()))
+    if model := _OF_MODEL.fullmatch(path.name):
+        # What a model gives, or an end of it that others name, need not be authored itself.
+        prim = scope.stage.GetPrimAtPath(path.GetPrimPath())
+        return bool(prim) and f"TwinModelAPI:{model[1]}" in prim.GetAppliedSchemas()
     return property_at(scope.stage, path) is not None
 
 

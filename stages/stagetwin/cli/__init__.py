@@ -13,6 +13,7 @@ def main() -> None:
         _ask,
         _check,
         _commands,
+        _models,
         _open,
         _people,
         _picture,
@@ -22,6 +23,7 @@ def main() -> None:
         _watch,
     )
 
-    del _alarms, _ask, _check, _commands, _open, _people, _picture, _reviews, _run, _set, _watch
+    del _alarms, _ask, _check, _commands, _models, _open, _people, _picture, _reviews, _run, _set
+    del _watch
     add_installed_commands()
     app()

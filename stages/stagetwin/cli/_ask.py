@@ -76,6 +76,8 @@ def status(
         _print_commands(reply["commands"])
     if "alarms" in reply:
         console.print(alarm_summary(reply["alarms"]), soft_wrap=True)
+    if "models" in reply:
+        _print_models(reply["models"])
     for row in reply["rejections"]:
         where = f" on {plain_text(row['connection'])}" if row["connection"] else ""
         what = f"{row['count']} {plain_text(row['reason'])}"
@@ -139,6 +141,23 @@ def _print_commands(commands: dict[str, Any]) -> None:
     if broken := plain_text(commands["ledger"]["broken"]):
         text = Text.assemble(("the ledger is broken, nothing leaves", "bold red"), f": {broken}")
         console.print(text, soft_wrap=True)
+
+
+def _print_models(models: dict[str, Any]) -> None:
+    if not models["models"]:
+        return
+    states = ", ".join(f"{count} {state}" for state, count in sorted(models["states"].items()))
+    console.print(Text(f"models: {plain_text(states)}"), soft_wrap=True)
+    if models["fault"]:
+        console.print(Text(f"  {plain_text(models['fault'])}", "bold red"), soft_wrap=True)
+    for role, row in sorted(models["simulators"].items()):
+        line = Text.assemble(f"  {plain_text(role)} ", (plain_text(row["state"]), ""))
+        if row["factor"] is not None:
+            line.append(f", {row['factor']:.0f} times real time, {row['lag']:.2g} s behind")
+        if row["restarts"]:
+            line.append(f", {row['restarts']} restarts", "yellow")
+        line.append(f": {plain_text(row['cause'])}" if row["cause"] else "", "dim")
+        console.print(line, soft_wrap=True)
 
 
 @app.command()

@@ -64,6 +64,9 @@ def run(
             "--allow-commands", help="Let commands leave. Without it the service only reads."
         ),
     ] = False,
+    models: Annotated[
+        bool, typer.Option("--models/--no-models", help="Run the stage's models.")
+    ] = True,
     role: Annotated[
         list[str],
         typer.Option(
@@ -158,6 +161,7 @@ def run(
         metrics_port=metrics_port,
         credentials=load_credentials(credentials) if credentials is not None else {},
         allow_commands=allow_commands,
+        models=models,
         roles=_parse_roles(role),
         people=people,
         ledger_anchor=ledger_anchor,

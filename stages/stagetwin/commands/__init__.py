@@ -6,6 +6,7 @@ from stagetwin.commands._ledger import Entry, Ledger
 from stagetwin.commands._life import Transport
 from stagetwin.commands._path import CommandPath
 from stagetwin.commands._records import Records
+from stagetwin.commands._rehearsal import Rehearser, Verdict
 from stagetwin.commands._rules import RuleBook
 from stagetwin.commands._states import ENDS, TRANSITIONS, UNSENT, Code, State, check_transition
 from stagetwin.commands._targets import Target, Targets
@@ -25,11 +26,13 @@ __all__ = [
     "Moment",
     "PublishRequest",
     "Records",
+    "Rehearser",
     "RuleBook",
     "State",
     "Target",
     "Targets",
     "Transport",
+    "Verdict",
     "check_transition",
     "permits",
 ]

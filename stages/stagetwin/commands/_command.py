@@ -135,6 +135,7 @@ class Command:
         token: fencing token, once armed.
         before: what the read-back said before it was sent.
         evidence: what its verification rests on.
+        rehearsal: what its rehearsal came to: verdict, cause, hash, and evidence.
         history: states with their times.
     """
 
@@ -163,6 +164,7 @@ class Command:
     token: Token = (0, 0)
     before: Any = None
     evidence: Evidence | None = None
+    rehearsal: dict[str, Any] | None = None
     history: list[Moment] = field(default_factory=list)
     _asked: str = ""
 
@@ -188,7 +190,8 @@ class Command:
     @property
     def size(self) -> int:
         """About how much memory it takes [B]: a number of a list takes 32 B, and 2 as text."""
-        return 2000 + 16 * len(json_text(self.value))
+        evidence = 0 if self.rehearsal is None else len(json_text(self.rehearsal))
+        return 2000 + 16 * len(json_text(self.value)) + 8 * evidence
 
     def shorten(self) -> None:
         """Keep only the beginning of a long value; the ledger has it all."""
@@ -226,6 +229,9 @@ class Command:
             "needs": self.needs,
             "evidence": None if self.evidence is None else msgspec.structs.asdict(self.evidence),
         }
+        if self.rehearsal is not None:
+            kept = ("verdict", "cause", "hash", "evidence") if history else ("verdict", "hash")
+            row["rehearsal"] = {k: v for k, v in self.rehearsal.items() if k in kept}
         if history:
             row["history"] = [msgspec.structs.asdict(moment) for moment in self.history]
         return row

@@ -22,6 +22,7 @@ from stagetwin.commands._ledger import Ledger
 from stagetwin.commands._life import Life, Transport
 from stagetwin.commands._outcome import Outcomes
 from stagetwin.commands._records import Records, words
+from stagetwin.commands._rehearsal import Rehearsals
 from stagetwin.commands._states import ENDS, Code, State
 from stagetwin.commands._targets import Target, Targets
 from stagetwin.commands._way_out import WayOut, guarded_table
@@ -93,6 +94,11 @@ class CommandPath:
         self._closed = False
         twin.on_guards.append(self._rebound)
         self._rebound()
+
+    @property
+    def rehearsals(self) -> Rehearsals:
+        """How commands are rehearsed; whoever can do it is named there."""
+        return self._way.rehearsals
 
     # -- what people and rules ask
 
@@ -366,6 +372,8 @@ class CommandPath:
         command = life.command
         if command.state is State.REQUESTED:
             return ": the plant's guards were being read"
+        if command.state is State.VALIDATED:
+            return ": it was being rehearsed"
         if command.state is State.REHEARSED:
             return f": {len(command.approvals)} of {command.needs} approved it"
         if command.state is State.APPROVED and life.target.holder:

@@ -323,6 +323,8 @@ class Records:
         body: dict[str, Any] = entry.body
         cause, code = body.get("cause", ""), body.get("code", "")
         command.history.append(Moment(entry.state, entry.time, cause, code))
+        if isinstance(body.get("rehearsal"), dict):
+            command.rehearsal = body["rehearsal"]
         if entry.state == "NOTE":
             if "by" in body:
                 command.approvals.append(body["by"])

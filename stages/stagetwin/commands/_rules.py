@@ -83,6 +83,28 @@ class RuleBook:
                     _log.exception("rule %s cannot be judged", rule.binding.path)
                 rule.faulty = True
 
+    def timers(self, now: float) -> dict[str, dict[str, Any]]:
+        """Return how each rule stands, by prim path and name, for whoever goes on from here.
+
+        Args:
+            now: [s, steady clock].
+
+        Returns:
+            `held`: for how long its condition has held [s], None while it does not; `asked`:
+            whether it has asked since then; `wait`: how long until it may ask again [s].
+        """
+        found: dict[str, dict[str, Any]] = {}
+        for path, rule in self._rules.items():
+            target = self._path.targets.get(rule.binding.command)
+            settle = target.binding.settle_time if target is not None else 0.0
+            again = max(rule.again, rule.asked + max(LEAST_PAUSE, settle))
+            found[path] = {
+                "held": None if math.isnan(rule.since) else now - rule.since,
+                "asked": rule.command is not None,
+                "wait": max(again - now, 0.0),
+            }
+        return found
+
     def _step(self, rule: _Rule, now: float) -> None:
         holds = self._holds(rule.binding) if self._runs(rule.binding) else None
         if holds is None:

@@ -47,6 +47,7 @@ class Code(enum.StrEnum):
     OFFLINE = "offline"
     STALE = "stale"
     PERMISSIVE = "permissive"
+    REHEARSAL = "rehearsal"
     LEDGER = "ledger"
     TIME_TO_LIVE = "time-to-live"
     CLOCK_STEP = "clock-step"

@@ -14,6 +14,7 @@ from stagetwin.commands._ledger import Ledger
 from stagetwin.commands._life import Life, Transport
 from stagetwin.commands._outcome import Outcomes
 from stagetwin.commands._records import Records
+from stagetwin.commands._rehearsal import Rehearsals
 from stagetwin.commands._states import Code, State
 from stagetwin.people import Access
 from stagetwin.twin import Twin
@@ -39,6 +40,9 @@ class WayOut:
 
     A step returns whether the next may follow at once; one that has to wait is tried again at the
     next event or tick, until the command's time to live is over.
+
+    Attributes:
+        rehearsals: how commands are rehearsed.
     """
 
     def __init__(
@@ -57,12 +61,13 @@ class WayOut:
         self._access, self._records, self._inputs = access, records, inputs
         self._outcomes, self._post, self._is_calm = outcomes, post, is_calm
         self._clock = twin.clock
+        self.rehearsals = Rehearsals(records, post, self.advance)
 
     def advance(self, life: Life) -> None:
         """Take a command as far as it can go now."""
         steps = {
             State.REQUESTED: self._validate,
-            State.VALIDATED: self._rehearse,
+            State.VALIDATED: self.rehearsals.step,
             State.REHEARSED: self._seek_approval,
             State.APPROVED: self._arm,
             State.ARMED: self._commit,
@@ -71,7 +76,9 @@ class WayOut:
             while life.unsent and steps[life.command.state](life):
                 pass
         except Refusal as refusal:
-            self._records.end(life, State.REJECTED, refusal.code, refusal.cause)
+            rehearsal = life.command.rehearsal
+            body = {"rehearsal": rehearsal} if refusal.code is Code.REHEARSAL else None
+            self._records.end(life, State.REJECTED, refusal.code, refusal.cause, body=body)
         except Exception as error:
             # What cannot be judged is not proven; and one command must not hold up the others.
             _log.exception("command %s cannot go on", life.command.id)
@@ -138,12 +145,6 @@ class WayOut:
             judge.permissives(life.target.binding)
             now = self._clock.steady()
             judge.rate(life.command, life.target.binding, life.target.sent, now)
-
-    def _rehearse(self, life: Life) -> bool:
-        policy = life.target.binding.policy_class
-        named = f"policy {policy}" if policy else "no policy named"
-        self._records.enter(life, State.REHEARSED, f"{named}: nothing is rehearsed yet")
-        return True
 
     def _seek_approval(self, life: Life) -> bool:
         command = life.command

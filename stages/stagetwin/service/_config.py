@@ -41,6 +41,7 @@ class ServiceConfig(BaseModel):
         site_layer: the one file of the plant that an approved proposal may be merged into.
         ledger_anchor: file outside `state_dir` that keeps the ledger's newest hash.
         listen: where browsers, shells and programs come in; nowhere if None.
+        models: whether the stage's models run, in processes of their own.
         socket_group: users of this group may open the control socket; only the own user if empty.
     """
 
@@ -56,6 +57,7 @@ class ServiceConfig(BaseModel):
     metrics_port: int = Field(default=0, ge=0, le=65535)
     credentials: dict[str, Credential] = {}
     allow_commands: bool = False
+    models: bool = True
     roles: dict[str, tuple[str, ...]] = {}
     people: Path | None = None
     site_layer: Path | None = None

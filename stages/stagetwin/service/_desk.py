@@ -116,6 +116,10 @@ class Desk:
         self._rules.step(self._twin.clock.steady())
         self.path.tick()
 
+    def rule_timers(self) -> dict[str, dict[str, Any]]:
+        """Return how each rule stands; see `RuleBook.timers`."""
+        return self._rules.timers(self._twin.clock.steady())
+
     def _is_calm(self) -> bool:
         """Tell whether the service keeps up, so that what it knows is of now."""
         now = self._twin.clock.steady()

@@ -45,13 +45,14 @@ OPERATIONS = frozenset(
         *("alarms", "acknowledge_alarm", "shelve_alarm", "unshelve_alarm"),
         *("topics", "topic", "topic_snapshot", "review", "proposals", "proposal"),
         *("bcf_export", "bcf_import"),
+        *("models", "model", "rehearse", "present", "what_if", "job", "cancel_job"),
     }
 )
 """What may be asked over the network; everything else stays with the control socket."""
 
 _READS = frozenset(
     {
-        *("values", "status", "targets", "commands", "command", "alarms"),
+        *("values", "status", "targets", "commands", "command", "alarms", "models", "model", "job"),
         *("topics", "topic", "topic_snapshot", "proposals", "bcf_export"),
     }
 )

@@ -106,19 +106,30 @@ class HostProcess(abc.ABC):
 
     async def _run_once(self) -> str:
         self.starting()
-        self._process = process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            "-m",
-            self.module,
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
-            limit=2**22,
-        )
+        self._process = process = await self._spawned()
         try:
             self.post(self.opening())
             return await self._listen(process)
         finally:
             await self._end(process)
+
+    async def _spawned(self) -> asyncio.subprocess.Process:
+        """Return a new process; one that comes to be while we are cancelled is ended at once."""
+        spawning = asyncio.ensure_future(
+            asyncio.create_subprocess_exec(
+                sys.executable,
+                "-m",
+                self.module,
+                stdin=asyncio.subprocess.PIPE,
+                stdout=asyncio.subprocess.PIPE,
+                limit=2**22,
+            )
+        )
+        try:
+            return await asyncio.shield(spawning)
+        except asyncio.CancelledError:
+            await self._end(await spawning)
+            raise
 
     async def _listen(self, process: asyncio.subprocess.Process) -> str:
         """Take frames until there is a reason to end, and return it."""

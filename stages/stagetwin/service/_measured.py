@@ -47,6 +47,17 @@ class Measured:
     def rebind(self) -> None:
         """Take the bindings in force; call whenever they changed."""
         twin = self._twin
+        self._single: list[tuple[int, int]] = []
+        self._spares: list[tuple[int, npt.NDArray[np.intp]]] = []
+        self._desired: list[tuple[int, str]] = []
+        self._authored: dict[str, float] = {}
+        if self._paths:
+            self._find(twin)
+        self._at = np.array([p for p, _ in self._single], np.intp)
+        self._channel = np.array([c for _, c in self._single], np.intp)
+
+    def _find(self, twin: Twin) -> None:
+        """Find where the number of each path comes from."""
         plant = twin.guarded if twin.guarded is not None else twin.table
         signals = trusted_signals(plant, twin.table)
         trusted = {s.channel for s in signals if s.trusted}
@@ -64,9 +75,6 @@ class Measured:
             if not signal.trusted:
                 broken.add(path)
         commands = {c.target for c in plant.commands}
-        self._single: list[tuple[int, int]] = []
-        self._spares: list[tuple[int, npt.NDArray[np.intp]]] = []
-        self._desired: list[tuple[int, str]] = []
         for position, path in enumerate(self._paths):
             found = channels.get(path, []) if path not in broken else []
             if len(found) == 1:
@@ -75,8 +83,6 @@ class Measured:
                 self._spares.append((position, np.array(found, np.intp)))
             elif path in commands:
                 self._desired.append((position, path))
-        self._at = np.array([p for p, _ in self._single], np.intp)
-        self._channel = np.array([c for _, c in self._single], np.intp)
         ignored = {twin.stage.GetSessionLayer().identifier}
         ignored |= {getattr(twin.layers, name).identifier for name in ("desired", "predicted")}
         self._authored = {

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 from wsgiref.simple_server import WSGIServer
 
 from prometheus_client import CollectorRegistry, generate_latest, start_http_server
@@ -31,6 +32,7 @@ class MetricsSnapshot:
         open_commands: commands on their way.
         ledger_broken: whether the ledger of commands is unfit, so that nothing leaves.
         alarms: active ones by priority; unacknowledged, shelved and suppressed ones.
+        models: how models and simulators do, as in a status.
     """
 
     health: Mapping[str, float] = field(default_factory=dict)
@@ -42,6 +44,7 @@ class MetricsSnapshot:
     open_commands: int = 0
     ledger_broken: bool = False
     alarms: Mapping[str, int] = field(default_factory=dict)
+    models: Mapping[str, Any] = field(default_factory=dict)
 
 
 _COUNTERS = {
@@ -97,6 +100,7 @@ class _Collector(Collector):
             value=float(snapshot.ledger_broken),
         )
         yield from _alarm_metrics(snapshot.alarms)
+        yield from _model_metrics(snapshot.models)
         rejected = CounterMetricFamily(
             "stagetwin_rejected",
             "Messages and samples not used, by reason",
@@ -133,6 +137,33 @@ def _alarm_metrics(counts: Mapping[str, int]) -> Iterator[Metric]:
         ("suppressed", "Alarms put aside by design, or under another one"),
     ):
         yield GaugeMetricFamily(f"stagetwin_alarms_{name}", text, value=counts.get(name, 0))
+
+
+def _model_metrics(models: Mapping[str, Any]) -> Iterator[Metric]:
+    states = GaugeMetricFamily("stagetwin_models", "Models by their state", labels=("state",))
+    for state, count in sorted(models.get("states", {}).items()):
+        states.add_metric((state,), count)
+    yield states
+    role = ("role",)
+    up = GaugeMetricFamily("stagetwin_simulator_running", "1 while a simulator runs", labels=role)
+    restarts = CounterMetricFamily(
+        "stagetwin_simulator_restarts", "Restarts of a simulator's process", labels=role
+    )
+    factor = GaugeMetricFamily(
+        "stagetwin_simulator_real_time_factor",
+        "Seconds of the plant that a simulator can do in a second",
+        labels=role,
+    )
+    lag = GaugeMetricFamily(
+        "stagetwin_simulator_lag_seconds", "How far a simulator is behind the clock", labels=role
+    )
+    for name, row in sorted(models.get("simulators", {}).items()):
+        up.add_metric((name,), float(row["state"] == "running"))
+        restarts.add_metric((name,), row["restarts"])
+        if row["factor"] is not None:
+            factor.add_metric((name,), row["factor"])
+            lag.add_metric((name,), row["lag"])
+    yield from (up, restarts, factor, lag)
 
 
 def metrics_text(snapshot: MetricsSnapshot) -> str:

@@ -14,6 +14,7 @@ from stagetwin.people import Right
 from stagetwin.service._alarm_requests import AlarmRequests
 from stagetwin.service._command_requests import Commanding, CommandRequests
 from stagetwin.service._control import asking, peer_is_owner
+from stagetwin.service._model_requests import ModelRequests
 from stagetwin.service._review_requests import ReviewRequests
 from stagetwin.service._visible import Visible
 from stagetwin.signals import Quality
@@ -35,6 +36,7 @@ class Running(Commanding, Protocol):
 
     reviews: ReviewRequests
     alarms: AlarmRequests
+    models: ModelRequests
 
     def status(self) -> Reply:
         """Return the state of everything."""
@@ -72,11 +74,13 @@ class Requests:
         self._once |= self._commands.once
         self._once |= service.reviews.once
         self._once |= service.alarms.once
+        self._once |= service.models.once
         self._streams = {
             "watch": self._watch,
             "follow": self._commands.follow,
             "verify_ledger": self._commands.verify_ledger,
             **service.reviews.streams,
+            **service.models.streams,
         }
 
     async def answer(self, request: Reply) -> AsyncIterator[Reply]:

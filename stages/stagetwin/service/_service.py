@@ -24,9 +24,11 @@ from stagetwin.service._events import Events
 from stagetwin.service._gateway import NO_GATEWAY, Gateway
 from stagetwin.service._links import Links
 from stagetwin.service._metrics import MetricsListener, MetricsSnapshot, metrics_text
+from stagetwin.service._model_requests import ModelRequests
 from stagetwin.service._notify import Notifier
 from stagetwin.service._requests import Requests
 from stagetwin.service._review_requests import ReviewRequests
+from stagetwin.service._simulation import Simulation
 from stagetwin.service._snapshot import write_snapshot
 from stagetwin.service._visible import roles_at
 from stagetwin.twin import Twin, open_stage
@@ -68,6 +70,8 @@ class Service:
         events: what happens, for whoever follows it.
         reviews: topics and proposals, and what may be asked of them.
         alarms: alarms, and what may be asked of them.
+        simulation: the stage's models, in processes of their own.
+        models: what may be asked of models.
         gateway: the way in for browsers, shells and programs; None where there is none.
         ready: set once the stage is open and every bridge was started.
     """
@@ -97,6 +101,8 @@ class Service:
             self.twin, self.access, self.events, config.state_dir, config.site_layer
         )
         self.alarms = AlarmRequests(self.twin, self.access, self.events, config.state_dir)
+        self.simulation = Simulation(config, self.twin)
+        self.models = ModelRequests(self.twin, self.access, self.simulation, config.state_dir)
         self.access.roles_at = lambda prim: roles_at(self.twin, prim)
         self._requests = Requests(self)
         if config.listen is not None:
@@ -130,6 +136,8 @@ class Service:
             self.alarms.start()
             if self.desk is not None:
                 self.alarms.follow(self.desk)
+                self.desk.path.rehearsals.rehearser = self.models.rehearser
+                self.simulation.rules = self.desk.rule_timers
             with self._read_only_if_damaged():
                 if self.desk is not None:
                     self.desk.start()
@@ -147,6 +155,7 @@ class Service:
                     group.create_task(self._tick(), name="tick"),
                     group.create_task(self._housekeeping(), name="housekeeping"),
                     group.create_task(self._keep_links(group), name="links"),
+                    group.create_task(self.simulation.run(), name="simulation"),
                 ]
                 if self.gateway is not None:
                     tasks.append(group.create_task(self.gateway.run(), name="gateway"))
@@ -170,6 +179,7 @@ class Service:
         finally:
             await control.close()
             await self.reviews.close()
+            self.models.close()
             if self.desk is not None:
                 self.desk.close()
             self.alarms.close()
@@ -210,6 +220,7 @@ class Service:
                 self._sync()
             if self.desk is not None:
                 self.desk.tick()
+            self.simulation.step()
             self.alarms.step()
             if self.gateway is not None:
                 self.gateway.after_tick()
@@ -270,6 +281,7 @@ class Service:
             len(self.desk.path.records) if self.desk is not None else 0,
             bool(self.fault or (self.desk is not None and self.desk.broken)),
             self.alarms.book.counts() if self.alarms.book is not None else {},
+            self.simulation.status(),
         )
 
     async def _keep_links(self, group: asyncio.TaskGroup) -> None:
@@ -314,6 +326,7 @@ class Service:
             "commands": self._command_status(),
             "reviews": self.reviews.status(),
             "alarms": self.alarms.status(),
+            "models": self.simulation.status(),
         }
 
     def _command_status(self) -> dict[str, Any]:

@@ -129,4 +129,5 @@ class Visible:
             },
             "commands": commands,
             "alarms": self._service.alarms.status(roots),
+            "models": {**status["models"], "states": {}},
         }

@@ -281,6 +281,7 @@ class Health(msgspec.Struct):
         frames: frames done.
         device: Warp's name of its device.
         states: models that stand otherwise than was said before.
+        dropped: frames that were left out because it could not keep up, or the clock jumped.
     """
 
     time: float
@@ -289,6 +290,7 @@ class Health(msgspec.Struct):
     frames: int = 0
     device: str = ""
     states: list[State] = []
+    dropped: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -76,13 +76,15 @@ def Cube "{name}" (prepend apiSchemas = [{", ".join(schemas)}])
         length: float,
         mass: float,
         held: str = "",
+        arm: float = 0.0,
         drive: str = "",
         collides: bool = False,
         root: bool = False,
     ) -> None:
         """A rod along X that turns about Y at its near end, on the world or on another rod.
 
-        The first of several is the root of their articulation.
+        The first of several is the root of their articulation; `arm` is half of the length of the
+        rod that holds this one.
         """
         inertia = mass * length**2 / 12 / self.kilogram / self.metre**2
         y_axis = "Y" if self.up == "Z" else "Z"
@@ -93,7 +95,7 @@ def Cube "{name}" (prepend apiSchemas = [{", ".join(schemas)}])
         body0 = f"rel physics:body0 = </Cell/{held}>" if held else ""
         schemas = '"PhysicsRigidBodyAPI", "PhysicsMassAPI"'
         schemas += ', "PhysicsArticulationRootAPI"' if root else ""
-        place = half if held else self.point(*at)
+        place = self.point(arm, 0, 0) if held else self.point(*at)
         schema = '(prepend apiSchemas = ["PhysicsDriveAPI:angular"])' if drive else ""
         self.text += f"""
 def Xform "{name}" (prepend apiSchemas = [{schemas}])
@@ -130,15 +132,19 @@ def PhysicsRevoluteJoint "{name}Joint" {schema}
     float drive:angular:physics:targetPosition = {target * 180 / 3.141592653589793}
 """
 
-    def whole(self) -> str:
+    def physics(self) -> str:
         along = (0, 0, -1) if self.up == "Z" else (0, -1, 0)
-        head = _HEAD.format(metre=self.metre, kilogram=self.kilogram, up=self.up)
-        return f"""{head}
+        return f"""
 def PhysicsScene "Physics"
 {{
     float physics:gravityMagnitude = {self.gravity / self.metre}
     vector3f physics:gravityDirection = {along}
 }}
+"""
+
+    def whole(self) -> str:
+        head = _HEAD.format(metre=self.metre, kilogram=self.kilogram, up=self.up)
+        return f"""{head}{self.physics()}
 def Xform "Cell"
 {{
 {self.text}
@@ -162,12 +168,14 @@ def cell(metre: float = 1.0, up: str = "Z", kilogram: float = 1.0) -> Scene:
     scene.box("Box", (0, 2, 0.6), (0.4, 0.4, 0.4), mass=4)
     scene.link("Pendulum", (0, 5, 3), 1.0, 2.0)
     scene.link("Upper", (0, 8, 2), 0.6, 3.0, drive=scene.drive(4000, 400), root=True)
-    scene.link("Fore", (0.6, 8, 2), 0.5, 2.0, held="Upper", drive=scene.drive(3000, 300))
+    scene.link("Fore", (0.6, 8, 2), 0.5, 2.0, held="Upper", arm=0.3, drive=scene.drive(3000, 300))
     scene.link("Slow", (0, 11, 2), 0.5, 1.0)
     turn = scene.kilogram * scene.metre**2
     scene.text += f"""
 def NewtonActuator "Motor" (
-    prepend apiSchemas = ["NewtonPDControlAPI", "NewtonActuatorDelayAPI", "NewtonMaxEffortClampingAPI"]
+    prepend apiSchemas = [
+        "NewtonPDControlAPI", "NewtonActuatorDelayAPI", "NewtonMaxEffortClampingAPI"
+    ]
 )
 {{
     rel newton:targets = </Cell/SlowJoint>

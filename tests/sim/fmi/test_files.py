@@ -91,7 +91,7 @@ def changed(source: Path, path: Path, *edits: tuple[str, str], without: str = "\
 
 def test_a_missing_binary_names_those_there_are(fmus: Path, tmp_path: Path) -> None:
     path = changed(fmus / "Lag3.fmu", tmp_path / "x.fmu", without="binaries/x86_64-linux")
-    with pytest.raises(FmuError, match="has no binary for .*; it has .*x86_64-windows"):
+    with pytest.raises(FmuError, match=r"has no binary for .*; it has .*x86_64-windows"):
         read_fmu(path)
 
 

@@ -56,7 +56,10 @@ def test_an_fmu_feeds_an_fmu(fmus: Path) -> None:
         stage_of(
             plant(
                 prim(
-                    "A", fmu_model("m", fmus / "Lag3.fmu", parameters={"target": 2.0, "tau": 1e-3})
+                    "A",
+                    fmu_model(
+                        "m", fmus / "Lag3.fmu", parameters={"target": (2.0, "bar"), "tau": 1e-3}
+                    ),
                 ),
                 prim(
                     "B", fmu_model("m", fmus / "Lag3.fmu", in_target=out_of("A", "m", "pressure"))
@@ -108,7 +111,8 @@ def test_one_bad_file_never_stops_the_others(fmus: Path, tmp_path: Path) -> None
     ]
     found = read_plant(stage_of(plant(*bodies)))
     wrong = {p.prim for p in found.problems if p.code == "fmu-file"}
-    assert wrong == {f"/Plant/{n}" for n in ("Bad", "Absent", "None", "Crash", "Twice")}
+    assert wrong == {f"/Plant/{n}" for n in ("Bad", "None", "Crash", "Twice")}
+    assert "/Plant/Absent" in {p.prim for p in (*found.problems, *found.table.problems)}
     assert set(found.instances) == {"/Plant/Good.m", "/Plant/Once.m"}
     engine = found.plan.engine()
     engine.step(40)
@@ -126,13 +130,10 @@ def mapping(name: str, variable: str, attribute: str, direction: str, part: str 
 
 
 def instance(file: Path, *mappings: str, targets: str = "</Plant/T1>", enabled: bool = True) -> str:
-    held = "\n".join(mappings)
-    return f"""def FmuInstance "Fmu" {{
-        asset fmi:fmu = @{file}@
-        bool fmi:enabled = {str(enabled).lower()}
-        def FmuConnection "Both" {{ rel fmi:targets = [{targets}]
-{held}
-        }} }}"""
+    connection = f"rel fmi:targets = [{targets}]\n" + "\n".join(mappings)
+    held = f'def FmuConnection "Both"\n{{\n{connection}\n}}'
+    own = f"asset fmi:fmu = @{file}@\nbool fmi:enabled = {str(enabled).lower()}\n"
+    return f'def FmuInstance "Fmu"\n{{\n{own}{held}\n}}\n'
 
 
 def tank() -> str:
@@ -150,6 +151,7 @@ def test_the_prims_of_nvidia(fmus: Path) -> None:
     found = read_plant(stage_of(plant(tank(), instance(fmus / "Lag3.fmu", feeds, gives))))
     assert codes(found) == [("/Plant/Fmu", "fmu-description")]
     (output,) = (o for o in found.outputs if o.signal == value_of("T1", "pressure"))
+    assert output.model == "/Plant/Fmu.fmu"
     engine = found.at({value_of("T1", "target"): 3.0}).plan.engine()
     engine.step(200)
     assert output.of(float(engine.read()[0, output.column])) == pytest.approx(300, rel=1e-6)

@@ -26,7 +26,18 @@ def basin_plant(
     valve: dict[str, Any] | None = None,
     approval: str = "none",
 ) -> PlantModel:
-    """Return a basin with a valve that can be commanded.
+    """Return a basin with a valve that can be commanded; see basin_bodies."""
+    return clean(*basin_bodies(*more, rules=rules, gusts=gusts, valve=valve, approval=approval))
+
+
+def basin_bodies(
+    *more: Part,
+    rules: bool = True,
+    gusts: float = 0.0,
+    valve: dict[str, Any] | None = None,
+    approval: str = "none",
+) -> list[str]:
+    """Return the prims of a basin with a valve.
 
     Args:
         more: parts of the basin's prim.
@@ -36,10 +47,8 @@ def basin_plant(
         approval: of the command.
     """
     fields: dict[str, Any] = {"rateLimit": 0.2, "settleTime": 10.0, "approval": approval}
-    opens = rule(
-        "drain", LEVEL, "double 2.5", DESIRED, "double 1", comparison="above", holdFor=5.0
-    )
-    return clean(
+    opens = rule("drain", LEVEL, "double 2.5", DESIRED, "double 1", comparison="above", holdFor=5.0)
+    return [
         prim(
             "T1",
             asset("t1", "twin"),
@@ -70,7 +79,7 @@ def basin_plant(
             ),
             *([opens] if rules else []),
         ),
-    )
+    ]
 
 
 def basin_present(plant: PlantModel | None = None, **known: Any) -> Present:
@@ -80,6 +89,4 @@ def basin_present(plant: PlantModel | None = None, **known: Any) -> Present:
     quality = dict.fromkeys(values, "good")
     desired = {DESIRED: values[OPENING], **known.pop("desired", {})}
     engine = found.at(values).plan.engine()
-    return Present.of(
-        found, engine, values=values, quality=quality, desired=desired, **known
-    )
+    return Present.of(found, engine, values=values, quality=quality, desired=desired, **known)

@@ -14,7 +14,6 @@ from tests.sim.futures.plants import (
     INFLOW,
     KNOWN,
     LEVEL,
-    OPENING,
     basin_plant,
     basin_present,
 )
@@ -79,13 +78,17 @@ def test_what_was_measured_is_held_and_what_is_forecast_goes_as_it_says() -> Non
     assert np.array_equal(flows[:, 0], np.full(100, 36.0))
     assert flows[:, 1] == pytest.approx(36.0 + 3.6 * at)
     assert flows[:, 2] == pytest.approx(36.0 + 18.0 * np.sin(2 * math.pi * at / 8.0))
-    assert flows[:, 3] == pytest.approx(np.where(at < 2 - 1e-9, 36.0, np.where(at < 4 - 1e-9, 0, 9)))
+    assert flows[:, 3] == pytest.approx(
+        np.where(at < 2 - 1e-9, 36.0, np.where(at < 4 - 1e-9, 0, 9))
+    )
 
 
 def test_a_read_back_moves_to_its_set_point_at_the_rate_limit() -> None:
     future = fork(basin_present(), [Branch(settings=(Setting(DESIRED, 1.0, at=1.0),))])
     seen = []
-    future.run(4.0, every=1, sample=lambda: seen.append(float(future.signal("/Plant/V1.opening")[0])))
+    future.run(
+        4.0, every=1, sample=lambda: seen.append(float(future.signal("/Plant/V1.opening")[0]))
+    )
     at = np.arange(80) * 0.05
     expected = np.clip(0.5 + 0.2 * (at - 1.0 + 0.05), 0.5, 1.0)
     assert seen == pytest.approx(expected)
@@ -110,9 +113,7 @@ def test_a_rule_acts_once_its_timer_has_run_out_and_goes_on_from_the_present() -
         state = system.save()
         state["state"][0, 0, 0] = 2.6
         system.load(state)
-        present = Present.of(
-            plant, engine, values=values, desired={DESIRED: 0.5}, rules=rules
-        )
+        present = Present.of(plant, engine, values=values, desired={DESIRED: 0.5}, rules=rules)
         future = fork(present, [Branch(forecasts=rising)])
         future.run(wait - 0.1)
         assert future.signal(SET)[0] == 0.5

@@ -85,9 +85,7 @@ def test_over_its_budget_it_refuses() -> None:
 
 def test_over_its_budget_what_was_found_already_still_counts() -> None:
     ticking = itertools.count(0.0, 0.001)
-    verdict = rehearse(
-        present(), VALVE, 0.0, horizon=1e6, budget=2.0, clock=lambda: next(ticking)
-    )
+    verdict = rehearse(present(), VALVE, 0.0, horizon=1e6, budget=2.0, clock=lambda: next(ticking))
     assert verdict.simulated < 1e6
     assert verdict.outcome is Outcome.VIOLATED
 
@@ -127,7 +125,7 @@ def test_a_permissive_that_is_false_or_unknown_refuses() -> None:
 
 def test_a_model_that_leaves_the_finite_numbers_is_inconclusive() -> None:
     now = present()
-    now.snapshot.systems["test-basin"]["state"][0, 0, 0] = math.inf
+    now.snapshot.systems["test-basin"]["state"][0, 1, 0] = math.inf
     verdict = rehearse(now, VALVE, 0.6, horizon=5.0, budget=60.0)
     assert verdict.outcome is Outcome.INCONCLUSIVE
     assert "is not finite" in verdict.cause

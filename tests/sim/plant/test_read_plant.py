@@ -208,7 +208,6 @@ def test_a_family_gets_all_its_models_at_once() -> None:
         ),
         (model("m", "test-lag", out_temperature=value_of("A", "temperature")), "port", "already"),
         (model("m", "test-lag", in_ambient=out_of("A", "heat", "x")), "fed-by", "no output x"),
-        (model("m", "test-lag", in_ambient=out_of("A", "cool", "x")), "fed-by", "does not run"),
         (model("m", "test-lag", in_ambient="/Plant/B.twin:id"), "port", "nor a number elsewhere"),
         (model("m", "no-such-kind"), "kind", "no installed model 'no-such-kind'"),
         (model("m", "test-missing"), "kind", "cannot be loaded: AttributeError"),
@@ -267,6 +266,17 @@ def test_noise_of_observers_is_no_parameter_of_the_kind() -> None:
             ),
         )
     )
+
+
+def test_nothing_is_calibrated_because_it_says_so() -> None:
+    found = read(
+        prim("A", model("m", "test-lag", fidelity="calibrated")),
+        prim("B", model("m", "test-lag", fidelity="screening")),
+        prim("C", model("m", "test-lag")),
+    )
+    assert codes(found) == [("/Plant/A", "model-uncalibrated")]
+    fidelities = [found.instances[f"/Plant/{name}.m"].fidelity for name in "ABC"]
+    assert fidelities == ["engineering", "screening", "engineering"]
 
 
 def test_the_revision_tells_plans_apart_and_nothing_else() -> None:

@@ -39,6 +39,7 @@ def test_a_rate_without_an_angle_counts_revolutions_where_an_angle_is_wanted(uni
     assert conversion(unit, "rad/s")(3000.0) == pytest.approx(100 * math.pi, rel=1e-15)
     assert conversion("rad/s", unit)(100 * math.pi) == pytest.approx(3000.0, rel=1e-15)
     assert conversion(unit, "deg/s")(1.0) == pytest.approx(6.0, rel=1e-15)
+    assert conversion(f"{unit}/s", "rad/s2")(400.0) == pytest.approx(400 * math.pi / 30, rel=1e-15)
     assert conversion(unit, "Hz")(60.0) == pytest.approx(1.0, rel=1e-15)
 
 

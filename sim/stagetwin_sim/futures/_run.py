@@ -1,0 +1,260 @@
+"""Scenarios run: all their futures in batches, measured as they go."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from stagetwin_sim._errors import ScenarioError
+from stagetwin_sim.engine import Floats
+from stagetwin_sim.futures._branch import Branch
+from stagetwin_sim.futures._branches import Reader, World, worlds_of
+from stagetwin_sim.futures._comparison import Comparison, Row, Traces
+from stagetwin_sim.futures._expression import Expression, identifier
+from stagetwin_sim.futures._future import fork
+from stagetwin_sim.futures._present import Present
+from stagetwin_sim.futures._relaid import relaid
+from stagetwin_sim.futures._scenario import Layout, Measure, Scenario
+from stagetwin_sim.futures._slots import Slots, Tap
+from stagetwin_sim.futures._watch import MeasureKind, Reading
+
+__all__ = ["Batch", "Measures", "run_scenario"]
+
+Progress = Callable[[float], None]
+Cancelled = Callable[[], bool]
+
+_MEBI = 1024.0 * 1024.0
+
+
+class Measures:
+    """The measures and costs of a scenario: what the engine reads, and what is made of it.
+
+    Args:
+        scenario: what is asked.
+
+    Raises:
+        ScenarioError: a cost uses what is not measured.
+    """
+
+    def __init__(self, scenario: Scenario) -> None:
+        self._measures = scenario.measure
+        known = [identifier(measure.name) for measure in scenario.measure]
+        self._costs: list[tuple[str, Expression]] = []
+        for cost in scenario.cost:
+            try:
+                self._costs.append((cost.name, Expression(cost.expression, known)))
+            except ScenarioError as error:
+                raise ScenarioError(f"cost {cost.name!r}: {error}") from None
+            known.append(identifier(cost.name))
+        self.names = [m.name for m in scenario.measure] + [name for name, _ in self._costs]
+
+    def readings(self, slots: Slots) -> list[Reading]:
+        """Return what an engine of a plant takes."""
+        return [_reading(slots, measure) for measure in self._measures]
+
+    def units(self, slots: Slots) -> dict[str, str]:
+        """Return the unit of each measure."""
+        units = {}
+        for measure in self._measures:
+            unit = slots.unit(measure.signal)
+            timed = ("above" in measure.kind) or ("below" in measure.kind)
+            if measure.kind == "integral":
+                unit = f"{unit}.s" if unit not in ("", "1") else "s"
+            units[measure.name] = "s" if timed else unit
+        return units
+
+    def of(self, results: Sequence[float]) -> dict[str, float]:
+        """Return measures and costs of one world, by name."""
+        named = {m.name: value for m, value in zip(self._measures, results, strict=True)}
+        values = {identifier(name): value for name, value in named.items()}
+        for name, expression in self._costs:
+            named[name] = values[identifier(name)] = expression(values)
+        return named
+
+
+def _reading(slots: Slots, measure: Measure) -> Reading:
+    try:
+        tap = slots.tap(measure.signal)
+    except ScenarioError as error:
+        raise ScenarioError(f"measure {measure.name!r}: {error}") from None
+    kind = MeasureKind[measure.kind.upper().replace("-", "_")]
+    return Reading(tap, kind, measure.limit if measure.limit is not None else 0.0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Batch:
+    """What many worlds of one plant are run with.
+
+    Attributes:
+        present: where they start.
+        scenario: what is asked.
+        measures: of it.
+        traces: names of signals that are kept over time.
+        device: Warp's name of it.
+    """
+
+    present: Present
+    scenario: Scenario
+    measures: Measures
+    traces: Sequence[str] = ()
+    device: str = "cpu"
+
+    def run(
+        self,
+        branches: Sequence[Branch],
+        progress: Progress | None = None,
+        cancelled: Cancelled | None = None,
+    ) -> tuple[list[dict[str, float]], Floats]:
+        """Run worlds, in parts that fit into the memory.
+
+        Returns:
+            The measures of each, and traces, shape (times, worlds, traces).
+        """
+        rows: list[dict[str, float]] = []
+        kept: list[Floats] = []
+        most = self._at_once(len(branches))
+        parts = [branches[i : i + most] for i in range(0, len(branches), most)]
+        for i, part in enumerate(parts):
+
+            def told(done: float, i: int = i) -> None:
+                if progress is not None:
+                    progress((i + done) / len(parts))
+
+            found, traces = self._part(part, told, cancelled)
+            rows.extend(found)
+            kept.append(traces)
+        return rows, np.concatenate(kept, axis=1)
+
+    def _at_once(self, worlds: int) -> int:
+        memory = self.scenario.memory * _MEBI
+        kept = self._samples() * len(self.traces) * 8
+        if kept * worlds > memory:
+            raise ScenarioError(
+                f"{worlds} futures with {len(self.traces)} traces of {self._samples()} samples "
+                f"take {kept * worlds / _MEBI:.0f} MiB; memory is {self.scenario.memory:g} MiB: "
+                "make sample longer or name fewer traces"
+            )
+        return max(1, int((memory - kept * worlds) // (2 * self.present.snapshot.nbytes + 4096)))
+
+    def _every(self) -> int:
+        return max(1, round(self.scenario.sample / self.present.plant.plan.frame))
+
+    def _samples(self) -> int:
+        return round(self.scenario.horizon / self.present.plant.plan.frame) // self._every() + 1
+
+    def _part(
+        self, branches: Sequence[Branch], progress: Progress, cancelled: Cancelled | None
+    ) -> tuple[list[dict[str, float]], Floats]:
+        slots = Slots(self.present)
+        readings = self.measures.readings(slots)
+        taps: list[Tap] = [slots.tap(name) for name in self.traces]
+        future = fork(
+            self.present,
+            branches,
+            slots=slots,
+            readings=readings,
+            approve_rules=self.scenario.approve_rules,
+            device=self.device,
+        )
+        kept = [future.read(taps)] if taps else []
+        future.run(
+            self.scenario.horizon,
+            progress,
+            cancelled,
+            every=self._every() if taps else 0,
+            sample=(lambda: kept.append(future.read(taps))) if taps else None,
+        )
+        results = future.watch.results(future.time)
+        rows = [self.measures.of(values) for values in results.tolist()]
+        shape = (0, len(branches), 0)
+        return rows, np.stack(kept) if kept else np.zeros(shape)
+
+
+def run_scenario(
+    present: Present,
+    scenario: Scenario,
+    *,
+    folder: Path | None = None,
+    confined: bool = False,
+    progress: Progress | None = None,
+    cancelled: Cancelled | None = None,
+    device: str = "cpu",
+) -> Comparison:
+    """Run all futures of a scenario, and compare them.
+
+    Args:
+        present: where they start.
+        scenario: what is asked.
+        folder: that its files are named from; None is the working one.
+        confined: whether they must lie in it.
+        progress: told how much is done, 0 to 1.
+        cancelled: asked whether nobody wants it any more.
+        device: Warp's name of it.
+
+    Raises:
+        ScenarioError: it asks for what is not there, or may not be.
+        CancelledError: nobody wants it any more.
+        UnforkableError: a model cannot be copied.
+    """
+    began = time.monotonic()
+    base = folder if folder is not None else Path.cwd()
+    measures = Measures(scenario)
+    worlds = worlds_of(scenario)
+    traces = scenario.trace or list(dict.fromkeys(m.signal for m in scenario.measure))
+    rows: dict[int, Row] = {}
+    kept: dict[int, Floats] = {}
+    groups = _by_layout(worlds)
+    for nth, (layout, members) in enumerate(groups):
+        reader = Reader(scenario, Slots(present), base, confined)
+        there = present
+        if layout is not None:
+            there = relaid(present, layout, reader.layers(layout))
+            reader = Reader(scenario, Slots(there), base, confined)
+        branches = [reader.branch(worlds[i]) for i in members]
+        batch = Batch(
+            present=there, scenario=scenario, measures=measures, traces=traces, device=device
+        )
+
+        def told(done: float, nth: int = nth) -> None:
+            if progress is not None:
+                progress((nth + done) / len(groups))
+
+        found, over_time = batch.run(branches, told, cancelled)
+        for k, i in enumerate(members):
+            rows[i] = Row(worlds[i].name, branches[k], found[k])
+            kept[i] = over_time[:, k]
+    slots = Slots(present)
+    order = sorted(rows)
+    frame = present.plant.plan.frame
+    samples = len(kept[order[0]])
+    step = max(1, round(scenario.sample / frame)) * frame
+    return Comparison(
+        scenario=scenario,
+        present=present,
+        rows=[rows[i] for i in order],
+        units=measures.units(slots),
+        traces=Traces(
+            names=traces,
+            units=[slots.unit(name) for name in traces],
+            times=np.arange(samples, dtype=np.float64) * step,
+            values=np.stack([kept[i] for i in order], axis=1),
+        ),
+        spent=time.monotonic() - began,
+    )
+
+
+def _by_layout(worlds: Sequence[World]) -> list[tuple[Layout | None, list[int]]]:
+    groups: list[tuple[Layout | None, list[int]]] = []
+    for i, world in enumerate(worlds):
+        layout = world.future.layout
+        for known, members in groups:
+            if known == layout:
+                members.append(i)
+                break
+        else:
+            groups.append((layout, [i]))
+    return groups

@@ -1,0 +1,308 @@
+"""Models under the service: what they are told, what they say, and where that stands."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import hashlib
+import logging
+import math
+import os
+from collections.abc import Callable, Mapping
+from typing import Any, Literal
+
+import numpy as np
+
+from stagetwin._errors import SimulatorError
+from stagetwin.bindings import BindingTable
+from stagetwin.live import Expected, Placed
+from stagetwin.service._config import ServiceConfig
+from stagetwin.service._expected import ExpectedNumbers
+from stagetwin.service._measured import Measured
+from stagetwin.service._model_states import ModelStates
+from stagetwin.service._simulator import Progress, Simulator
+from stagetwin.simulation import find_simulator, wire
+from stagetwin.twin import Twin
+
+__all__ = ["NO_MODELS", "Simulation"]
+
+_log = logging.getLogger(__name__)
+
+PERIOD = 0.05
+"""Time between two messages to the simulator, at least [s]."""
+
+MAX_WAITING = 2**20
+"""What it may leave in its pipe before changes are put together for it [B]."""
+
+STALE_AFTER = 3.0
+"""Time without a word of expected values after which they are withdrawn [s]."""
+
+IDLE = 60.0
+"""Time without a question after which the process for futures is ended [s]."""
+
+NO_MODELS = "this stage has no models"
+NO_SIMULATOR = "no simulator is installed (pip install 'stagetwin[sim]')"
+
+
+class Simulation:
+    """The models of one twin, beside it and ahead of it; belongs to the thread that owns the stage.
+
+    Attributes:
+        states: how each model stands.
+        beside: the process that goes along with the machine; None while there are no models.
+        ahead: the process that runs futures; None while nobody asks for any.
+        rules: returns the timers of rules, by `PRIM.NAME`; a service that commands sets it.
+    """
+
+    def __init__(self, config: ServiceConfig, twin: Twin) -> None:
+        self._config, self._twin = config, twin
+        self._module: str | None = None
+        self._measured = Measured(twin)
+        self._numbers = ExpectedNumbers()
+        self.states = ModelStates(twin.layers)
+        self.beside: Simulator | None = None
+        self.ahead: Simulator | None = None
+        self.rules: Callable[[], Mapping[str, Any]] = dict
+        self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._changed = asyncio.Event()
+        self._opened = ""
+        self._told = self._heard = -math.inf
+        self._asked = -math.inf
+        twin.on_rebind.append(self._rebound)
+        self._rebound()
+
+    # -- life
+
+    @property
+    def plant(self) -> BindingTable:
+        """The bindings that models are read from."""
+        guarded = self._twin.guarded
+        return guarded if guarded is not None else self._twin.table
+
+    @property
+    def fault(self) -> str:
+        """Why no model runs; empty where they may."""
+        if not self.plant.models:
+            return NO_MODELS
+        if not self._config.models:
+            return "this service runs no models (--no-models)"
+        self._module = self._module or find_simulator()
+        return "" if self._module is not None else NO_SIMULATOR
+
+    async def run(self) -> None:
+        """Start and end simulators as models come and go, until cancelled."""
+        try:
+            while True:
+                self._changed.clear()
+                await self._apply()
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(IDLE if self.ahead is not None else None):
+                        await self._changed.wait()
+        finally:
+            for role in list(self._tasks):
+                await self._end(role)
+
+    async def _apply(self) -> None:
+        if self.fault:
+            await self._end("beside")
+            await self._end("ahead")
+            self._twin.predicted.bind(())
+        elif self.beside is None:
+            self.beside = self._start("beside")
+        if self.fault:
+            self.states.all_of(self.plant, self.fault)
+        elif self.ahead is None and self._wants_ahead():
+            self.ahead = self._start("ahead")
+        elif self.ahead is not None and not self._wants_ahead():
+            await self._end("ahead")
+
+    def _wants_ahead(self) -> bool:
+        """Tell whether futures may be asked for at any moment: starting takes too long then."""
+        if any(command.rehearsal == "required" for command in self.plant.commands):
+            return True
+        busy = self.ahead is not None and self.ahead.busy
+        return busy or self._twin.clock.steady() - self._asked < IDLE
+
+    def _start(self, role: wire.Role) -> Simulator:
+        assert self._module is not None  # or there is a fault
+        made = Simulator(self._module, role, self._open, self if role == "beside" else None)
+        self._tasks[role] = asyncio.create_task(made.run(), name=f"simulator {role}")
+        return made
+
+    async def _end(self, role: str) -> None:
+        task = self._tasks.get(role)
+        if task is not None:
+            if not task.cancelling():  # a second time would cut short how it ends its process
+                task.cancel()
+            await asyncio.wait([task])
+            del self._tasks[role]
+        if role == "beside":
+            self.beside = None
+        else:
+            self.ahead = None
+
+    def _open(self, role: wire.Role) -> wire.Open:
+        config = self._config
+        files = wire.Files(
+            str(config.stage), [str(path) for path in config.sidecars], dict(config.endpoints)
+        )
+        return wire.Open(files, role, rate=1.0 if role == "beside" else 0.0)
+
+    def _rebound(self) -> None:
+        """Take note that the bindings changed; a simulator reads the plant's files if they did."""
+        self._measured.rebind()
+        opened = self._fingerprint()
+        if opened != self._opened:
+            self._opened = opened
+            for each in (self.beside, self.ahead):
+                if each is not None:
+                    each.reopen()
+        elif self.beside is not None and self.beside.table is not None:
+            self._bind(self.beside.table)  # what was a prim a moment ago may be none
+        self.states.rebind(self.plant)
+        self._changed.set()
+
+    def _fingerprint(self) -> str:
+        """Return what tells whether the plant's files are others: that is all a simulator reads."""
+        if not self.plant.models:
+            return ""
+        stamps = []
+        for layer in sorted(self._twin.stage.GetUsedLayers(), key=lambda each: each.identifier):
+            with contextlib.suppress(OSError):
+                if layer.realPath:
+                    status = os.stat(layer.realPath)
+                    stamps.append((layer.realPath, status.st_mtime_ns, status.st_size))
+        return hashlib.sha256(repr(stamps).encode()).hexdigest()
+
+    # -- what the simulator says
+
+    def table(self, table: wire.Table) -> None:
+        """See SimulatorEvents."""
+        self._bind(table)
+        self._measured.bind(table.measured)
+        self._told = -math.inf
+        self.states.take_table(table, self.plant, self._twin.predicted.refused)
+
+    def _bind(self, table: wire.Table) -> None:
+        layer, live = self._twin.predicted, self._twin.table
+        driven = {b.target for b in live.telemetry.values()} | {b.target for b in live.commands}
+        driven |= {b.target for b in self.plant.commands}
+        outputs = [Expected(output.path, output.type_name) for output in table.outputs]
+        layer.bind(outputs, [Placed(pose.prim, pose.reset) for pose in table.poses], driven)
+        self._numbers.bind(len(outputs), len(table.poses))
+
+    def columns(self, kind: wire.Kind, columns: wire.Columns) -> None:
+        """See SimulatorEvents."""
+        self._heard = self._twin.clock.steady()
+        self._numbers.take(kind, columns)
+
+    def health(self, health: wire.Health) -> None:
+        """See SimulatorEvents."""
+        self.states.take(health.states)
+
+    def down(self, cause: str) -> None:
+        """See SimulatorEvents."""
+        if not cause:
+            if self.beside is not None:
+                self.beside.reopen()  # it says how everything stands, as at first
+            return
+        self._twin.predicted.withdraw()
+        if self.beside is not None and self.beside.table is None:
+            self._numbers.bind(len(self._twin.predicted.outputs), len(self._twin.predicted.poses))
+        self._numbers.again()
+        self.states.all_of(self.plant, cause)
+        self.states.write()
+
+    # -- every tick
+
+    def step(self) -> None:
+        """Pass on what is new, both ways; call after each tick of the twin."""
+        now, layer = self._twin.clock.steady(), self._twin.predicted
+        if self._numbers.fresh:
+            numbers = self._numbers
+            every = np.arange(len(numbers.values), dtype=np.int32)
+            layer.write(every, numbers.values, numbers.time)
+            layer.place(np.arange(len(numbers.matrices), dtype=np.int32), numbers.matrices)
+            self._numbers.fresh = False
+        elif not math.isnan(layer.time) and now - self._heard > STALE_AFTER:
+            layer.withdraw()
+        self.states.write()
+        beside = self.beside
+        if beside is None or beside.table is None or now - self._told < PERIOD - 1e-6:
+            return
+        if beside.waiting > MAX_WAITING:
+            return
+        first, self._told = math.isinf(self._told), now
+        index, values, quality = self._measured.news()
+        if len(index) or first:  # it begins with the first word
+            wall = self._twin.clock.wall()
+            number = beside.table.number
+            kind: Literal[wire.Kind.VALUES] = wire.Kind.VALUES
+            beside.post(wire.encode_columns(kind, number, wall, index, values, quality))
+
+    # -- questions
+
+    async def present(self, *, budget: float = 10.0) -> wire.Answer:
+        """Return the whole present as bytes, and what is said of it.
+
+        Raises:
+            SimulatorError: there is none.
+        """
+        if self.fault:
+            raise SimulatorError(self.fault, "gone")
+        if self.beside is None:
+            raise SimulatorError("the simulator is starting", "gone")
+        given = {"rules": dict(self.rules())}
+        return await self.beside.ask("present", given, budget=budget)
+
+    async def future(
+        self,
+        operation: str,
+        given: Mapping[str, Any],
+        data: bytes,
+        *,
+        budget: float = 0.0,
+        progress: Progress | None = None,
+    ) -> wire.Answer:
+        """Ask about futures that start from a present; the process for it is started if need be.
+
+        Raises:
+            SimulatorError: there is no answer.
+        """
+        if self.fault:
+            raise SimulatorError(self.fault, "gone")
+        self._asked = self._twin.clock.steady()
+        if self.ahead is None:
+            self.ahead = self._start("ahead")
+            self._changed.set()
+            while not self.ahead.pid and self.ahead.state == "starting":
+                await asyncio.sleep(0.01)
+        try:
+            return await self.ahead.ask(operation, given, data, budget=budget, progress=progress)
+        finally:
+            self._asked = self._twin.clock.steady()
+
+    # -- how they are
+
+    def status(self) -> dict[str, Any]:
+        """Return how models and simulators do."""
+        return {
+            "fault": "" if self.fault == NO_MODELS else self.fault,
+            "models": len(self.plant.models),
+            "states": self.states.counts(),
+            "simulators": {
+                each.role: {
+                    "state": each.state,
+                    "cause": each.cause,
+                    "pid": each.pid,
+                    "restarts": each.restarts,
+                    "factor": each.health.factor if each.health is not None else None,
+                    "lag": each.health.lag if each.health is not None else None,
+                    "device": each.health.device if each.health is not None else "",
+                    "outputs": len(each.table.outputs) if each.table is not None else 0,
+                    "poses": len(each.table.poses) if each.table is not None else 0,
+                }
+                for each in (self.beside, self.ahead)
+                if each is not None
+            },
+        }
