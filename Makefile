@@ -76,7 +76,9 @@ bench: setup ## measure both ways against their peers
 	$(BIN)/python -m benchmarks.command_roundtrip
 	$(BIN)/python -m benchmarks.mirrors
 	$(BIN)/python -m benchmarks.gltf
+	$(BIN)/python -m benchmarks.rigid
 	$(BIN)/python -m benchmarks.web_frame
+	$(BIN)/python -m benchmarks.process
 
 clean: ## remove what was built, the environment included
 	rm -rf $(VENV) dist build out .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-import warp as wp
+import warp as wp  # noqa: TID253
 
 from stagetwin_sim.process import MOTOR_THERMAL
 

@@ -58,7 +58,7 @@ class Bench:
         columns = np.empty((len(kind.inputs), count), np.int32)
         for j, port in enumerate(kind.inputs):
             source = fed.get(port.name, port.value)
-            if isinstance(source, (float, np.ndarray)):
+            if isinstance(source, (int, float, np.ndarray)):
                 constants = np.broadcast_to(source, count).tolist()
                 columns[j] = [
                     self.column(f"{kind.name}[{i}].in:{port.name}", port.unit, value)
@@ -162,7 +162,9 @@ def mixed_plant(lines: int) -> Plan:
 def _networks(bench: Bench, lines: int) -> None:
     elements: list[ElementPlan] = []
 
-    def add(kind: str, index: int, at: int, to: int, inputs: Mapping[str, str | float], **p: float):  # type: ignore[no-untyped-def]  # noqa: E501
+    def add(
+        kind: str, index: int, at: int, to: int, inputs: Mapping[str, str | float], **given: float
+    ) -> None:
         element = ELEMENTS[kind]
         ins = []
         for port in element.inputs:
@@ -172,7 +174,7 @@ def _networks(bench: Bench, lines: int) -> None:
             else:
                 ins.append(bench.column(f"{kind}[{index}].in:{port.name}", port.unit, source))
         outs = [bench.column(f"{kind}[{index}].{q.name}", q.unit) for q in element.outputs]
-        values = [p.get(q.name, q.value) for q in element.parameters]
+        values = [given.get(q.name, q.value) for q in element.parameters]
         elements.append(
             ElementPlan(
                 place=f"/L{kind}{index}.{kind}",

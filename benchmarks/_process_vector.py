@@ -59,6 +59,10 @@ class VectorPlant:
             self._bearing(1.0)
         self.frames += 1
 
+    def step_batteries(self) -> None:
+        """Move the batteries alone on by one frame."""
+        self._battery(0.05)
+
     def _drive(self, dt: float) -> None:
         p, u, x = self.p["drive"], self.u["drive"], self.x["drive"]
         target = np.where(u["run"] > 0.5, np.clip(u["setpoint"], p["minimum"], p["maximum"]), 0.0)

@@ -18,7 +18,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-import warp as wp
+import warp as wp  # noqa: TID253
 from scipy.optimize import least_squares
 
 from benchmarks._report import Case, paired, report
@@ -30,16 +30,14 @@ FREE = ("winding_capacity", "frame_capacity", "winding_conductance", "frame_cond
 FIRST = ("winding_temperature", "frame_temperature")
 NAMES = [p.name for p in MOTOR_THERMAL.parameters]
 ROWS_OF = [NAMES.index(name) for name in FREE]
-BOUNDS = {"winding_capacity": (500.0, 50e3), "frame_capacity": (5e3, 500e3)} | {
-    name: (0.5, 200.0) for name in FREE[2:]
-}
+BOUNDS = dict(zip(FREE, [(500.0, 50e3), (5e3, 500e3), (0.5, 200.0), (0.5, 200.0)], strict=True))
 DT, NOISE, TOLERANCE = 60.0, 0.3, 1e-8
-PEERS = 12
+PEERS = 8
 """Assets that the peers fit: each takes the same time."""
 
 
 def made_up(kind: Kind, count: int, rows: int) -> tuple[Telemetry, Floats]:
-    """Return telemetry of motors that differ, and their parameters."""
+    """Return telemetry of motors that differ, and their parameters, (parameter_count, count)."""
     rng = np.random.default_rng(0)
     truth = np.repeat(np.array([[p.value] for p in kind.parameters]), count, axis=1)
     truth[ROWS_OF] *= np.exp(rng.normal(0, 0.3, (len(FREE), count)))
@@ -57,7 +55,8 @@ def made_up(kind: Kind, count: int, rows: int) -> tuple[Telemetry, Floats]:
 
 def guess_of(telemetry: Telemetry) -> Floats:
     """Return the first guess of all parameters."""
-    return np.repeat(np.array([[p.value] for p in MOTOR_THERMAL.parameters]), telemetry.count, axis=1)
+    values = np.array([[p.value] for p in MOTOR_THERMAL.parameters])
+    return np.repeat(values, telemetry.count, axis=1)
 
 
 def begin_of(telemetry: Telemetry, i: int) -> Floats:
@@ -70,7 +69,8 @@ def python_model(telemetry: Telemetry, i: int) -> Callable[[Floats], Floats]:
     """Return the errors of one asset, with the model as a plain loop over floats."""
     fed = telemetry.inputs[:, :, i].tolist()
     measured = telemetry.outputs[:, :2, i]
-    fan, rated = (float(guess_of(telemetry)[NAMES.index(n), i]) for n in ("fan_conductance", "rated_speed"))
+    known = dict(zip(NAMES, guess_of(telemetry)[:, i].tolist(), strict=True))
+    fan, rated = known["fan_conductance"], known["rated_speed"]
 
     def errors(x: Floats) -> Floats:
         c1, c2, g, h, winding, frame = x.tolist()
@@ -95,17 +95,20 @@ def warp_model(telemetry: Telemetry, i: int) -> Callable[[Floats], Floats]:
     """Return the errors of one asset, with the model as a compiled kernel that is launched once."""
     from benchmarks._calibrate_kernels import trace
 
-    fed = wp.array(telemetry.inputs[:, :, i], dtype=wp.float64, device="cpu")
+    fed: wp.array[Any] = wp.array(telemetry.inputs[:, :, i], dtype=wp.float64, device="cpu")
     measured = telemetry.outputs[:, :2, i]
     shown = wp.zeros(measured.shape, dtype=wp.float64, device="cpu")
-    values = wp.array(np.concatenate([guess_of(telemetry)[:, i], np.zeros(2)]), dtype=wp.float64, device="cpu")
-    host, seen = values.numpy(), shown.numpy()  # views on the CPU
+    start = np.concatenate([guess_of(telemetry)[:, i], np.zeros(2)])
+    values: wp.array[Any] = wp.array(start, dtype=wp.float64, device="cpu")
+    host: Any = values.numpy()
+    seen: Any = shown.numpy()  # views on the CPU
 
     def errors(x: Floats) -> Floats:
         host[ROWS_OF] = x[:4]
         host[-2:] = x[4:]
         wp.launch(trace, dim=1, inputs=[values, fed, wp.float64(DT)], outputs=[shown], device="cpu")
-        return (seen - measured).ravel()
+        left: Floats = (seen - measured).ravel()
+        return left
 
     return errors
 
@@ -145,7 +148,7 @@ def ours(telemetry: Telemetry, starts: int, descent: int) -> Floats:
 def main() -> None:
     """Run the benchmark."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--assets", type=int, default=500)
+    parser.add_argument("--assets", type=int, default=200)
     parser.add_argument("--rows", type=int, default=600)
     parser.add_argument("--rounds", type=int, default=2)
     asked = parser.parse_args()

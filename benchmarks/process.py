@@ -3,7 +3,8 @@
 `ours` replays a captured graph; `numpy` does all machines of a kind at once, float64, same method;
 `loop` steps one Python object after another, same method. Their results are compared first. The
 figure is asset-steps per CPU-second: a motor does 1,000 steps a second, drives and batteries 20,
-heat and bearings 1. All are held to one core.
+heat and bearings 1. All are held to one core. The batteries alone are the case with a single step
+a frame.
 
 The cases `times real time` are a mixed plant of all kinds and its hydraulic networks, each at its
 own rate: simulated seconds per CPU-second, against 1. On a CUDA device, where there is one, it runs
@@ -20,7 +21,6 @@ import time
 from collections.abc import Callable
 
 import numpy as np
-import warp as wp
 
 from benchmarks._process_loop import Battery, Train
 from benchmarks._process_plant import LINE, Bench, mixed_plant
@@ -38,6 +38,8 @@ KINDS: dict[str, Kind] = {
 }
 PER_FRAME = 1 + 50 + 1 + 1 / 20 + 1 / 20
 """Steps of one of each kind in a frame of 50 ms."""
+
+MOTOR_STATES = ("sd", "sq", "rd", "rq", "speed", "energy", "winding", "frame", "work")
 
 CHECKED = 40
 """Frames that contenders run before their results are compared."""
@@ -116,9 +118,7 @@ class Contest:
             },
             {
                 "drive": {"reference": zero, "trim": zero, "temperature": warm},
-                "motor": {
-                    name: zero for name in "sd sq rd rq speed energy winding frame work".split()
-                },
+                "motor": dict.fromkeys(MOTOR_STATES, zero),
                 "thermal": {"hot": warm, "shell": warm, "out": zero, "seen": zero, "seen2": zero},
                 "bearing": {"damage": zero, "temperature": warm},
                 "battery": {
@@ -199,14 +199,42 @@ def contest(count: int, frames: int, objects: int, rounds: int) -> dict[str, flo
     runs = {
         "ours": rate(lambda: field.ours.step(frames), frames * count * PER_FRAME),
         "numpy": rate(numpy, frames * count * PER_FRAME),
-        # One object after another costs the same however many there are: few frames do.
         "loop": rate(lambda: field.loop(2), 2 * objects * PER_FRAME),
+    }
+    if not objects:  # one after another costs the same however many there are
+        del runs["loop"]
+    return dict(zip(runs, paired(rounds, *runs.values()), strict=True))
+
+
+def batteries(count: int, frames: int, rounds: int) -> dict[str, float]:
+    """Return the best figures with one step a frame, where launches count most."""
+    field = Contest(count, count)
+    field.check()
+    bench = Bench()
+    bench.group(BATTERY, count, field.p["battery"], {"current": field.current})
+    engine = bench.builder.build().engine()
+    engine.step(CHECKED)
+
+    def numpy() -> None:
+        for _ in range(frames):
+            field.vector.step_batteries()
+
+    def loop() -> None:
+        for battery in field.batteries:
+            battery.step()
+
+    runs = {
+        "ours": rate(lambda: engine.step(frames), frames * count),
+        "numpy": rate(numpy, frames * count),
+        "loop": rate(loop, count),
     }
     return dict(zip(runs, paired(rounds, *runs.values()), strict=True))
 
 
 def real_time(lines: int, seconds: int, rounds: int, device: str = "cpu") -> float:
     """Return simulated seconds per second (of CPU, or of the wall with a GPU) of a mixed plant."""
+    import warp as wp
+
     engine = mixed_plant(lines).engine(device=device)
     engine.step(40)  # started, graphs captured
     clock = time.process_time if device == "cpu" else time.perf_counter
@@ -226,16 +254,19 @@ def real_time(lines: int, seconds: int, rounds: int, device: str = "cpu") -> flo
 
 def main() -> None:
     """Measure and print."""
+    import warp as wp
+
+    wp.config.log_level = wp.LOG_WARNING
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
     parser.add_argument("--rounds", type=int, default=5, help="runs of each contender")
     rounds = parser.parse_args().rounds
     os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
-    wp.config.quiet = True
     cases: list[Case] = []
     for name, count, frames in (("1,000 assets", 200, 40), ("100,000 assets", 20_000, 2)):
-        best = contest(count, frames, objects=200 if count <= 200 else 4, rounds=rounds)
-        peers = {peer: best[peer] for peer in ("numpy", "loop") if count <= 200 or peer == "numpy"}
-        cases.append(Case(name, best["ours"], peers))
+        best = contest(count, frames, objects=200 if count <= 200 else 0, rounds=rounds)
+        cases.append(Case(name, best.pop("ours"), best))
+    best = batteries(1_000, 200, rounds)
+    cases.append(Case("1,000 batteries, 20 Hz", best.pop("ours"), best))
     for name, assets, seconds in (("1,000", 1_000, 4), ("100,000", 100_000, 1)):
         factor = real_time(assets // LINE, seconds, rounds)
         cases.append(Case(f"{name}: times real time", factor, {"real_time": 1.0}))

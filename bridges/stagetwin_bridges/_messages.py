@@ -66,13 +66,18 @@ class MessagePlan:
         return _Group(connection, address, tuple(rows), tuple(frame), tuple(paths), seldom)
 
     def messages(self, values: Sequence[Any], *, seldom: bool = True) -> Iterator[Message]:
-        """Yield the messages that carry the values of all signals.
+        """Yield the messages that carry the values of all signals that have one.
+
+        A field without a value is left out, and a message without any, or a frame, is not sent.
 
         Args:
             values: one a binding, in the stage's units.
             seldom: whether messages of switches and texts alone are wanted too.
         """
         for group in self._groups:
+            missing = [values[i] is None for i in group.rows]
+            if all(missing) or (group.frame and any(missing)):
+                continue
             if seldom or not group.seldom:
                 yield Message(
                     group.connection, group.address, self._payload(group, values), len(group.rows)
@@ -89,10 +94,12 @@ class MessagePlan:
         if group.paths:
             document: dict[str, Any] = {}
             for i, path in group.paths:
+                if values[i] is None:
+                    continue
                 _place(document, path.steps, wire_of(self._bindings[i], values[i]))
             return document
         # Signals that read the whole payload read the same one.
-        first = group.rows[0]
+        first = next(i for i in group.rows if values[i] is not None)
         wire = wire_of(self._bindings[first], values[first])
         return json.dumps(wire) if isinstance(wire, list) else wire
 

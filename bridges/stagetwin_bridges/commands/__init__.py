@@ -122,6 +122,15 @@ def demo(
         str,
         typer.Option(help="mosquitto or nats; by default what is installed.", show_default=False),
     ] = "",
+    faults: Annotated[
+        Path | None,
+        typer.Option(
+            "--faults",
+            metavar="FILE",
+            help="TOML file with faults of machines and sensors, by time.",
+            show_default=False,
+        ),
+    ] = None,
     stage: Annotated[
         Path | None,
         typer.Option(
@@ -152,21 +161,24 @@ def demo(
             rate=rate,
             broker=broker,
             stage=stage,
+            faults=faults,
         )
     )
 
 
 def devices(
     action: Annotated[
-        str, typer.Argument(metavar="ACTION", help="list or misbehave.", show_default=False)
+        str, typer.Argument(metavar="ACTION", help="list, misbehave or fault.", show_default=False)
     ],
     words: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="[SOCKET_OR_FOLDER | ASSET MODE]",
+            metavar="[SOCKET_OR_FOLDER | ASSET MODE | DEVICE KIND:AMOUNT]",
             help="Of list: a control socket, or a folder of them. Of misbehave: a device by id, "
             "name or prim path, and refuse, delay:SECONDS, drift, freeze, lie, offline, mute or "
-            "none.",
+            "none. Of fault: a device, or DEVICE.SIGNAL for a sensor, and a kind of fault with its "
+            "amount, or none; then unit=UNIT, model=NAME, ramp=SECONDS, for=SECONDS as wanted; "
+            "without a kind it lists what the device can have.",
             show_default=False,
         ),
     ] = None,
@@ -180,11 +192,15 @@ def devices(
         ),
     ] = None,
 ) -> None:
-    """Show the simulated devices of a demo, or let one misbehave.
+    """Show the simulated devices of a demo, let one misbehave, or let a machine or sensor fail.
 
     stagetwin devices list DIR
 
     stagetwin devices misbehave line1-p101 delay:3 --devices DIR
+
+    stagetwin devices fault line1-p101 wear:0.3 ramp=60 --devices DIR
+
+    stagetwin devices fault line1-tk101.level_a drift:0.01 --devices DIR
     """
     from stagetwin_bridges.commands._devices import run_devices
 

@@ -51,6 +51,7 @@ class DemoRequest:
     rate: float = 5.0
     broker: str = ""
     stage: Path | None = None
+    faults: Path | None = None
 
 
 def run_demo(request: DemoRequest) -> None:
@@ -101,7 +102,7 @@ def _start_plant(
 
     path, recording = _recording(plant, request)
     recorded = plant.bench_topic if recording is not None else ""
-    park = plant.device_park(request.rate, recorded)
+    park = plant.device_park(request.rate, recorded, request.faults)
     timing = Timing.within(request.seconds, request.failure, console is None)
     story = Story(plant, broker, park, timing, tell)
     table = plant.table

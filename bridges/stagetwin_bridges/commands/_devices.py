@@ -1,4 +1,4 @@
-"""`stagetwin devices`: what simulated devices do, and letting them misbehave."""
+"""`stagetwin devices`: what simulated devices do, and letting them misbehave or fail."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from stagetwin._errors import ServiceError
 from stagetwin.cli._cells import plain_text
 from stagetwin.service import ControlClient
 from stagetwin_bridges._errors import BridgeError
+from stagetwin_bridges.commands._faults import run_fault
 from stagetwin_bridges.devices import Misbehaviour, Mode, chosen, sockets_at
 
 __all__ = ["run_devices"]
@@ -38,8 +39,12 @@ def run_devices(action: str, words: Sequence[str], place: Path | None) -> None:
         if len(words) != 2 or place is None:
             raise typer.BadParameter("expected: devices misbehave ASSET MODE --devices DIR")
         _misbehave(place, words[0], words[1])
+    elif action == "fault":
+        if not words or place is None:
+            raise typer.BadParameter("expected: devices fault DEVICE [KIND:AMOUNT] --devices DIR")
+        run_fault(place, _rows(place), words)
     else:
-        raise typer.BadParameter(f"{action!r}: expected list or misbehave")
+        raise typer.BadParameter(f"{action!r}: expected list, misbehave or fault")
 
 
 def _rows(place: Path) -> list[dict[str, Any]]:
@@ -62,7 +67,7 @@ def _rows(place: Path) -> list[dict[str, Any]]:
 def _list(place: Path) -> None:
     table = Table(box=None, pad_edge=False)
     table.add_column("device", header_style="dim", no_wrap=True)
-    for column in ("kind", "connection", "protocol", "behaviour"):
+    for column in ("kind", "connection", "protocol", "behaviour", "faults"):
         table.add_column(column, header_style="dim", overflow="fold")
     for column in ("executed", "refused"):
         table.add_column(column, header_style="dim", justify="right")
@@ -74,6 +79,7 @@ def _list(place: Path) -> None:
             Text(plain_text(row["connection"]), style="" if row["online"] else "red"),
             Text(plain_text(row["protocol"])),
             _mode(row["misbehaviour"]),
+            Text(plain_text(", ".join(row.get("faults", ()))), "bold red"),
             _count(row["executed"], "green"),
             _count(row["refused"], "yellow"),
         )

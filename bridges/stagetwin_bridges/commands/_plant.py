@@ -203,12 +203,15 @@ class DemoPlant:
 
     # -- the devices
 
-    def device_park(self, rate: float, recorded: str = "") -> DevicePark:
+    def device_park(
+        self, rate: float, recorded: str = "", faults: Path | None = None
+    ) -> DevicePark:
         """Return machines for every connection, not yet started.
 
         Args:
             rate: telemetry messages of each signal per second [Hz].
             recorded: address that a recording plays to; no machine does.
+            faults: script of faults.
         """
         connections = self.table.connections
         bindings = (*self.table.telemetry.values(), *self.table.commands)
@@ -232,6 +235,7 @@ class DemoPlant:
             groups=groups,
             servers={name: self._server(spec) for name, spec in served.items()},
             rate=rate,
+            faults=faults,
         )
 
     def _server(self, spec: ConnectionSpec) -> ServerOptions:

@@ -9,7 +9,7 @@ For demos and tests: nothing of it ever serves a connection of realm `plant`.
 """
 
 from stagetwin_bridges.devices._config import DeviceConfig, ServerOptions, ServerUser
-from stagetwin_bridges.devices._finding import chosen, sockets_at
+from stagetwin_bridges.devices._finding import chosen, place_of, sockets_at
 from stagetwin_bridges.devices._log import Entry, read_log
 from stagetwin_bridges.devices._misbehaviour import Misbehaviour, Mode
 from stagetwin_bridges.devices._park import DeviceGroup, DevicePark
@@ -24,6 +24,7 @@ __all__ = [
     "ServerOptions",
     "ServerUser",
     "chosen",
+    "place_of",
     "read_log",
     "sockets_at",
 ]

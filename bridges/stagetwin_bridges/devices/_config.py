@@ -62,6 +62,12 @@ class DeviceConfig(BaseModel):
         control: path of its control socket.
         log: file of its execution log.
         server: of an OPC UA device, which hosts its server itself.
+        models: whether models of the stage stand in for its machines.
+        faults: script of faults.
+        began: when the plant began, for the times of the script [s, Unix]; 0 is when this process
+            did.
+        siblings: execution logs of the plant's other devices, so that models that are coupled to
+            their machines know what these were told.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -77,6 +83,10 @@ class DeviceConfig(BaseModel):
     control: Path
     log: Path
     server: ServerOptions = ServerOptions()
+    models: bool = True
+    faults: Path | None = None
+    began: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
+    siblings: tuple[Path, ...] = ()
 
     def to_json(self) -> str:
         """Return the file's text, secrets included."""

@@ -19,10 +19,13 @@ from stagetwin_bridges.devices._config import DeviceConfig
 from stagetwin_bridges.devices._log import Answer, Entry, ExecutionLog, Fault, Outcome
 from stagetwin_bridges.devices._misbehaviour import Misbehaviour, Mode
 from stagetwin_bridges.devices._readings import Readings
+from stagetwin_bridges.devices._siblings import Siblings
 
 __all__ = ["Controller", "Order"]
 
 _SHORTEST_STEP = 1e-3
+_PATIENCE = 8.0
+"""How long a device waits for its models [s]; those that compile for longer take over later."""
 
 
 class Order(msgspec.Struct, frozen=True, kw_only=True):
@@ -73,7 +76,20 @@ class Controller:
                 f"connection {config.connection!r} carries no signal or command of "
                 f"{', '.join(config.assets) or 'any asset'}"
             )
-        self._park: Any = find_model("machines").of_stage(stage, self.table, config.seed)
+        began = config.began or time.time()
+        self._park: Any = find_model("machines").of_stage(
+            stage,
+            self.table,
+            config.seed,
+            whole=whole if config.models else None,
+            faults=config.faults,
+            elapsed=max(time.time() - began, 0.0),
+            patience=_PATIENCE,
+        )
+        unseen = self._park.machines.keys() - {b.asset for b in self._own()}
+        self._siblings = Siblings(
+            config.siblings, [c for c in whole.commands if c.asset in unseen], began
+        )
         self.log = ExecutionLog(config.log)
         self.bindings: tuple[TelemetryBinding, ...] = tuple(self.table.telemetry.values())
         self.readings = Readings(self.bindings, self.table.commands)
@@ -89,6 +105,8 @@ class Controller:
         """Move the machines on to this moment and return what their sensors say, by binding."""
         now = time.monotonic()
         elapsed = max(now - self._stepped, _SHORTEST_STEP)
+        for command, value in self._siblings.news():
+            self._park.command(command, value)
         self._park.step(elapsed)
         self._stepped = now
         return self.readings.told(self._park.values(), now)
@@ -205,9 +223,40 @@ class Controller:
         while self.misbehaviour(asset).mode is Mode.MUTE:
             await self._cured.wait()
 
+    # -- faults
+
+    def fail(self, where: str, kind: str, how: dict[str, Any]) -> bool:
+        """Let a machine or a sensor fail; `none` ends that. Tells whether it is one of these.
+
+        Raises:
+            StagetwinError: it cannot fail so; tells what is allowed.
+        """
+        if not self._park.faults.knows(where):
+            return False
+        if kind == "none":
+            self._park.recover(where)
+        else:
+            self._park.fail(where, kind, **how)
+        return True
+
+    def faults(self, asset: str) -> dict[str, Any]:
+        """Return the faults in force and the faults that may be of an asset, or of all."""
+        rows = self._park.faults.rows()
+        return {
+            "faults": [row for row in rows if asset in ("", row["asset"])],
+            "possible": self._park.faults.possible(asset),
+        }
+
+    def _own(self) -> list[TelemetryBinding | CommandBinding]:
+        return [*self.table.telemetry.values(), *self.table.commands]
+
     def describe(self) -> list[dict[str, Any]]:
         """Return the assets served, for people and tests."""
-        paths = sorted({b.asset for b in (*self.bindings, *self.table.commands)})
+        paths = sorted({b.asset for b in self._own()})
+        failing: dict[str, list[str]] = {}
+        for fault in self._park.faults.rows():
+            if fault["level"] > 0:
+                failing.setdefault(fault["asset"], []).append(fault["kind"])
         rows = []
         for path in paths:
             known = self.table.assets.get(path)
@@ -218,6 +267,7 @@ class Controller:
                     "kind": self._park.machines[path].kind,
                     "connection": self.connection.name,
                     "misbehaviour": str(self.misbehaviour(path)),
+                    "faults": failing.get(path, []),
                     "executed": self.log.count(path, "executed"),
                     "refused": self.log.count(path, "refused"),
                     "duplicate": self.log.count(path, "duplicate"),

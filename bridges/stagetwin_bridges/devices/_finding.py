@@ -9,7 +9,7 @@ from typing import Any
 
 from stagetwin_bridges._errors import BridgeError
 
-__all__ = ["SOCKETS", "chosen", "sockets_at"]
+__all__ = ["SOCKETS", "chosen", "place_of", "sockets_at"]
 
 SOCKETS = "*.device.sock"
 """Names of the control sockets in a folder of devices."""
@@ -36,6 +36,24 @@ def chosen(rows: Sequence[Row], name: str) -> Row:
     near = difflib.get_close_matches(name, known, n=5, cutoff=0.5)
     hint = f"did you mean {', '.join(near)}?" if near else f"there are {_some(rows)}"
     raise BridgeError(f"no device {name!r}; {hint}")
+
+
+def place_of(rows: Sequence[Row], name: str) -> str:
+    """Return the prim path of a device, with `.signal` behind it where the name has one.
+
+    Raises:
+        BridgeError: no device has this name, or several have.
+    """
+    try:
+        return str(chosen(rows, name)["asset"])
+    except BridgeError:
+        device, dot, signal = name.rpartition(".")
+        if not dot or not device:
+            raise
+    # A part below the device may have the signal: PRIM.signal as it is.
+    if any(device.startswith(f"{row['asset']}/") for row in rows):
+        return name
+    return f"{chosen(rows, device)['asset']}.{signal}"
 
 
 def _names(row: Row) -> set[str]:

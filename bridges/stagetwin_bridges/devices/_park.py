@@ -22,7 +22,7 @@ from stagetwin.ports import Credential
 from stagetwin.service import ControlClient
 from stagetwin_bridges._errors import BridgeError
 from stagetwin_bridges.devices._config import DeviceConfig, ServerOptions
-from stagetwin_bridges.devices._finding import chosen
+from stagetwin_bridges.devices._finding import chosen, place_of
 from stagetwin_bridges.devices._log import Entry, read_log
 
 __all__ = ["DeviceGroup", "DevicePark"]
@@ -73,6 +73,8 @@ class DevicePark:
         servers: how OPC UA devices guard themselves, by connection name.
         rate: telemetry messages of each signal per second [Hz].
         seed: of everything random.
+        models: whether models of the stage stand in for the machines.
+        faults: script of faults, whose time begins with `start`.
     """
 
     def __init__(
@@ -87,10 +89,13 @@ class DevicePark:
         servers: Mapping[str, ServerOptions] | None = None,
         rate: float = 5.0,
         seed: int = 1,
+        models: bool = True,
+        faults: Path | None = None,
     ) -> None:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         self.folder = folder
         self._children: dict[str, _Child] = {}
+        self._began = 0.0
         wanted = groups if groups is not None else _groups(stage, sidecars, endpoints or {})
         for group in wanted:
             if group.label in self._children:
@@ -107,6 +112,13 @@ class DevicePark:
                 control=folder / f"{group.label}.device.sock",
                 log=folder / f"{group.label}.log.jsonl",
                 server=(servers or {}).get(group.connection, ServerOptions()),
+                models=models,
+                faults=faults,
+                siblings=tuple(
+                    folder / f"{each.label}.log.jsonl"
+                    for each in wanted
+                    if each.label != group.label
+                ),
             )
             self._children[group.label] = _Child(config)
 
@@ -130,6 +142,7 @@ class DevicePark:
         Raises:
             BridgeError: one ended, or could not be reached in time; tells the end of its log.
         """
+        self._began = time.time()
         try:
             for name in self._children:
                 self._spawn(name)
@@ -202,6 +215,27 @@ class DevicePark:
         except ServiceError as error:
             raise BridgeError(str(error)) from None
 
+    def fault(self, where: str, kind: str, **how: Any) -> None:
+        """Let a machine or a sensor fail from now on; the kind `none` ends it.
+
+        Args:
+            where: id, name or prim path of a device, or that with `.signal` behind it.
+            kind: as `stagetwin devices fault DEVICE` lists them.
+            how: `amount`, `unit`, `model`, `ramp` [s], `lasts` [s].
+
+        Raises:
+            BridgeError: nobody has such a machine or signal, or it cannot fail so.
+        """
+        rows = [row for name in self.pids for row in self._ask(name, op="devices")["devices"]]
+        place = place_of(rows, where)
+        request = {"op": "fault", "where": place, "kind": kind, "how": how}
+        try:
+            taken = [self._ask(name, **request)["taken"] for name in self.pids]
+        except ServiceError as error:
+            raise BridgeError(str(error)) from None
+        if not any(taken):
+            raise BridgeError(f"{place} cannot fail: there is no such machine or signal")
+
     def log(self) -> list[Entry]:
         """Return what became of every command, oldest first, of processes that ended too."""
         entries = [e for child in self._children.values() for e in read_log(child.config.log)]
@@ -229,7 +263,7 @@ class DevicePark:
         path.unlink(missing_ok=True)
         fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         with os.fdopen(fd, "w", encoding="utf-8") as file:
-            file.write(child.config.to_json())
+            file.write(child.config.model_copy(update={"began": self._began}).to_json())
         with (self.folder / f"{name}.stderr").open("wb") as errors:
             child.process = subprocess.Popen(
                 [sys.executable, "-m", "stagetwin_bridges.devices", str(path)],

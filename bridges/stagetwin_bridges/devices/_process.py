@@ -15,7 +15,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +40,8 @@ _SELDOM = 1.0
 class DeviceProcess:
     """Cycles a controller, keeps its transport as it is told to be, and answers questions."""
 
-    def __init__(self, config: DeviceConfig) -> None:
+    def __init__(self, config: DeviceConfig, say: Callable[[dict[str, Any]], None]) -> None:
+        self._say = say
         self._controller = Controller(config)
         self._transport = _transport(self._controller, config)
         self._control = ControlServer(config.control, self._answer)
@@ -59,7 +60,7 @@ class DeviceProcess:
         await self._control.start()
         try:
             await self._go(up=True)
-            print(json.dumps({"ready": self._transport.online}), flush=True)  # noqa: T201
+            self._say({"ready": self._transport.online})
             async with asyncio.TaskGroup() as tasks:
                 cycle = tasks.create_task(self._cycle(), name="cycle")
                 switch = tasks.create_task(self._switch(), name="switch")
@@ -109,11 +110,18 @@ class DeviceProcess:
                 yield self._misbehave(str(request["asset"]), str(request["mode"]))
             case "log":
                 yield {"log": self._controller.log.newest()}
+            case "fault":
+                where, kind = str(request["where"]), str(request["kind"])
+                how = dict(request.get("how") or {})
+                yield {"taken": self._controller.fail(where, kind, how)}
+            case "faults":
+                yield self._controller.faults(str(request.get("asset", "")))
             case "stop":
                 yield {}
                 self.stop()
             case other:
-                raise BridgeError(f"op {other!r}: expected devices, misbehave, log or stop")
+                allowed = "devices, misbehave, fault, faults, log or stop"
+                raise BridgeError(f"op {other!r}: expected {allowed}")
 
     def _misbehave(self, asset: str, mode: str) -> dict[str, Any]:
         known = [row["asset"] for row in self._controller.describe()]
@@ -146,8 +154,8 @@ def _watch_input(loop: asyncio.AbstractEventLoop, stop: Any) -> None:
         loop.call_soon_threadsafe(stop)
 
 
-async def _serve(config: DeviceConfig) -> None:
-    process = DeviceProcess(config)
+async def _serve(config: DeviceConfig, say: Callable[[dict[str, Any]], None]) -> None:
+    process = DeviceProcess(config, say)
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         loop.add_signal_handler(number, process.stop)
@@ -163,8 +171,17 @@ def main(arguments: list[str]) -> int:
     if len(arguments) != 1:
         print("usage: python -m stagetwin_bridges.devices CONFIG.json", file=sys.stderr)  # noqa: T201
         return 2
+    # What libraries print, as compilers do, must not stand where somebody waits for a word.
+    with os.fdopen(os.dup(1), "w", encoding="utf-8") as output:
+        os.dup2(2, 1)
+        return _run(
+            Path(arguments[0]), lambda said: print(json.dumps(said), file=output, flush=True)
+        )
+
+
+def _run(path: Path, say: Callable[[dict[str, Any]], None]) -> int:
     try:
-        asyncio.run(_serve(load_config(Path(arguments[0]))))
+        asyncio.run(_serve(load_config(path), say))
     except StagetwinError as error:
         print(f"error: {error}", file=sys.stderr)  # noqa: T201
         return 2

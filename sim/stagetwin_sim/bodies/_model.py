@@ -108,6 +108,8 @@ def make_solver(plan: BodiesPlan, model: Any) -> Any:
             njmax=4 * contacts + 2 * freedoms,
             **given,
         )
+    if model.device.is_cuda:  # a CPU has one order
+        given["deterministic"] = wp.DeterministicMode.RUN_TO_RUN
     jointed = len(plan.scene.joints) > 0
     return newton.solvers.SolverSteel(
         model,

@@ -76,12 +76,13 @@ def augmented(kind, names, places):
         name=f"{kind.name}+{'+'.join(names)}",
         states=(
             *kind.states,
-            *[StateVariable(f"ln_{name}", "1", 0.0, f"of {name} over its reference") for name in names],
+            *[
+                StateVariable(f"ln_{name}", "1", 0.0, f"of {name} over its reference")
+                for name in names
+            ],
         ),
         advance=advance,
         observe=observe,
         start=None,
         rate=kind.rate,
     )
-
-

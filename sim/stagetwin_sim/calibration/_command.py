@@ -86,7 +86,9 @@ def run_calibration(request: CalibrationRequest) -> None:
             version=request.version,
             source=request.data.name,
         )
-        said = f"{request.out}: version {made.version}, {sum(map(len, made.values.values()))} values"
+        said = (
+            f"{request.out}: version {made.version}, {sum(map(len, made.values.values()))} values"
+        )
         if request.apply:
             apply_parameter_set(request.stage, request.out)
             said += f", now a sublayer of {request.stage}; approve its guards (stagetwin approve)"
@@ -149,7 +151,8 @@ def _show(
     console: Console, gathered: Gathered, fitted: Fitted, telemetry: Telemetry, before: Floats
 ) -> None:
     console.print(
-        f"{fitted.kind.name}: {len(fitted.places)} models, {fitted.rows} rows, {fitted.dt:g} s apart"
+        f"{fitted.kind.name}: {len(fitted.places)} models, {fitted.rows} rows, "
+        f"{fitted.dt:g} s apart"
     )
     table = Table(box=None, header_style="bold")
     for name in ("model", "parameter", "before", "fitted", "95 % interval", "unit"):

@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
+import numpy.typing as npt
 
 from stagetwin_sim._errors import CalibrationError
 from stagetwin_sim.calibration._fitted import Fitted
@@ -44,7 +45,7 @@ def fit(
     noise: Mapping[str, float] | None = None,
     robust: float = 0.0,
     starts: int = 4,
-    descent: int = 60,
+    descent: int = 20,
     iterations: int = 60,
     tolerance: float = 1e-10,
     level: float = 0.95,
@@ -55,8 +56,8 @@ def fit(
 ) -> Fitted:
     """Fit parameters of all instances of a kind to what their machines did.
 
-    From several starts, Adam goes down the gradient of a tape, then least squares finish; the best
-    end counts. The model runs free: it is told the inputs and never the outputs.
+    From several starts, Adam goes down the gradient of a tape; from the better half of them least
+    squares finish, and the best end counts. The model runs free: it is told the inputs and never the outputs.
 
     Args:
         kind: whose.
@@ -89,22 +90,20 @@ def fit(
     tell = progress or _silent
     guess = _guess(kind, telemetry, parameters)
     begin = _first_states(kind, telemetry, guess) if first is None else np.array(first, np.float64)
-    coordinates = Coordinates.of(
-        kind, free, guess, begin, fit_first, bounds or {}
-    )
+    coordinates = Coordinates.of(kind, free, guess, begin, fit_first, bounds or {})
     prior = _priors(coordinates, priors or {}, telemetry.count)
     steps = substeps if substeps is not None else max(1, round(telemetry.dt * kind.rate))
-    problem = FitProblem(
-        kind, telemetry, coordinates, guess, begin, prior, robust, steps, device
-    )
+    problem = FitProblem(kind, telemetry, coordinates, guess, begin, prior, robust, steps, device)
     sigma = _first_noise(kind, telemetry, noise or {})
     problem.weigh(sigma)
     points = _starts(coordinates, guess, kind, starts, telemetry.count, seed)
     if descent and kind.differentiable:
         tell(0.05, "descending")
-        points = problem.descend(points, descent, 0.05)
+        points, losses = problem.descend(points, descent, 0.05)
+        order = np.argsort(losses, axis=0)[: -(-len(points) // 2)]
+        points = np.take_along_axis(points, order[:, None], axis=0)
     tell(0.5, "least squares")
-    ends, costs, done = problem.solve(points, iterations, tolerance)
+    ends, costs, squares, done = problem.solve(points, iterations, tolerance)
     best = np.argmin(np.where(np.isfinite(costs), costs, math.inf), axis=0)
     lowest = np.take_along_axis(costs, best[None], axis=0)[0]
     if not np.isfinite(lowest).all():
@@ -112,29 +111,28 @@ def fit(
         raise CalibrationError(f"{worst}: the model left the finite numbers from every start")
     agreement = (costs <= lowest * 1.001 + 1e-9).mean(axis=0)
     z = np.take_along_axis(ends, best[None, None], axis=0)[0]
-
-    shown, score, normal = problem.look(z)
-    errors = telemetry.outputs - shown
-    again = len(kind.outputs) > 1 or robust > 0 or bool(priors)
-    for turn in range(_ROUNDS if again else 0):
+    left = np.take_along_axis(squares, best[None, None], axis=0)[0]
+    known = np.isfinite(telemetry.outputs).sum(axis=0)
+    for turn in range(_ROUNDS):
         tell(0.7 + 0.08 * turn, "noise")
-        sigma = _noise(errors, coordinates.count, robust)
+        if robust > 0:
+            shown, _, _ = problem.look(z)
+            found = _robust_noise(telemetry.outputs - shown)
+        else:
+            found = _noise(left * sigma**2, known, coordinates.count)
+        settled = _same_weights(sigma, found, known, exact=robust > 0 or bool(priors))
+        left = left * (sigma / found) ** 2
+        sigma = found
         problem.weigh(sigma)
-        ends, _, more = problem.solve(z[None], iterations, tolerance)
-        z, done = ends[0], done + more
-        shown, score, normal = problem.look(z)
-        errors = telemetry.outputs - shown
-    sigma = _noise(errors, coordinates.count, robust)
-    if again or not np.isclose(robust, 0):
-        problem.weigh(sigma)
-        shown, score, normal = problem.look(z)
-    else:  # one output: its noise is a factor
-        own = (_first_noise(kind, telemetry, noise or {}) / sigma)[0]
-        score, normal = score * own**2, normal * own**2
-    tell(0.95, "intervals")
+        if settled.all():
+            break
+        ends, _, squares, more = problem.solve(z[None], iterations, tolerance, 1e-8, settled)
+        z, left, done = ends[0], np.where(settled, left, squares[0]), done + more
+    tell(0.9, "intervals")
+    shown, score, normal = problem.look(z)
     return _fitted(
-        kind, telemetry, coordinates, guess, begin, z, shown, score, normal, prior, level, robust,
-        agreement, done,
+        kind, telemetry, coordinates, guess, begin, z, shown, score, normal, prior, sigma, level,
+        robust, agreement, done,
     )  # fmt: skip
 
 
@@ -178,7 +176,9 @@ def _guess(kind: Kind, telemetry: Telemetry, parameters: Floats | None) -> Float
         default = np.array([[p.value] for p in kind.parameters]).reshape(-1, 1)
         return np.ascontiguousarray(np.broadcast_to(default, shape))
     if parameters.shape != shape:
-        raise CalibrationError(f"{kind.name}: parameters have shape {shape}, got {parameters.shape}")
+        raise CalibrationError(
+            f"{kind.name}: parameters have shape {shape}, got {parameters.shape}"
+        )
     return np.array(parameters, np.float64)
 
 
@@ -208,12 +208,12 @@ def _priors(coordinates: Coordinates, priors: Mapping[str, Prior], count: int) -
 
 
 def _first_noise(kind: Kind, telemetry: Telemetry, noise: Mapping[str, float]) -> Floats:
-    """Return a first guess of the noise, shape (output_count, count): a tenth of what is there."""
-    known = np.isfinite(telemetry.outputs)
-    count = np.maximum(known.sum(axis=0), 1)
-    centred = np.where(known, telemetry.outputs, 0.0)
-    centred = np.where(known, centred - centred.sum(axis=0) / count, 0.0)
-    sigma: Floats = np.maximum(0.1 * np.sqrt((centred**2).sum(axis=0) / count), 1e-9)
+    """Return a first guess of the noise, shape (output_count, count): what changes row by row."""
+    steps = np.diff(telemetry.outputs, axis=0)
+    known = np.isfinite(steps)
+    squares = np.where(known, steps, 0.0) ** 2
+    sigma: Floats = np.sqrt(squares.sum(axis=0) / np.maximum(2 * known.sum(axis=0), 1))
+    sigma = np.maximum(sigma, 1e-9)
     for j, port in enumerate(kind.outputs):
         if port.name in noise:
             sigma[j] = noise[port.name]
@@ -238,21 +238,39 @@ def _starts(
     return points
 
 
-def _noise(errors: Floats, free: int, robust: float) -> Floats:
-    """Return the standard deviation of errors, shape (output_count, count)."""
-    known = np.isfinite(errors).sum(axis=0)
-    if robust > 0:
-        sigma = np.ones(known.shape)
-        for index in np.ndindex(known.shape):
-            if known[index] > 0:
-                own = errors[(slice(None), *index)]
-                sigma[index] = 1.4826 * np.nanmedian(np.abs(own - np.nanmedian(own)))
-    else:
-        total = np.maximum(known.sum(axis=0), 1)
-        freedom = np.maximum(known * (1 - free / np.maximum(total, free + 1)), 1)
-        sigma = np.sqrt(np.nansum(errors**2, axis=0) / freedom)
+def _noise(squares: Floats, known: npt.NDArray[np.intp], free: int) -> Floats:
+    """Return the standard deviation of errors from their sums of squares and numbers."""
+    total = np.maximum(known.sum(axis=0), 1)
+    freedom = np.maximum(known * (1 - free / np.maximum(total, free + 1)), 1)
+    sigma: Floats = np.maximum(np.sqrt(squares / freedom), 1e-12)
+    return np.where(known > 0, sigma, 1.0)
+
+
+def _robust_noise(errors: Floats) -> Floats:
+    """Return the standard deviation of errors without outliers, by the median of their sizes."""
+    known = np.isfinite(errors).any(axis=0)
+    sigma = np.ones(known.shape)
+    for index in np.ndindex(known.shape):
+        if known[index]:
+            own = errors[(slice(None), *index)]
+            sigma[index] = 1.4826 * np.nanmedian(np.abs(own - np.nanmedian(own)))
     result: Floats = np.maximum(sigma, 1e-12)
     return result
+
+
+def _same_weights(
+    before: Floats, after: Floats, known: npt.NDArray[np.intp], exact: bool
+) -> npt.NDArray[np.bool_]:
+    """Return whether outputs weigh against each other as before, within 3 %.
+
+    Where priors or a robust loss set a scale (`exact`), a common factor counts too.
+    """
+    ratio = np.where(known > 0, after / before, np.nan)
+    if not exact:
+        with np.errstate(invalid="ignore"):
+            ratio = ratio / np.where(known > 0, ratio, 0.0).max(axis=0)
+    settled: npt.NDArray[np.bool_] = (np.nan_to_num(np.abs(ratio - 1)) < 0.03).all(axis=0)
+    return settled
 
 
 def _fitted(
@@ -266,38 +284,37 @@ def _fitted(
     score: Floats,
     normal: Floats,
     prior: Floats,
+    noise: Floats,
     level: float,
     robust: float,
     agreement: Floats,
     iterations: int,
 ) -> Fitted:
     errors = telemetry.outputs - shown
-    noise = _noise(errors, coordinates.count, robust)
     known = np.isfinite(errors).sum(axis=0)
     bound = 3 / np.sqrt(np.maximum(known, 1))
     correlated = (np.abs(np.nan_to_num(autocorrelation(errors))) > bound).any(axis=0)
     values = coordinates.natural(z)
-    low, high = np.full_like(values, -math.inf), np.full_like(values, math.inf)
-    stderr = np.full_like(values, math.inf)
     slopes = (coordinates.natural(z + 1e-5) - coordinates.natural(z - 1e-5)) / 2e-5
+    told = np.zeros(z.shape, bool)
+    deviation = np.zeros_like(z)
     found: list[Information] = []
     for i in range(telemetry.count):
         info = information(normal[:, :, i])
         covariance = info.inverse
         if correlated[i] or robust > 0:
-            spread = score_covariance(score[:, :, i]) if correlated[i] else _plain(score[:, :, i])
+            own = score[:, :, i]
+            spread = score_covariance(own) if correlated[i] else own.T @ own
             spread = spread + np.diag((slopes[:, i] * prior[1, :, i]) ** 2)
             covariance = info.inverse @ spread @ info.inverse
-        told = ~info.unidentifiable
-        half = quantile(level, known[:, i].sum() - coordinates.count) * np.sqrt(
-            np.maximum(np.diag(covariance), 0.0)
-        )
-        ends = np.stack([z[:, i] - half, z[:, i] + half])
-        both = np.stack([_at(coordinates, ends[k], i) for k in (0, 1)])
-        low[told, i], high[told, i] = both.min(axis=0)[told], both.max(axis=0)[told]
-        spans = np.abs(slopes[:, i]) * np.sqrt(np.maximum(np.diag(covariance), 0.0))
-        stderr[told, i] = spans[told]
+        deviation[:, i] = np.sqrt(np.maximum(np.diag(covariance), 0.0))
+        told[:, i] = ~info.unidentifiable
         found.append(info)
+    half = quantile(level, known.sum(axis=0) - float(coordinates.count)) * deviation
+    ends = np.stack([coordinates.natural(z - half), coordinates.natural(z + half)])
+    low = np.where(told, ends.min(axis=0), -math.inf)
+    high = np.where(told, ends.max(axis=0), math.inf)
+    stderr = np.where(told, np.abs(slopes) * deviation, math.inf)
     parameters, first = guess.copy(), begin.copy()
     names, states = [p.name for p in kind.parameters], [s.name for s in kind.states]
     for k, name in enumerate(coordinates.names):
@@ -308,10 +325,7 @@ def _fitted(
             first[j] = values[k]
         else:
             parameters[names.index(name)] = values[k]
-    white, walking = np.zeros_like(noise), np.zeros_like(noise)
-    for j, i in np.ndindex(noise.shape):
-        if known[j, i] > 3:
-            white[j, i], walking[j, i] = output_noise(errors[:, j, i], telemetry.dt)
+    white, walking = output_noise(errors, telemetry.dt)
     return Fitted(
         kind=kind,
         places=tuple(telemetry.places),
@@ -337,15 +351,3 @@ def _fitted(
         rows=telemetry.rows,
         dt=telemetry.dt,
     )
-
-
-def _plain(score: Floats) -> Floats:
-    total: Floats = score.T @ score
-    return total
-
-
-def _at(coordinates: Coordinates, z: Floats, index: int) -> Floats:
-    """Return one instance's values from its coordinates, shape (free,)."""
-    wide = np.repeat(z[:, None], coordinates.size.shape[1], axis=1)
-    values: Floats = coordinates.natural(wide)[:, index]
-    return values

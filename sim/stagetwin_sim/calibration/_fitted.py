@@ -78,7 +78,7 @@ class Fitted:
         process_noise: what makes the rest, the same shape [unit/sqrt(s)].
         correlated: whether errors are correlated in time (the model misses something), shape
             (count,); intervals allow for it.
-        agreement: share of the starts that ended at the same cost, shape (count,).
+        agreement: share of the ends that have the least cost, shape (count,).
         outputs: of the fitted models, shape (rows, output_count, count).
         iterations: of least squares.
         information: of each instance.

@@ -183,7 +183,10 @@ class Coordinates:
         """Return which coordinates have run into a bound, shape as given."""
         bounded = (self.form != PLAIN)[:, None]
         one_sided = np.isin(self.form, (ABOVE, BELOW))[:, None]
-        return bounded & np.where(one_sided, z < -_SATURATED, np.abs(z) > _SATURATED)
+        reached: npt.NDArray[np.bool_] = bounded & np.where(
+            one_sided, z < -_SATURATED, np.abs(z) > _SATURATED
+        )
+        return reached
 
 
 def _form(low: float, high: float) -> int:

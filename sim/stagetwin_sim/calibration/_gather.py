@@ -189,5 +189,3 @@ def _parameters(plant: PlantModel, instances: Sequence[Instance]) -> Floats:
     rows = [groups[i.group].parameters[:, i.index] for i in instances]
     parameters: Floats = np.array(rows).T.reshape(-1, len(instances))
     return parameters
-
-

@@ -168,7 +168,8 @@ def read_parameter_set(path: Path) -> ParameterSet:
     values: dict[str, dict[str, SetValue]] = {}
     calibrated: list[str] = []
 
-    def visit(at: Sdf.Path) -> None:
+    def visit(path: Sdf.Path | str) -> None:
+        at = Sdf.Path(str(path))
         spec = layer.GetAttributeAtPath(at) if at.IsPropertyPath() else None
         parts = at.name.split(":") if spec else []
         if spec is None or parts[:2] != ["twin", "model"]:
@@ -235,8 +236,10 @@ def apply_parameter_set(root: Path, path: Path) -> None:
         )
     relative = os.path.relpath(path.resolve(), root.resolve().parent)
     name = relative if relative.startswith(".") else f"./{relative}"
-    kept = [each for each in layer.subLayerPaths if each.removeprefix("./") != relative]
-    layer.subLayerPaths = [name, *kept]
+    sublayers: Any = layer.subLayerPaths
+    for each in [each for each in sublayers if each.removeprefix("./") == relative]:
+        sublayers.remove(each)
+    sublayers.insert(0, name)
     _replace(root, layer)
 
 
@@ -280,19 +283,17 @@ def _author(
         prim, f"twin:model:{binding.name}:param:{name}", Sdf.ValueTypeNames.Double, False
     )
     spec.default = to(float(fitted.values[row, index]))
-    data: dict[str, Any] = {
-        "unit": wanted,
-        "stderr": abs(to.scale) * float(fitted.stderr[row, index]),
-    }
-    ends = sorted(to(float(end[row, index])) for end in (fitted.low, fitted.high))
-    data["low"], data["high"] = ends
-    spec.customData = data
+    low, high = sorted(to(float(end[row, index])) for end in (fitted.low, fitted.high))
+    data: Any = spec.customData
+    data["unit"] = wanted
+    data["stderr"] = abs(to.scale) * float(fitted.stderr[row, index])
+    data["low"], data["high"] = low, high
 
 
 def _attribute(
     prim: Sdf.PrimSpec, name: str, type_name: Sdf.ValueTypeName, uniform: bool
 ) -> Sdf.AttributeSpec:
-    found = prim.attributes.get(name)
+    found = prim.layer.GetAttributeAtPath(prim.path.AppendProperty(name))
     if found is not None:
         return found
     variability = Sdf.VariabilityUniform if uniform else Sdf.VariabilityVarying

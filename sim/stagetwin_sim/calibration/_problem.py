@@ -11,7 +11,7 @@ import warp as wp
 
 from stagetwin_sim.calibration._free import Coordinates
 from stagetwin_sim.calibration._rollout_kernels import adam_kernel, rollout_kernel, tick_kernel
-from stagetwin_sim.calibration._solve_kernels import solve_kernel
+from stagetwin_sim.calibration._solve_kernels import BLOCK, solve_kernel
 from stagetwin_sim.calibration._telemetry import Telemetry
 from stagetwin_sim.engine import Floats, Kind, host_copy
 
@@ -69,20 +69,19 @@ class FitProblem:
         self._weight.assign(_filled(np.where(self._known, 1 / sigma, 0.0), 1))
 
     def gradient(self, z: Floats) -> tuple[Floats, Floats]:
-        """Return the loss and its gradient by the tape, shape (starts, count), (starts, k, count)."""
+        """Return the loss, shape (starts, count), and its gradient by the tape, shaped as `z`."""
         run = self._tape(z)
         with wp.Tape() as tape:
             self._roll(run)
         tape.backward(grads={run["loss"]: wp.full_like(run["loss"], 1.0)})
-        return host_copy(run["loss"]), host_copy(run["z"].grad)
+        gradient: Any = run["z"].grad
+        return host_copy(run["loss"]), host_copy(gradient)
 
-    def descend(self, z: Floats, iterations: int, rate: float) -> Floats:
-        """Return the best points that Adam comes by from each start, shape as given.
+    def descend(self, z: Floats, iterations: int, rate: float) -> tuple[Floats, Floats]:
+        """Return the best points that Adam comes by from each start, and their losses.
 
         One iteration (histories, their adjoint, the step) is captured once and replayed.
         """
-        if not iterations:
-            return z
         run = self._tape(z)
         starts = z.shape[0]
         mean, square = wp.zeros_like(run["z"]), wp.zeros_like(run["z"])
@@ -93,9 +92,9 @@ class FitProblem:
 
         def iterate() -> None:
             run["loss"].zero_()
-            run["z"].grad.zero_()
-            if run["history"].grad is not None:
-                run["history"].grad.zero_()
+            for name in ("z", "history"):
+                gradient: Any = run[name].grad
+                gradient.zero_()
             with wp.Tape() as tape:
                 self._roll(run)
             tape.backward(grads={run["loss"]: ones})
@@ -111,27 +110,43 @@ class FitProblem:
         iterate()  # the first launch loads kernels, which no capture may hold
         with wp.ScopedCapture(device=self._device) as capture:
             iterate()
+        graph: Any = capture.graph
         for _ in range(iterations - 1):
-            wp.capture_launch(capture.graph)
-        return host_copy(best)
+            wp.capture_launch(graph)
+        return host_copy(best), host_copy(lowest)
 
-    def solve(self, z: Floats, iterations: int, tolerance: float) -> tuple[Floats, Floats, int]:
-        """Return where least squares end from each start, their costs, and the iterations done.
+    def solve(
+        self,
+        z: Floats,
+        iterations: int,
+        tolerance: float,
+        damping: float = 1e-3,
+        settled: npt.NDArray[np.bool_] | None = None,
+    ) -> tuple[Floats, Floats, Floats, int]:
+        """Return where least squares end from each start.
 
         Args:
             z: shape (starts, free, count).
             iterations: at most so many.
             tolerance: of the relative change of cost and coordinates.
+            damping: to begin with; small near an end.
+            settled: instances that stay where they are, shape (count,).
+
+        Returns:
+            Points, shape as given; costs, shape (starts, count); sums of the squares of weighed
+            errors, shape (starts, output_count, count); iterations done.
         """
-        run = self._solver(z)
+        run = self._solver(z, damping)
+        if settled is not None:
+            run["done"].assign(np.broadcast_to(settled, run["done"].shape).astype(np.int32))
         done = 0
         while done < iterations:
-            for _ in range(2):
-                self._solve(run, tolerance, final=0)
-                done += 1
+            self._solve(run, tolerance, final=0)
+            done += 1
             if host_copy(run["done"]).all():
                 break
-        return host_copy(run["z"]), host_copy(run["cost"]), done
+        squares = host_copy(run["kept"])[:, : len(self._kind.outputs)]
+        return host_copy(run["z"]), host_copy(run["cost"]), squares, done
 
     def look(self, z: Floats) -> tuple[Floats, Floats, Floats]:
         """Return outputs, scores and normal equations at points, shape (free, count).
@@ -193,7 +208,7 @@ class FitProblem:
             device=self._device,
         )
 
-    def _solver(self, z: Floats) -> dict[str, wp.array[Any]]:
+    def _solver(self, z: Floats, damping: float = 0.0) -> dict[str, wp.array[Any]]:
         starts, free, count = z.shape
         flat = (starts, count)
         outputs = max(len(self._kind.outputs), 1)
@@ -203,8 +218,11 @@ class FitProblem:
             "normal": self._array(np.zeros((starts, free, free, count))),
             "slope": self._array(np.zeros((starts, free, count))),
             "cost": self._array(np.full(flat, math.inf)),
-            "damping": self._array(np.full(flat, 1e-2)),
+            "damping": self._array(np.full(flat, damping)),
             "done": self._array(np.zeros(flat, np.int32), wp.int32),
+            "seen": self._array(np.zeros((starts, count, BLOCK * outputs * (2 * free + 1)))),
+            "squares": self._array(np.zeros((starts, outputs, count))),
+            "kept": self._array(np.zeros((starts, outputs, count))),
         }
 
     def _solve(self, run: dict[str, wp.array[Any]], tolerance: float, final: int) -> None:
@@ -235,6 +253,9 @@ class FitProblem:
                 run["cost"],
                 run["damping"],
                 run["done"],
+                run["seen"],
+                run["squares"],
+                run["kept"],
                 run["shown"],
                 run["score"],
             ],
@@ -254,8 +275,8 @@ def _filled(values: npt.NDArray[Any], axis: int) -> npt.NDArray[Any]:
 def _load_for_gradients(kernel: Any, device: str) -> None:
     """Compile a kernel so that what is written into a vector twice has the right adjoint.
 
-    Kinds write `y = x; y[0] = ...`, which Warp differentiates wrongly unless it copies the vector at
-    each write. The switch for that is global and read when a module is built.
+    Kinds write `y = x; y[0] = ...`, which Warp differentiates wrongly unless it copies the vector
+    at each write. The switch for that is global and read when a module is built.
     """
     before = wp.config.enable_vector_component_overwrites
     wp.config.enable_vector_component_overwrites = True

@@ -66,7 +66,9 @@ class Recorded:
         size = float(np.abs(times[known]).max())
         times = times * next((unit for least, unit in _EPOCHS if size >= least), 1.0)
         order = np.flatnonzero(known)[np.argsort(times[known], kind="stable")]
-        columns = {key: np.array([_number(c) for c in cells])[order] for key, cells in table.items()}
+        columns = {
+            key: np.array([_number(c) for c in cells])[order] for key, cells in table.items()
+        }
         return cls(path, times[order], columns)
 
     def interval(self) -> float:

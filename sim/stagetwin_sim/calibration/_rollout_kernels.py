@@ -1,12 +1,13 @@
 """Kernels of a descent: whole histories of a kind, their loss, and its gradient by a tape.
 
-One thread is one instance (or one start of one). Parameters are moved in coordinates without bounds,
-`z`; see `natural`. Loops over states and parameters have bounds that are arguments, for Warp would
+One thread is one instance (or one start of one). Parameters are moved in coordinates without
+bounds, `z`; see `natural`. Loops over states and parameters have bounds that are arguments, for Warp would
 unroll constant ones.
 """
 
 # Warp's own language: no type checker reads it.
 # mypy: ignore-errors
+# ruff: noqa: SIM102
 
 from __future__ import annotations
 

@@ -1,12 +1,14 @@
 """The kernel of a fit by least squares: Levenberg and Marquardt's method, one thread a start.
 
 Source: D. Marquardt, An algorithm for least-squares estimation of nonlinear parameters, SIAM J. 11
-(1963) 431-441, with scaling by the diagonal. Sensitivities are central differences of histories that
-run side by side in the thread's own memory: nothing of them is stored.
+(1963) 431-441, with scaling by the diagonal. Sensitivities are differences of histories that run
+side by side, a block of rows at a time. On the way down they are one-sided; what intervals are made
+of is central.
 """
 
 # Warp's own language: no type checker reads it.
 # mypy: ignore-errors
+# ruff: noqa: SIM102
 
 from __future__ import annotations
 
@@ -16,11 +18,16 @@ import warp as wp
 
 from stagetwin_sim.calibration._rollout_kernels import natural
 
-__all__ = ["solve_kernel"]
+__all__ = ["BLOCK", "solve_kernel"]
+
+BLOCK = 32
+"""Rows that a lane runs before the next one has its turn."""
 
 _ONE = wp.constant(wp.float64(1.0))
 _ZERO = wp.constant(wp.float64(0.0))
+_BLOCK = wp.constant(BLOCK)
 _H = wp.constant(wp.float64(1.0e-5))
+_H_ONE = wp.constant(wp.float64(1.0e-7))
 _FAR = wp.constant(wp.float64(2.0))
 """Longest step of a coordinate: beyond it, exponentials leave the linear."""
 
@@ -34,7 +41,7 @@ def solve_kernel(kind, free):
         free: how many coordinates are fitted.
     """
     states, inputs = max(len(kind.states), 1), max(len(kind.inputs), 1)
-    parameters, outputs = max(len(kind.parameters), 1), max(len(kind.outputs), 1)
+    parameters = max(len(kind.parameters), 1)
     lanes = 2 * free + 1
     x_type = wp.types.vector(states, wp.float64)
     u_type = wp.types.vector(inputs, wp.float64)
@@ -43,7 +50,6 @@ def solve_kernel(kind, free):
     k_type = wp.types.vector(free, wp.float64)
     x_lanes = wp.types.matrix((states, lanes), wp.float64)
     p_lanes = wp.types.matrix((parameters, lanes), wp.float64)
-    y_lanes = wp.types.matrix((outputs, lanes), wp.float64)
     square = wp.types.matrix((free, free), wp.float64)
     declared_states = len(kind.states)
     advance, observe = kind.advance, kind.observe
@@ -82,6 +88,9 @@ def solve_kernel(kind, free):
         damping: wp.array2d(dtype=wp.float64),
         done: wp.array2d(dtype=wp.int32),
         # out:
+        seen: wp.array3d(dtype=wp.float64),
+        squares: wp.array3d(dtype=wp.float64),
+        kept: wp.array3d(dtype=wp.float64),
         shown: wp.array3d(dtype=wp.float64),
         score: wp.array3d(dtype=wp.float64),
     ):
@@ -99,15 +108,23 @@ def solve_kernel(kind, free):
                 point[k] = trial[s, k, i]
             else:
                 point[k] = z[s, k, i]
-        total_lanes = 2 * z.shape[1] + 1
+        # Lane 0 is the point itself; then one lane a coordinate, or two where both sides count.
+        free_count = z.shape[1]
+        total_lanes = free_count + 1
+        over = _ONE / _H_ONE
+        if final == 1:
+            total_lanes = 2 * free_count + 1
+            over = wp.float64(0.5) / _H
         for lane in range(total_lanes):
-            moved = -1
-            shift = _ZERO
-            if lane > 0:
-                moved = (lane - 1) / 2
+            moved = lane - 1
+            shift = _H_ONE
+            if final == 1:
                 shift = _H
-                if lane % 2 == 0:
+                if lane > free_count:
+                    moved = lane - 1 - free_count
                     shift = -_H
+            if lane == 0:
+                shift = _ZERO
             for j in range(declared):
                 if place[j] >= 0:
                     k = place[j]
@@ -129,6 +146,9 @@ def solve_kernel(kind, free):
         h = square()
         g = k_type()
         total = _ZERO
+        slopes = k_type()
+        for j in range(m):
+            squares[s, j, i] = _ZERO
         for k in range(z.shape[1]):
             here = natural(point[k], form[k], low[k], high[k], size[k, i])
             more = natural(point[k] + _H, form[k], low[k], high[k], size[k, i])
@@ -138,10 +158,9 @@ def solve_kernel(kind, free):
             h[k, k] = h[k, k] + steep * steep
             g[k] = g[k] + steep * away
             total = total + wp.float64(0.5) * away * away
-        for t in range(rows):
-            for j in range(fed_count):
-                u[j] = fed[t, j, i]
-            y = y_lanes()
+        # A block of rows of one lane after the other, so that a lane stays in registers meanwhile.
+        for begin in range(0, rows, _BLOCK):
+            end = wp.min(begin + _BLOCK, rows)
             for lane in range(total_lanes):
                 x_one = x_type()
                 p_one = p_type()
@@ -149,40 +168,48 @@ def solve_kernel(kind, free):
                     x_one[j] = x[j, lane]
                 for j in range(declared):
                     p_one[j] = p[j, lane]
-                y_one = observe(x_one, u, p_one)
-                for j in range(m):
-                    y[j, lane] = y_one[j]
-                if wp.static(declared_states > 0):
-                    if t < rows - 1:
-                        for _step in range(substeps):
-                            x_one = advance(x_one, u, p_one, w, dt)
-                        for j in range(n):
-                            x[j, lane] = x_one[j]
-            if final == 1 and s == 0:
-                for k in range(z.shape[1]):
-                    score[t, k, i] = _ZERO
-            for j in range(m):
+                for t in range(begin, end):
+                    for j in range(fed_count):
+                        u[j] = fed[t, j, i]
+                    y_one = observe(x_one, u, p_one)
+                    for j in range(m):
+                        seen[s, i, ((t - begin) * m + j) * total_lanes + lane] = y_one[j]
+                    if wp.static(declared_states > 0):
+                        if t < rows - 1:
+                            for _step in range(substeps):
+                                x_one = advance(x_one, u, p_one, w, dt)
+                for j in range(n):
+                    x[j, lane] = x_one[j]
+            for t in range(begin, end):
                 if final == 1 and s == 0:
-                    shown[t, j, i] = y[j, 0]
-                scale = weight[t, j, i]
-                if scale > _ZERO:
-                    away = (y[j, 0] - measured[t, j, i]) * scale
-                    share = _ONE
-                    loss = wp.float64(0.5) * away * away
-                    if robust > _ZERO:
-                        if wp.abs(away) > robust:
-                            share = robust / wp.abs(away)
-                            loss = robust * (wp.abs(away) - wp.float64(0.5) * robust)
-                    total = total + loss
-                    scale = scale / (wp.float64(2.0) * _H)
-                    for k in range(z.shape[1]):
-                        steep = (y[j, 2 * k + 1] - y[j, 2 * k + 2]) * scale
-                        g[k] = g[k] + share * steep * away
-                        if final == 1 and s == 0:
-                            score[t, k, i] = score[t, k, i] + share * steep * away
-                        for q in range(k + 1):
-                            other = (y[j, 2 * q + 1] - y[j, 2 * q + 2]) * scale
-                            h[k, q] = h[k, q] + share * steep * other
+                    for k in range(free_count):
+                        score[t, k, i] = _ZERO
+                for j in range(m):
+                    at = ((t - begin) * m + j) * total_lanes
+                    if final == 1 and s == 0:
+                        shown[t, j, i] = seen[s, i, at]
+                    scale = weight[t, j, i]
+                    if scale > _ZERO:
+                        away = (seen[s, i, at] - measured[t, j, i]) * scale
+                        share = _ONE
+                        loss = wp.float64(0.5) * away * away
+                        if robust > _ZERO:
+                            if wp.abs(away) > robust:
+                                share = robust / wp.abs(away)
+                                loss = robust * (wp.abs(away) - wp.float64(0.5) * robust)
+                        total = total + loss
+                        squares[s, j, i] = squares[s, j, i] + away * away
+                        for k in range(free_count):
+                            back = at
+                            if final == 1:
+                                back = at + 1 + free_count + k
+                            slopes[k] = (seen[s, i, at + k + 1] - seen[s, i, back]) * scale * over
+                        for k in range(free_count):
+                            g[k] = g[k] + share * slopes[k] * away
+                            if final == 1 and s == 0:
+                                score[t, k, i] = score[t, k, i] + share * slopes[k] * away
+                            for q in range(k + 1):
+                                h[k, q] = h[k, q] + share * slopes[k] * slopes[q]
 
         if final == 1:
             for k in range(z.shape[1]):
@@ -199,6 +226,8 @@ def solve_kernel(kind, free):
             small = cost[s, i] - total <= tolerance * total
             cost[s, i] = total
             damping[s, i] = wp.max(damping[s, i] / wp.float64(9.0), wp.float64(1.0e-12))
+            for j in range(m):
+                kept[s, j, i] = squares[s, j, i]
             for k in range(z.shape[1]):
                 z[s, k, i] = point[k]
                 slope[s, k, i] = g[k]

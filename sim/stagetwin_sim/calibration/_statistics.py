@@ -99,31 +99,35 @@ def score_covariance(score: Floats) -> Floats:
     return total
 
 
-def output_noise(errors: Floats, dt: float) -> tuple[float, float]:
-    """Return measurement and process noise of one output, by the autocovariance of its errors.
+def output_noise(errors: Floats, dt: float) -> tuple[Floats, Floats]:
+    """Return measurement and process noise of outputs, by the autocovariance of their errors.
 
     What is white is the measurement; what decays from row to row is the model that walks away from
     the machine, taken as a first-order process: c1 = f s2, c2 = f2 s2 (R. Mehra, IEEE Trans. Autom.
     Control 15 (1970) 175-184, for a scalar state that is measured directly).
 
     Args:
-        errors: shape (rows,), NaN where nothing was measured.
+        errors: shape (rows, ...), NaN where nothing was measured.
         dt: time between rows [s].
 
     Returns:
-        Standard deviation [unit], and of what disturbs the output in a second [unit/sqrt(s)].
+        Standard deviations [unit], and of what disturbs the outputs in a second [unit/sqrt(s)].
     """
-    variance = float(np.nanvar(errors))
-    first, second = (float(autocorrelation(errors[:, None], lag)[0]) for lag in (1, 2))
-    bound = 2 / math.sqrt(max(int(np.isfinite(errors).sum()), 1))
-    if first <= bound or second <= 0:
-        return math.sqrt(variance), 0.0
-    decay = min(second / first, 0.999)
-    wandering = min(first * variance / decay, variance)
-    process = math.sqrt(wandering * (1 - decay**2) / dt)
-    return math.sqrt(max(variance - wandering, 1e-4 * variance)), process
+    known = np.isfinite(errors)
+    count = np.maximum(known.sum(axis=0), 1)
+    bare = np.where(known, errors, 0.0)
+    mean = bare.sum(axis=0) / count
+    variance = np.where(known, (bare - mean) ** 2, 0.0).sum(axis=0) / count
+    first, second = (autocorrelation(errors, lag) for lag in (1, 2))
+    wanders = (first > 2 / np.sqrt(count)) & (second > 0)
+    decay = np.minimum(np.divide(second, first, out=np.ones_like(first), where=wanders), 0.999)
+    wandering = np.where(wanders, np.minimum(first * variance / decay, variance), 0.0)
+    process: Floats = np.sqrt(wandering * (1 - decay**2) / dt)
+    white: Floats = np.sqrt(np.maximum(variance - wandering, 1e-4 * variance))
+    return white, process
 
 
-def quantile(level: float, freedom: float) -> float:
-    """Return the two-sided quantile of Student's distribution."""
-    return float(stats.t.ppf(0.5 + level / 2, max(freedom, 1.0)))
+def quantile(level: float, freedom: Floats) -> Floats:
+    """Return two-sided quantiles of Student's distribution."""
+    quantiles: Floats = stats.t.ppf(0.5 + level / 2, np.maximum(freedom, 1.0))
+    return quantiles

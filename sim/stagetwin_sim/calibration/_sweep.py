@@ -10,7 +10,7 @@ import itertools
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from scipy.stats import qmc
@@ -22,8 +22,8 @@ from stagetwin_sim.engine import Engine, Floats
 __all__ = ["Objective", "Swept", "sweep", "worlds_objective"]
 
 Objective = Callable[[Mapping[str, Floats]], Floats]
-"""Takes candidates by name, each shape (candidate_count,), to what is to be small; NaN for those that
-came to nothing."""
+"""Takes candidates by name, each shape (candidate_count,), to what is to be small; NaN for those
+that came to nothing."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -183,7 +183,8 @@ def _refine(
 
 def _sobol(count: int, budget: int, seed: int) -> Floats:
     power = max(1, math.ceil(math.log2(budget)))
-    points: Floats = qmc.Sobol(count, seed=seed).random_base2(power)[:budget]
+    make: Any = qmc.Sobol  # its argument for the seed has two names, by version
+    points: Floats = make(count, seed=seed).random_base2(power)[:budget]
     return points
 
 

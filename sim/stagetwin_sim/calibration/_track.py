@@ -1,7 +1,7 @@
 """Parameters followed while the machine runs, and an alarm when one has drifted.
 
-Sources: L. Ljung, IEEE Trans. Autom. Control 24 (1979) 36-50 (the extended filter as an estimator of
-parameters; here with divided differences in place of derivatives); E. Page, Biometrika 41 (1954)
+Sources: L. Ljung, IEEE Trans. Autom. Control 24 (1979) 36-50 (the extended filter as an estimator
+of parameters; here with divided differences in place of derivatives); E. Page, Biometrika 41 (1954)
 100-115 (the cumulative sum).
 """
 
@@ -160,7 +160,8 @@ class Tracker:
         self._engine.write(self._inputs.ravel().tolist(), inputs.ravel())
         self._engine.step()
         known = np.isfinite(outputs) & self._measured_ports[:, None]
-        given = np.where(known, PRESENT, MISSING).astype(np.int32)
+        given = np.full(known.shape, MISSING, np.int32)
+        given[known] = PRESENT
         step = self._dt / self._steps
         self._bank.update(outputs[None], given[None], step, self._steps, self._dt)
         self.time += self._dt

@@ -15,7 +15,8 @@ def calibrate(
     model: Annotated[
         str,
         typer.Argument(
-            metavar="MODEL", help="PRIM.NAME of a model, or a kind for all of it.",
+            metavar="MODEL",
+            help="PRIM.NAME of a model, or a kind for all of it.",
             show_default=False,
         ),
     ],
@@ -32,8 +33,8 @@ def calibrate(
         typer.Option(
             "--column",
             metavar="PORT=COLUMN",
-            help="Column of a port, in its signal's unit; {prim} is the prim's name. By default the "
-            "one named as the port's signal.",
+            help="Column of a port, in its signal's unit; {prim} is the prim's name. By default "
+            "the one named as the port's signal.",
         ),
     ] = [],  # noqa: B006 - typer reads the default and never changes it
     out: Annotated[

@@ -13,21 +13,14 @@ import warp as wp
 
 from stagetwin_sim._errors import SnapshotError
 from stagetwin_sim.engine._arrays import host_copy
-from stagetwin_sim.engine._group_kernels import (
-    LANES,
-    advance_kernel,
-    observe_kernel,
-    wide_advance_kernel,
-)
+from stagetwin_sim.engine._group_kernels import advance_kernel, observe_kernel
 from stagetwin_sim.engine._kind import Floats, Kind
+from stagetwin_sim.engine._lane_kernels import LANES, LEAST_STEPS, lane_kernel
 from stagetwin_sim.engine._system import Context, Saved
 
 __all__ = ["Group", "GroupPlan"]
 
 Indices = npt.NDArray[np.int32]
-
-_MANY = 10
-"""Substeps of a launch from which on the wide kernel pays for its longer compilation."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,15 +96,18 @@ class Group:
         kind, context = self.plan.kind, self._context
         if not self._size[1]:
             return
-        if kind.states and not kind.draws and substeps >= _MANY and self.state.device.is_cpu:
+        lanes = self._lanes(substeps)
+        if lanes is not None:
+            total = self._size[0] * self._size[1]
             wp.launch(
-                wide_advance_kernel(kind),
-                dim=-(-self._size[0] * self._size[1] // LANES),
+                lanes,
+                dim=-(-total // LANES),
                 inputs=[
                     context.bus,
                     self._inputs,
                     self.parameters,
                     self._size[1],
+                    total,
                     wp.float64(dt),
                     substeps,
                 ],
@@ -136,6 +132,13 @@ class Group:
                 device=context.device,
             )
         self.observe()
+
+    def _lanes(self, substeps: int) -> wp.Kernel | None:
+        """Return the kernel that takes several instances at once, where it pays."""
+        if substeps < LEAST_STEPS or not wp.get_device(self._context.device).is_cpu:
+            return None
+        found: wp.Kernel | None = lane_kernel(self.plan.kind)
+        return found
 
     def observe(self) -> None:
         """Put the outputs of the present state on the bus."""

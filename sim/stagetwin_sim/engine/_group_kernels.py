@@ -9,16 +9,7 @@ from functools import cache
 
 import warp as wp
 
-__all__ = ["LANES", "advance_kernel", "count_kernel", "observe_kernel", "wide_advance_kernel"]
-
-LANES = 8
-"""Instances that a thread of the wide kernel takes side by side."""
-
-# As Warp's own, but LLVM's own depth for finding operations that go into one wide register.
-_WIDE = (
-    "-march=native -mllvm=-inline-threshold=9000 -mllvm=-inline-cold-callsite-threshold=3000"
-    " -mllvm=-slp-recursion-max-depth=12"
-)
+__all__ = ["advance_kernel", "count_kernel", "observe_kernel"]
 
 
 @wp.kernel(enable_backward=False)
@@ -83,65 +74,6 @@ def advance_kernel(kind):
                 x = advance(x, u, p, w, dt)
         for j in range(states):
             state[world, j, i] = x[j]
-
-    return step
-
-
-@cache
-def wide_advance_kernel(kind):
-    """Return the kernel for many substeps on a CPU, launched over blocks of LANES instances.
-
-    Substeps of one instance wait for each other; those of several do not, and where the kind's
-    function has no branches they become operations on wide registers. Each instance gets the same
-    operations in the same order as alone: not a bit differs. For kinds without draws.
-    """
-    states, inputs = len(kind.states), max(len(kind.inputs), 1)
-    parameters = max(len(kind.parameters), 1)
-    declared_inputs, declared_parameters = len(kind.inputs), len(kind.parameters)
-    x_type = wp.types.matrix((LANES, states), wp.float64)
-    u_type = wp.types.matrix((LANES, inputs), wp.float64)
-    p_type = wp.types.matrix((LANES, parameters), wp.float64)
-    w_type = wp.types.vector(1, wp.float64)
-    advance = kind.advance
-
-    @wp.kernel(
-        enable_backward=False, module="unique", module_options={"cpu_compiler_flags": _WIDE}
-    )
-    def step(
-        # in:
-        bus: wp.array2d(dtype=wp.float64),
-        input_columns: wp.array2d(dtype=wp.int32),
-        parameter: wp.array3d(dtype=wp.float64),
-        count: int,
-        dt: wp.float64,
-        substeps: int,
-        # in and out:
-        state: wp.array3d(dtype=wp.float64),
-    ):
-        first = wp.tid() * LANES
-        last = state.shape[0] * count - 1
-        x = x_type()
-        u = u_type()
-        p = p_type()
-        w = w_type()
-        for k in range(LANES):
-            # The last block does its last instance more than once, each time the same.
-            world = wp.min(first + k, last) // count
-            i = wp.min(first + k, last) % count
-            for j in range(states):
-                x[k, j] = state[world, j, i]
-            for j in range(declared_inputs):
-                u[k, j] = bus[world, input_columns[j, i]]
-            for j in range(declared_parameters):
-                p[k, j] = parameter[world, j, i]
-        for _ in range(substeps):
-            for k in range(LANES):
-                x[k] = advance(x[k], u[k], p[k], w, dt)
-        for k in range(LANES):
-            world = wp.min(first + k, last) // count
-            i = wp.min(first + k, last) % count
-            for j in range(states):
-                state[world, j, i] = x[k, j]
 
     return step
 

@@ -67,7 +67,8 @@ class FilterBank:
         sigmas = np.where(measured, outputs, 1.0)
         bounds = np.array([[s.minimum for s in kind.states], [s.maximum for s in kind.states]])
         worlds = context.worlds
-        self._input_columns = self._array(_rows(np.array(group.plan.inputs, np.int32, ndmin=2)), wp.int32)
+        columns: npt.NDArray[Any] = group.plan.inputs
+        self._input_columns = self._array(_rows(columns), wp.int32)
         self._input_sigma = self._array(_rows(inputs))
         self._process = self._array(_rows(process))
         self._bounds = self._array(bounds if self._n else np.zeros((2, 1)))

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from stagetwin_sim._errors import FaultError
 
-__all__ = ["Fault", "FaultScript"]
+__all__ = ["Fault", "FaultScript", "said_of"]
 
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 
@@ -93,16 +93,16 @@ class FaultScript(BaseModel):
         except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
             raise FaultError(f"{path} is no TOML: {error}") from None
         except ValidationError as error:
-            raise FaultError(f"{path}: {_said(error)}") from None
+            raise FaultError(f"{path}: {said_of(error)}") from None
 
 
-def _said(error: ValidationError) -> str:
+def said_of(error: ValidationError) -> str:
+    """Return what is wrong, in one line; entries are counted from 1."""
     rows = []
     for each in error.errors(include_url=False, include_context=False):
         first, *rest = each["loc"] or ("",)
         place = str(first)
         if first == "fault" and rest and isinstance(rest[0], int):
-            # People count from 1.
             place, rest = f"fault {rest[0] + 1}", rest[1:]
         got = "" if isinstance(each["input"], dict) else f", got {each['input']!r:.40}"
         rows.append(f"{'.'.join([place, *map(str, rest)])}: {each['msg']}{got}")

@@ -8,11 +8,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from pydantic import ValidationError
 
 from stagetwin.bindings import TelemetryBinding
 from stagetwin.ports import ValueKind
 from stagetwin_sim._errors import FaultError
-from stagetwin_sim.faults._fault import Fault, FaultScript
+from stagetwin_sim.faults._fault import Fault, FaultScript, said_of
 from stagetwin_sim.faults._sensors import SENSOR_KINDS, SensorFault, SensorKind
 from stagetwin_sim.faults._weakness import Weakness
 
@@ -62,7 +63,7 @@ class Faults:
         self._signals = tuple(signals)
         self._weaknesses = list(weaknesses)
         self._ids = dict(ids or {})
-        self._assets = {*(b.asset for b in signals), *(w.asset for w in self._weaknesses)}
+        self._assets = {b.asset for b in signals}
         self._seed = seed
         self._rows: dict[str, int] = {}
         for row, binding in enumerate(self._signals):
@@ -114,7 +115,8 @@ class Faults:
     def knows(self, where: str) -> bool:
         """Tell whether a machine or signal is one of these."""
         name = self._named(where)
-        here = {*self._rows, *self._assets, *(w.prim for w in self._weaknesses)}
+        weak = {path for w in self._weaknesses for path in (w.prim, w.asset)}
+        here = {*self._rows, *self._assets, *weak}
         return name in here or name.rpartition(".")[0] in self._assets
 
     # -- beginning and ending
@@ -142,6 +144,21 @@ class Faults:
             except FaultError as error:
                 raise FaultError(f"{where}: fault {number}: {error}") from None
         self._active += found
+
+    def fault(self, where: str, kind: str, **how: Any) -> Fault:
+        """Return a fault of a signal where one has this name, else of a machine.
+
+        Raises:
+            FaultError: what is said of it is not allowed.
+        """
+        name = self._named(where)
+        measured = name in self._rows or name.rpartition(".")[0] in self._assets
+        try:
+            return Fault.model_validate(
+                {"signal" if measured else "asset": where, "kind": kind, **how}
+            )
+        except ValidationError as error:
+            raise FaultError(f"{where}: {said_of(error)}") from None
 
     def begin(self, fault: Fault) -> None:
         """Let something fail from now on, `fault.at` [s] later.
@@ -256,7 +273,7 @@ class Faults:
             head = name.rpartition(".")[0]
             near = sorted(s.path for s in self._signals if head in (s.prim, s.asset))
             hint = f"; there are {', '.join(near[:8])}" if near else ""
-            raise FaultError(f"no signal {fault.signal} is measured here{hint}")
+            raise FaultError(f"no signal {name} is measured here{hint}")
         binding, kind = self._signals[row], SENSOR_KINDS.get(fault.kind)
         if kind is None:
             raise FaultError(

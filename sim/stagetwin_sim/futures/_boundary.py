@@ -109,7 +109,8 @@ class Boundary:
         courses = [[row.courses[w % len(row.courses)] for row in rows] for w in range(worlds)]
         tables: dict[tuple[tuple[float, float], ...], int] = {}
         points: list[tuple[float, float]] = []
-        for course in (c for world in courses for c in world):
+        # Of all worlds that were planned, however many there are here: a state may come from any.
+        for course in (c for row in rows for c in row.courses):
             if course.points not in tables:
                 tables[course.points] = len(points)
                 points.extend(course.points)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+
+from pxr import Sdf
 
 from stagetwin.simulation import wire
 from stagetwin_sim.plant import PlantModel
@@ -30,16 +32,12 @@ class Grades:
             self._heard[name] = [by_column[c] for c in columns if c in by_column]
             producers.update(dict.fromkeys(instance.outputs.values(), name))
         self._fed_by: dict[str, set[str]] = defaultdict(set)
-        groups: dict[str, list[str]] = defaultdict(list)
         for name, instance in plant.instances.items():
             feeding = {producers[c] for c in instance.inputs.values() if c in producers}
             self._fed_by[name] |= feeding - {name}
-            if instance.kind is None and instance.group:
-                groups[instance.group].append(name)
-        self._partners = [members for members in groups.values() if len(members) > 1]
-        for members in self._partners:  # one system: what one hears, all depend on
-            for one, other in zip(members, (*members[1:], members[0]), strict=True):
-                self._fed_by[one].add(other)
+        for one, other in _joined(plant):
+            self._fed_by[one].add(other)
+            self._fed_by[other].add(one)
 
     def states(self, failed: Mapping[str, str], doubt: Doubt) -> dict[str, wire.State]:
         """Return how each model stands.
@@ -81,3 +79,20 @@ class Grades:
                 doubts.append(found)
         text = f"uncertain: {'; '.join(doubts[:3])}; last good values are used" if doubts else ""
         return wire.State(name, "running", text)
+
+
+def _joined(plant: PlantModel) -> Iterator[tuple[str, str]]:
+    """Yield models of one system that a relationship joins: each depends on the other."""
+    there: dict[tuple[str, str], list[str]] = defaultdict(list)
+    for name, instance in plant.instances.items():
+        if instance.kind is None and instance.group:
+            there[instance.group, instance.binding.prim].append(name)
+    for name, instance in plant.instances.items():
+        for relation, targets in instance.binding.relations.items():
+            if instance.kind is None and not relation.startswith(("in:", "out:")):
+                for target in targets:
+                    # A collider is joined to the bodies that it lies below.
+                    for above in Sdf.Path(target).GetPrimPath().GetPrefixes():
+                        for other in there.get((instance.group, str(above)), ()):
+                            if other != name:
+                                yield name, other

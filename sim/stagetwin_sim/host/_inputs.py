@@ -117,4 +117,5 @@ class Inputs:
         if not self._known[i]:
             return None
         quality = Quality(self._quality[i])
-        return "" if quality is Quality.GOOD else f"{path} is {quality.token}"
+        # A value beyond its soft limits is uncertain, and no less what the machine does.
+        return "" if quality <= Quality.UNCERTAIN else f"{path} is {quality.token}"

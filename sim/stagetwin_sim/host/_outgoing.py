@@ -36,6 +36,7 @@ class Outgoing:
         self.follow(plant)
         self._models = [o.model for o in expected]
         self._residual: dict[str, int] = {}
+        self._known_paths: tuple[str, ...] | None = None
         if residuals:
             for output in expected:
                 if output.signal and output.path.endswith(_PREDICTED):
@@ -85,12 +86,14 @@ class Outgoing:
 
     def add_residuals(self, values: Floats, residuals: Any) -> None:
         """Put the residuals of an observer among the values; see estimation.Residuals."""
-        for path, residual, sigma in zip(
-            residuals.paths, residuals.residual.tolist(), residuals.sigma.tolist(), strict=True
-        ):
-            at = self._residual.get(path)
-            if at is not None:
-                values[at : at + 2] = residual, sigma
+        if residuals.paths is not self._known_paths:
+            self._known_paths = residuals.paths
+            at = [(i, self._residual.get(path)) for i, path in enumerate(residuals.paths)]
+            there = [(i, place) for i, place in at if place is not None]
+            self._residual_from = np.array([i for i, _ in there], np.intp)
+            self._residual_at = np.array([place for _, place in there], np.intp)
+        values[self._residual_at] = residuals.residual[self._residual_from]
+        values[self._residual_at + 1] = residuals.sigma[self._residual_from]
 
     def changed(
         self, values: Floats, withheld: Collection[str]

@@ -22,6 +22,9 @@ __all__ = ["Running"]
 
 _log = logging.getLogger(__name__)
 
+OBSERVED = 4
+"""Frames between two looks of the observer: five a second are enough for what drifts."""
+
 
 class Running:
     """The models of a plant, going.
@@ -65,6 +68,8 @@ class Running:
         if before is not None:
             carry(*before, self.engine)
         self._observer: Any = None
+        self._residuals: Any = None
+        self._observe_at = self.engine.frames
         self._guarded(self._observe_from_here)
         self._bus = self.engine.read()[0]
 
@@ -82,9 +87,13 @@ class Running:
             self._isolate(before, after)
             return
         self.values = self._outgoing.expected(after)
-        if self._observer is not None:
+        if self._observer is not None and self.engine.frames >= self._observe_at:
+            self._observe_at = self.engine.frames + OBSERVED
             self._guarded(self._observe)
-        self._bus = self.engine.read()[0]
+            after = self.engine.read()[0]  # behind the correction
+        if self._residuals is not None:
+            self._outgoing.add_residuals(self.values, self._residuals)
+        self._bus = after
 
     def _observe_from_here(self) -> None:
         from stagetwin_sim.estimation import Observer
@@ -101,7 +110,7 @@ class Running:
                 for path, value in self._inputs.values().items()
             }
         )
-        self._outgoing.add_residuals(self.values, self._observer.residuals())
+        self._residuals = self._observer.residuals()
 
     def _guarded(self, observe: Callable[[], None]) -> None:
         """Observe; models go on without residuals where that fails."""
@@ -109,7 +118,7 @@ class Running:
             observe()
         except Exception as error:
             _log.error("no residuals from here on: %s", error, exc_info=error)
-            self._observer = None
+            self._observer = self._residuals = None
 
     def keep(self) -> None:
         """Remember this state, and ask systems how they are.

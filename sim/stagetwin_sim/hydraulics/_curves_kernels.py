@@ -159,7 +159,7 @@ def friction_factor(reynolds: wp.float64, roughness: wp.float64):
         f = wp.float64(64.0) / reynolds
         return wp.vec2d(f, -f / reynolds)
     if reynolds >= TURBULENT:
-        smooth = wp.float64(5.74) * wp.pow(reynolds, wp.float64(-0.9))
+        smooth = wp.float64(5.74) * wp.exp(wp.float64(-0.9) * wp.log(reynolds))
         y = roughness + smooth
         ln = wp.log(y)
         f = wp.float64(0.25) * LN10 * LN10 / (ln * ln)

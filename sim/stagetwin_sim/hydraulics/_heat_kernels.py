@@ -55,9 +55,11 @@ def mix(
             heat[k] = ZERO
             come[k] = ZERO
         for b in range(layout.branch_start[net], layout.branch_start[net + 1]):
+            q = flow[b]
+            if q == ZERO:
+                continue
             i = layout.branch_from[b]
             j = layout.branch_to[b]
-            q = flow[b]
             if i >= 0 and j >= 0:
                 if q < ZERO:
                     k = i

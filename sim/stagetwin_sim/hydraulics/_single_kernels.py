@@ -29,6 +29,7 @@ GRAVITY = wp.constant(wp.float64(9.80665))
 PI = wp.constant(wp.float64(3.141592653589793))
 ZERO = wp.constant(wp.float64(0.0))
 ONE = wp.constant(wp.float64(1.0))
+VOLUME = wp.types.vector(1, wp.float64)
 REST = wp.constant(wp.float64(1.0))  # pressure below which a valve's flow turns linear [Pa]
 
 
@@ -75,9 +76,7 @@ def valve_flow_observe(x: Any, u: Any, p: Any):
 
 @wp.func
 def tank_level_advance(x: Any, u: Any, p: Any, w: Any, dt: wp.float64):
-    y = x
-    y[0] = wp.clamp(x[0] + dt * u[0], ZERO, p[0])
-    return y
+    return VOLUME(wp.clamp(x[0] + dt * u[0], ZERO, p[0]))
 
 
 @wp.func

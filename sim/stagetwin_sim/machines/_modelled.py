@@ -82,16 +82,25 @@ class Modelled:
             return 0.0
         return self.physics.noise.get(binding.target, binding.deadband / 2)
 
+    def authored(self, binding: TelemetryBinding) -> bool:
+        """Tell whether the stage says how noisy a sensor is."""
+        return binding.target in self.physics.noise
+
     def covers(self, binding: TelemetryBinding | None) -> bool:
         """Tell whether a model says what a signal is."""
         return binding is not None and self.physics.covers(binding.target)
 
-    def begin(self, values: Sequence[Any]) -> None:
-        """Let the models begin where the machines are, in a thread.
+    def begin(self, values: Sequence[Any], patience: float | None = None) -> bool:
+        """Let the models begin where the machines are, and tell whether they run.
 
         Args:
             values: what sensors say.
+            patience: how long to wait for them [s]; None is as long as it takes.
         """
+        return self.physics.begin(*self._now(values), patience)
+
+    def _now(self, values: Sequence[Any]) -> tuple[dict[str, float], dict[str, float]]:
+        """Return what models hear, and what is known of signals that they are to give."""
         known = {}
         for _, asset, name, target, _ in self._covered:
             machine = self._machines[asset]
@@ -101,10 +110,12 @@ class Modelled:
                 known[target] = number
         first = {**self._given(values), **known}
         heard = {path: first[path] for path in self.physics.heard if path in first}
-        self.physics.begin(heard, known)
+        return heard, known
 
     def step(self, dt: float, values: Sequence[Any]) -> None:
         """Move the models on by `dt` [s], and let the machines feel what they say."""
+        if self.physics.late:
+            self.physics.take_over(*self._now(values))
         if not self.physics.ready:
             return
         self.physics.step(dt, self._given(values))

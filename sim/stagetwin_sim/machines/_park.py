@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -29,6 +30,8 @@ from stagetwin_sim.machines._vessels import Tank
 from stagetwin_sim.synthetic import SyntheticModel
 
 __all__ = ["MachinePark"]
+
+_log = logging.getLogger(__name__)
 
 _SHAKEN = ("vibration", "spectrum", "torques", "force")
 """Signals of the synthetic model that end when their machine stands."""
@@ -124,10 +127,15 @@ class MachinePark:
         park._weaken(table, whole or table, seed, faults, elapsed)
         if park.modelled:
             park._noise = np.array([park.modelled.noise(i, b) for i, b in enumerate(bindings)])
+            park._sensors[[park.modelled.authored(b) for b in bindings]] = 0.0
             park._noise[park._sensors > 0] = 0.0
             park._measured = park._measure()
-            park.modelled.begin(park._measured)
-            park.modelled.physics.wait(patience)
+            if (
+                not park.modelled.begin(park._measured, patience)
+                and not park.modelled.physics.failed
+            ):
+                _log.warning("machines go by simple physics until their models are compiled")
+            park._measured = park._measure()
         return park
 
     def _weaken(
@@ -198,6 +206,23 @@ class MachinePark:
         if machine is None:
             return f"there is no machine at {command.asset}"
         return machine.command(name_of(command), value)
+
+    def fail(self, where: str, kind: str, **how: Any) -> None:
+        """Let a machine or a sensor fail from now on; see Fault.
+
+        Args:
+            where: prim path or id of a machine, or `PRIM.signal` or `ID.signal`.
+            kind: a port of a model of it, or a kind of sensor fault.
+            how: `amount`, `unit`, `model`, `ramp` [s], `lasts` [s].
+
+        Raises:
+            FaultError: it cannot; names the prim and what is allowed.
+        """
+        self.faults.begin(self.faults.fault(where, kind, **how))
+
+    def recover(self, where: str, kind: str = "") -> int:
+        """End faults of a machine or a sensor, of one kind or all; return how many."""
+        return self.faults.end(where, kind)
 
     def values(self) -> list[Any]:
         """Return what the sensors said at the end of the last step, one value for each signal.

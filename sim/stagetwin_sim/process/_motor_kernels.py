@@ -27,7 +27,8 @@ def circuit(p: Any, winding: wp.float64):
     """Return rs, rr [Ohm], ls, lr, lm [H] and the core's conductance [S] of one phase."""
     z = p[1] * p[1] / p[0]
     to_henry = z / (TWO_PI * p[2])
-    rs = p[4] * z * (winding + COPPER) / AT_20
+    # No winding is colder than liquid nitrogen: a wrong input must not turn the sign.
+    rs = p[4] * z * wp.max(winding + COPPER, wp.float64(25.0)) / AT_20
     return vec6d(
         rs,
         p[5] * z,
@@ -57,7 +58,7 @@ def motor_advance(x: Any, u: Any, p: Any, w: Any, dt: wp.float64):
     lm = c[4]
     poles = p[3]
     friction = p[11]
-    inertia = p[10] + u[3]
+    inertia = p[10] + wp.max(u[3], ZERO)
     half = HALF * dt
     quarter = HALF * half
     speed = x[4]

@@ -57,6 +57,7 @@ class Physics:
         self._struck: dict[int, float] = {}
         self._engine: Engine | None = None
         self._due = 0.0
+        self._begun = False
         self._made = threading.Event()
         self._thread: threading.Thread | None = None
 
@@ -85,19 +86,38 @@ class Physics:
     @property
     def ready(self) -> bool:
         """Whether the models run."""
-        return self._engine is not None and not self.failed
+        return self._begun and self._engine is not None and not self.failed
 
-    def begin(self, values: Mapping[str, float], known: Mapping[str, float]) -> None:
-        """Make the engine, in a thread.
+    def begin(
+        self,
+        values: Mapping[str, float],
+        known: Mapping[str, float],
+        patience: float | None = None,
+    ) -> bool:
+        """Make the engine, in a thread, and tell whether the models run.
 
         Args:
             values: of what is heard, by property.
             known: what signals of machines are now, by property, where models are to begin.
+            patience: how long to wait for it [s]; None is as long as it takes.
         """
         self._thread = threading.Thread(
             target=self._make, args=(dict(values), dict(known)), name="models", daemon=True
         )
         self._thread.start()
+        self._begun = self.wait(patience)
+        return self.ready
+
+    @property
+    def late(self) -> bool:
+        """Whether the models could run by now, after nobody waited for them any longer."""
+        return self._made.is_set() and not self._begun
+
+    def take_over(self, values: Mapping[str, float], known: Mapping[str, float]) -> None:
+        """Let models that are late begin with what is now; as `begin`, their kernels are there."""
+        self._begun = True
+        if not self.failed:
+            self._make(dict(values), dict(known))
 
     def wait(self, seconds: float | None = None) -> bool:
         """Wait until the models run, or cannot; tells whether that is so after so long [s]."""

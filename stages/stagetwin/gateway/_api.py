@@ -126,6 +126,16 @@ class Api:
 
         return handler
 
+    def asked(self, operation: str) -> Callable[[Request, Visitor], Awaitable[Response]]:
+        """Return a handler that passes a body, and an id of the path, on to the service."""
+
+        async def handler(request: Request, visitor: Visitor) -> Response:
+            body = {} if request.method == "GET" else await _body(request, empty=True)
+            asked = {**body, **request.path_params, "op": operation}
+            return Json(await self._link.ask(visitor.who, asked))
+
+        return handler
+
     async def publish(self, request: Request, visitor: Visitor) -> Response:
         """Publish a request for a command; the same id again is the same request."""
         body = await _body(request)

@@ -80,6 +80,7 @@ def _problem(title: str) -> _Json:
 
 _REASON: _Json = {"reason": _text(maxLength=1000)}
 _COMMAND_ID = _path("id", "Id of the command; as many of its first characters as tell it.")
+_JOB_ID = _path("id", "Id of the job, as it was begun.")
 _ALARM_ID = _path("id", "Id of the alarm: prim path and name, `World/P101.flow_low`.")
 
 OPENAPI: _Json = {
@@ -161,6 +162,27 @@ OPENAPI: _Json = {
             )
         },
         "/api/v1/targets": {"get": _get("What can be commanded.", "targets", _PRIM, _FULL)},
+        "/api/v1/models": {
+            "get": _get(
+                "Models: how they stand, and what they expect beside what is measured.",
+                "models",
+                _PRIM,
+                _limit(1000),
+                _FULL,
+            )
+        },
+        "/api/v1/rehearsals": {
+            "post": _post("Try a command on the models.", "rehearse", "Rehearsal", needed=True)
+        },
+        "/api/v1/what-if": {
+            "post": _post("Begin futures of the present; a job.", "what_if", "WhatIf", needed=True)
+        },
+        "/api/v1/jobs/{id}": {
+            "get": _get("How a job of one's own stands.", "job", _JOB_ID, schema="Any")
+        },
+        "/api/v1/jobs/{id}/cancel": {
+            "post": _post("Give a job of one's own up.", "cancel_job", "Any", _JOB_ID)
+        },
         "/api/v1/alarms": {
             "get": _get(
                 "Alarms, worst and newest first.",
@@ -292,6 +314,25 @@ OPENAPI: _Json = {
                     "value": {"description": "Of the command's type."},
                     "revision": {"type": "integer", "description": "Revision that was seen."},
                     "reason": _text(maxLength=1000),
+                },
+            },
+            "Rehearsal": {
+                "type": "object",
+                "required": ["target", "value"],
+                "properties": {
+                    "target": _text(description="Prim path and command."),
+                    "value": {"description": "Of the command's type."},
+                    "horizon": {"type": "number", "description": "How far ahead [s]."},
+                    "budget": {"type": "number", "description": "How long it may take [s]."},
+                },
+            },
+            "WhatIf": {
+                "type": "object",
+                "required": ["scenario"],
+                "properties": {
+                    "scenario": {"type": "object", "description": "As in a scenario's file."},
+                    "from": _text(description="Name of a saved present; else the one of now."),
+                    "stage": {"type": "boolean", "description": "Write a what-if stage too."},
                 },
             },
             "CommandTurn": {

@@ -22,11 +22,11 @@ class ExpectedNumbers:
     """
 
     def __init__(self) -> None:
-        self.time, self.fresh = math.nan, False
         self.bind(0, 0)
 
     def bind(self, outputs: int, poses: int) -> None:
         """Forget everything; take positions of another table."""
+        self.time = math.nan
         self.values = np.full(outputs, math.nan)
         self.matrices = np.full((poses, 16), math.nan)
         self.fresh = False

@@ -160,9 +160,19 @@ class Requests:
                 "status": int(latest.status[index]),
                 "age": _finite(now - float(latest.seen[index])),
                 "time": _finite(float(latest.source_time[index])),
+                **self._expected(binding),
             }
-            for index, _ in rows
+            for index, binding in rows
         ]
+
+    def _expected(self, binding: TelemetryBinding) -> Reply:
+        """Return what a model expects of a signal, and the residual, where one does."""
+        stem = binding.target.removesuffix(":value")
+        if binding.element >= 0 or stem == binding.target:
+            return {}
+        value = self._service.twin.predicted.value
+        found = {name: value(f"{stem}:{name}") for name in ("predicted", "residual")}
+        return {name: number for name, number in found.items() if math.isfinite(number)}
 
     def _examples(self) -> list[Reply]:
         self._service.access.require(asking(), Right.READ, "/")  # payloads of every prim

@@ -34,8 +34,8 @@ PERIOD = 0.05
 MAX_WAITING = 2**20
 """What it may leave in its pipe before changes are put together for it [B]."""
 
-STALE_AFTER = 3.0
-"""Time without a word of expected values after which they are withdrawn [s]."""
+STALE_AFTER = 3.5
+"""Time without expected values or a word of health after which they are withdrawn [s]."""
 
 IDLE = 60.0
 """Time without a question after which the process for futures is ended [s]."""
@@ -159,6 +159,7 @@ class Simulation:
                     each.reopen()
         elif self.beside is not None and self.beside.table is not None:
             self._bind(self.beside.table)  # what was a prim a moment ago may be none
+            self._numbers.fresh = not math.isnan(self._numbers.time)
         self.states.rebind(self.plant)
         self._changed.set()
 
@@ -179,6 +180,7 @@ class Simulation:
     def table(self, table: wire.Table) -> None:
         """See SimulatorEvents."""
         self._bind(table)
+        self._numbers.bind(len(table.outputs), len(table.poses))
         self._measured.bind(table.measured)
         self._told = -math.inf
         self.states.take_table(table, self.plant, self._twin.predicted.refused)
@@ -189,7 +191,6 @@ class Simulation:
         driven |= {b.target for b in self.plant.commands}
         outputs = [Expected(output.path, output.type_name) for output in table.outputs]
         layer.bind(outputs, [Placed(pose.prim, pose.reset) for pose in table.poses], driven)
-        self._numbers.bind(len(outputs), len(table.poses))
 
     def columns(self, kind: wire.Kind, columns: wire.Columns) -> None:
         """See SimulatorEvents."""
@@ -198,6 +199,9 @@ class Simulation:
 
     def health(self, health: wire.Health) -> None:
         """See SimulatorEvents."""
+        self._heard = self._twin.clock.steady()
+        if math.isnan(self._twin.predicted.time) and not math.isnan(self._numbers.time):
+            self._numbers.fresh = True  # it was silent for a while, and nothing has changed
         self.states.take(health.states)
 
     def down(self, cause: str) -> None:

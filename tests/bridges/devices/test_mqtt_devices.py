@@ -427,7 +427,7 @@ def test_the_command_line_lists_devices_and_lets_one_misbehave(
         (["misbehave", "v2", "refuse"], "no device 'v2'; did you mean"),
         (["misbehave", "v1", "sulk"], "expected one of none, refuse"),
         (["misbehave", "v1"], "expected: devices misbehave ASSET MODE"),
-        (["dance"], "expected list or misbehave"),
+        (["dance"], "expected list, misbehave or fault"),
     ],
 )
 def test_the_command_line_says_what_is_wrong(

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from pxr import Gf, Sdf, Usd, UsdGeom
 
+from stagetwin._data import factory_folder
 from stagetwin.live import Placed, PredictedLayer
 from stagetwin_sim._errors import BodiesError
 from stagetwin_sim.bodies import Belt, BodiesPlan, BodiesSystem, JointDrive, read_scene
@@ -19,6 +20,9 @@ from tests.sim.bodies.scenes import Scene, cell, stage_of
 from tests.sim.plant.stages import codes, model
 from tests.stages.plants import Part, asset, connection, prim, telemetry
 from tests.stages.plants import stage_of as opened
+
+# newton compiles for a minute the first time, for many on a busy machine.
+pytestmark = pytest.mark.timeout(900)
 
 
 def plant_of(*parts: Part | str, scene: Scene | None = None) -> PlantModel:
@@ -215,6 +219,15 @@ def _shown(stage: Usd.Stage, engine: Engine) -> dict[str, Gf.Matrix4d]:
     shown = {p: cache.GetLocalToWorldTransform(stage.GetPrimAtPath(p)) for p in system.paths}
     stage.GetSessionLayer().subLayerPaths[:] = []
     return shown
+
+
+def test_the_example_line_has_no_problem() -> None:
+    stage = Usd.Stage.Open(str(factory_folder() / "bodies" / "line.usda"))
+    found = read_plant(stage)
+    assert [str(problem) for problem in found.problems] == []
+    (plan,) = (s for s in found.plan.systems if isinstance(s, BodiesPlan))
+    assert [belt.path for belt in plan.belts] == ["/World/C1/Surface", "/World/C2/Surface"]
+    assert len(plan.paths) == 12
 
 
 def test_a_resting_body_stays_where_it_was_written() -> None:

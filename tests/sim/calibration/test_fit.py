@@ -111,9 +111,7 @@ def test_a_batch_of_one_equals_a_batch_of_many() -> None:
     many = noisy(runs(THERMAL, TRUTH, 3, rows=120), np.array([0.3, 0.5]))
     one = Telemetry(dt=1.0, inputs=many.inputs[:, :, 1:2], outputs=many.outputs[:, :, 1:2])
     wide = fit(THERMAL, many, starts=1)
-    assert np.array_equal(
-        fit(THERMAL, one, starts=1).values[:, 0], wide.values[:, 1]
-    )
+    assert np.array_equal(fit(THERMAL, one, starts=1).values[:, 0], wide.values[:, 1])
 
 
 @wp.func
@@ -191,6 +189,7 @@ def test_a_robust_loss_is_not_led_astray_by_outliers() -> None:
     outputs = spoilt.outputs + wrong * 40.0
     bad = Telemetry(dt=1.0, inputs=spoilt.inputs, outputs=outputs)
     plain, robust = fit(THERMAL, bad), fit(THERMAL, bad, robust=1.345)
+
     def error(fitted: Any) -> float:
         return float(np.abs(fitted.parameters / TRUTH[:, None] - 1).mean())
 

@@ -86,9 +86,7 @@ def files(folder: Path, *, own: str = "") -> tuple[Path, Path]:
         for t in range(rows):
             moment = WHEN + datetime.timedelta(seconds=10 * t)
             numbers = [
-                value
-                for i in (0, 1)
-                for value in (inputs[t, 0, i] / 1000, outputs[t, 0, i])
+                value for i in (0, 1) for value in (inputs[t, 0, i] / 1000, outputs[t, 0, i])
             ]
             frame = [outputs[t, 1, 0], "" if t % 5 else outputs[t, 1, 1]]
             writer.writerow([moment.isoformat(), *numbers, *frame])
@@ -168,7 +166,7 @@ def test_a_set_that_would_be_overruled_is_not_applied(tmp_path: Path) -> None:
     assert root.read_bytes() == before
     with pytest.raises(CalibrationError, match="is no set of parameters"):
         read_parameter_set(tmp_path / "assets.usda")
-    with pytest.raises(CalibrationError, match="no model /Plant/M1.heat on the stage"):
+    with pytest.raises(CalibrationError, match=r"no model /Plant/M1\.heat on the stage"):
         write_parameter_set(path, fitted, {}, author="ada", version="1")
 
 
@@ -208,7 +206,7 @@ def test_what_a_recording_lacks_is_named(tmp_path: Path) -> None:
         found, "/Plant/M1.heat", Recorded.open(tmp_path / "none.csv"), {"winding_loss": "x"}
     )
     assert named.telemetry.inputs[:, 0].max() > 100.0  # [W], from the signal's kW
-    with pytest.raises(CalibrationError, match="no model /Plant/M9.heat runs; there are /Plant/M1"):
+    with pytest.raises(CalibrationError, match=r"no model /Plant/M9\.heat runs; there are"):
         gather(found, "/Plant/M9.heat", Recorded.open(recording))
     (tmp_path / "odd.csv").write_text("a,b\n1,2\n", encoding="utf-8")
     with pytest.raises(CalibrationError, match="tells the time; there are a, b"):

@@ -15,12 +15,17 @@ def test_the_free_run_is_reported_beside_persistence(record_property: object) ->
     assert judged.fitted.correlated[0]  # the model misses what stirs the temperatures
     assert np.isfinite(judged.free).all()
     better = {
-        name: (bool(judged.free[j] < judged.persistence[j]), bool(judged.free[j] < judged.steady[j]))
+        name: (
+            bool(judged.free[j] < judged.persistence[j]),
+            bool(judged.free[j] < judged.steady[j]),
+        )
         for j, name in enumerate(COLUMNS)
     }
     # As docs/calibration.md says it: water, and the current, which follows the voltage.
     assert better["Thermocouple"] == (True, True)
     assert better["Current"] == (True, True)
     assert len(BED.outputs) == len(better)
-    for name, errors in zip(COLUMNS, zip(judged.free, judged.persistence, strict=True), strict=True):
+    for name, errors in zip(
+        COLUMNS, zip(judged.free, judged.persistence, strict=True), strict=True
+    ):
         record_property(name, errors)  # type: ignore[operator]

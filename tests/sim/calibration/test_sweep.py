@@ -21,9 +21,7 @@ def bowl(candidates: Mapping[str, Floats]) -> Floats:
 RANGES = {"a": (0.0, 1.0), "b": (1e-3, 10.0)}
 
 
-@pytest.mark.parametrize(
-    ("method", "off"), [("grid", 0.15), ("random", 0.12), ("refine", 0.01)]
-)
+@pytest.mark.parametrize(("method", "off"), [("grid", 0.15), ("random", 0.12), ("refine", 0.01)])
 def test_the_least_is_found(method: str, off: float) -> None:
     found = sweep(bowl, RANGES, method=method, budget=256, batch=32)  # type: ignore[arg-type]
     assert found.best["a"] == pytest.approx(0.3, abs=off)

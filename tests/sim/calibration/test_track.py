@@ -77,5 +77,10 @@ def test_what_cannot_be_followed_is_refused() -> None:
         Tracker(LAG, ("mass",), np.ones((2, 1)), np.zeros((1, 1)), 1.0, measurement={"out": 1.0})
     with pytest.raises(CalibrationError, match="reference of gain is 0"):
         Tracker(
-            LAG, ("gain",), np.array([[1.0], [0.0]]), np.zeros((1, 1)), 1.0, measurement={"out": 1.0}
+            LAG,
+            ("gain",),
+            np.array([[1.0], [0.0]]),
+            np.zeros((1, 1)),
+            1.0,
+            measurement={"out": 1.0},
         )

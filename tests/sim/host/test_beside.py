@@ -245,3 +245,23 @@ def test_the_present_holds_everything_that_decides(talk: MakeTalk) -> None:
     assert present.desired == {desired: 900.0}
     assert present.rules["/Plant/P.guard"].held == 2.0
     assert present.snapshot.frames == it.beside.state()[0].frames
+
+
+def test_networks_do_not_depend_on_each_other(talk: MakeTalk) -> None:
+    def loop(name: str) -> str:
+        pump = prim(
+            f"{name}P",
+            telemetry("speed", unit="1/min", address=f"{name}/s"),
+            model("m", "pump", reads=value_of(f"{name}P", "speed"), inlet=f"/Plant/{name}T"),
+        )
+        end = prim(f"{name}R", model("m", "reservoir", inlet=f"/Plant/{name}P"))
+        return prim(f"{name}T", model("m", "tank")) + pump + end
+
+    it = talk(loop("A"), loop("B"))
+    assert [problem.message for problem in it.opened.plant.problems] == []
+    it.tell({value_of("AP", "speed"): 2900.0, value_of("BP", "speed"): 2900.0})
+    it.tell({value_of("AP", "speed"): 0.0}, Quality.BAD)
+    it.go(1.5)
+    blamed = {path for path, state in it.heard.states.items() if state.cause}
+    assert blamed == {"/Plant/AT.m", "/Plant/AP.m", "/Plant/AR.m"}
+    assert it.heard.values[out_of("BP", "m", "flow")] > 0

@@ -21,7 +21,10 @@ def observed(kind: Kind, inputs: list[list[float]], **given: float) -> dict[str,
     builder, count = PlanBuilder(), len(inputs)
     ins = np.array(
         [
-            [builder.column(Column(f"/{i}.in.{p.name}", value=row[j])) for i, row in enumerate(inputs)]
+            [
+                builder.column(Column(f"/{i}.in.{p.name}", value=row[j]))
+                for i, row in enumerate(inputs)
+            ]
             for j, p in enumerate(kind.inputs)
         ],
         np.int32,
@@ -149,7 +152,11 @@ def test_kv_is_the_flow_of_water_at_one_bar() -> None:
 
 @pytest.mark.parametrize(
     ("characteristic", "shares"),
-    [(0, [0.0, 0.25, 0.5, 1.0]), (1, [0.0, 50**-0.75, 50**-0.5, 1.0]), (2, [0.0, 0.5, 0.5**0.5, 1.0])],
+    [
+        (0, [0.0, 0.25, 0.5, 1.0]),
+        (1, [0.0, 50**-0.75, 50**-0.5, 1.0]),
+        (2, [0.0, 0.5, 0.5**0.5, 1.0]),
+    ],
 )
 def test_inherent_characteristics(characteristic: float, shares: list[float]) -> None:
     rows = [[x, 1e5] for x in (0.0, 0.25, 0.5, 1.0)]

@@ -167,3 +167,14 @@ def test_a_future_of_all_is_the_same_bit_for_bit(engine: Engine) -> None:
     future.step(25)
     assert future.save().digest() == engine.save().digest()
     engine.restore(before)
+
+
+@pytest.mark.gpu
+def test_a_gpu_comes_to_the_same(found: PlantModel) -> None:
+    wp = pytest.importorskip("warp")
+    if not wp.is_cuda_available():
+        pytest.skip("there is no CUDA device")
+    here, there = (found.plan.engine(1, device) for device in ("cpu", "cuda:0"))
+    here.step(50)
+    there.step(50)
+    assert there.read() == pytest.approx(here.read(), rel=1e-9, abs=1e-9)

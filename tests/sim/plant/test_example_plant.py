@@ -17,7 +17,7 @@ FACTORY = Path(__file__).parents[3] / "stages/factory/factory.usda"
 
 WITHIN = {
     "flow": 0.04,
-    "suction_pressure": 0.12,
+    "suction_pressure": 0.03,
     "discharge_pressure": 0.03,
     "torque": 0.04,
     "power": 0.05,
@@ -31,6 +31,9 @@ WITHIN = {
     "generator_temperature": 0.08,
 }
 """How far an expected value may be from what the simulated device says, as a share."""
+
+NEAR = {"suction_pressure": 0.02, "discharge_pressure": 0.02}
+"""How far it may be besides [bar]: the devices give all pumps the mean of the tanks' levels."""
 
 
 @pytest.fixture(scope="module")
@@ -97,9 +100,9 @@ def test_what_is_expected_agrees_with_the_devices(
             continue
         name = output.path.split(":")[-2]
         value = output.of(expected[output.column])
-        if abs(value / measured - 1) > WITHIN[name]:
+        if abs(value - measured) > WITHIN[name] * abs(measured) + NEAR.get(name, 0.0):
             wrong.append(f"{output.path}: expected {value:.4g}, measured {measured:.4g}")
-    assert wrong == []
+    assert not wrong, "\n".join(wrong)
 
 
 def test_the_networks_of_both_lines_are_solved(found: PlantModel) -> None:

@@ -125,6 +125,30 @@ def test_a_simulator_that_hangs_is_not_believed(serve: Serve) -> None:
     serve(scenario)
 
 
+def test_what_does_not_change_stays_and_what_nobody_speaks_of_goes(
+    serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("stagetwin.service._simulation.STALE_AFTER", 1.0)
+
+    async def scenario(s: Served) -> None:
+        await s.predicted(10.0, 20.0)
+        beside = s.service.simulation.beside
+        assert beside is not None
+
+        def frames() -> int:
+            return beside.health.frames if beside and beside.health else 0
+
+        now = frames()
+        await s.until(lambda: frames() >= now + 25)  # a tenth of a second each, at the least
+        assert s.get(PREDICTED) == 20.0
+        s.send("speed", 777.0)  # it says nothing more, but that its process lives
+        await s.until(lambda: s.get(PREDICTED) == 1554.0)
+        await s.until(lambda: s.get(PREDICTED) is None)
+        await s.predicted(10.0, 20.0)
+
+    serve(scenario)
+
+
 def test_models_that_no_simulator_runs_say_why(serve: Serve, simulated: Path) -> None:
     async def scenario(s: Served) -> None:
         await s.predicted(10.0, 20.0)
