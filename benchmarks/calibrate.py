@@ -30,7 +30,9 @@ FREE = ("winding_capacity", "frame_capacity", "winding_conductance", "frame_cond
 FIRST = ("winding_temperature", "frame_temperature")
 NAMES = [p.name for p in MOTOR_THERMAL.parameters]
 ROWS_OF = [NAMES.index(name) for name in FREE]
-BOUNDS = dict(zip(FREE, [(500.0, 50e3), (5e3, 500e3), (0.5, 200.0), (0.5, 200.0)], strict=True))
+BOUNDS: dict[str, tuple[float, float]] = dict(
+    zip(FREE, [(500.0, 50e3), (5e3, 500e3), (0.5, 200.0), (0.5, 200.0)], strict=True)
+)
 DT, NOISE, TOLERANCE = 60.0, 0.3, 1e-8
 PEERS = 8
 """Assets that the peers fit: each takes the same time."""

@@ -15,6 +15,9 @@ from stagetwin_sim.engine import host_copy
 
 __all__ = ["Touch", "touches"]
 
+CLOSE = 1e-3
+"""Distance of surfaces that count as touching [m]: what pushes is held a few micrometres apart."""
+
 
 class Touch(NamedTuple):
     """Two prims that touch.
@@ -46,7 +49,7 @@ def touches(plan: BodiesPlan, model: Any, state: Any, contacts: Any) -> Sequence
         ]
     )
     body_of = host_copy(model.shape_body)
-    touching = _gaps(state, contacts, body_of[shapes], count) <= 0
+    touching = _gaps(state, contacts, body_of[shapes], count) <= CLOSE
     jointed = _jointed(plan)
     names = {i: path for path, i in plan.scene.shapes.items()}
     bodies = {i: path for path, i in plan.scene.bodies.items()}

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import warp as wp
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
@@ -62,6 +63,7 @@ def run_calibration(request: CalibrationRequest) -> None:
     """
     if request.apply and request.out is None:
         raise CalibrationError("--apply needs --out: a set of parameters is a layer of its own")
+    wp.config.log_level = wp.LOG_WARNING  # its greeting is no part of the answer
     console = Console()
     plant = read_plant(open_stage(request.stage, request.sidecars))
     recorded = Recorded.open(request.data, request.time_column)

@@ -57,7 +57,8 @@ def fit(
     """Fit parameters of all instances of a kind to what their machines did.
 
     From several starts, Adam goes down the gradient of a tape; from the better half of them least
-    squares finish, and the best end counts. The model runs free: it is told the inputs and never the outputs.
+    squares finish, and the best end counts. The model runs free: it is told the inputs and never
+    the outputs.
 
     Args:
         kind: whose.
@@ -248,7 +249,7 @@ def _noise(squares: Floats, known: npt.NDArray[np.intp], free: int) -> Floats:
 
 def _robust_noise(errors: Floats) -> Floats:
     """Return the standard deviation of errors without outliers, by the median of their sizes."""
-    known = np.isfinite(errors).any(axis=0)
+    known: npt.NDArray[np.bool_] = np.isfinite(errors).max(axis=0)
     sigma = np.ones(known.shape)
     for index in np.ndindex(known.shape):
         if known[index]:
@@ -269,8 +270,8 @@ def _same_weights(
     if not exact:
         with np.errstate(invalid="ignore"):
             ratio = ratio / np.where(known > 0, ratio, 0.0).max(axis=0)
-    settled: npt.NDArray[np.bool_] = (np.nan_to_num(np.abs(ratio - 1)) < 0.03).all(axis=0)
-    return settled
+    largest: Floats = np.nan_to_num(np.abs(ratio - 1)).max(axis=0)
+    return largest < 0.03
 
 
 def _fitted(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -145,7 +146,7 @@ class Coordinates:
         size = self.size
         with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
             share = 1 / (1 + np.exp(-z))
-            values: Floats = np.select(
+            values: Any = np.select(
                 [form == ABOVE, form == BELOW, form == BETWEEN, form == DECADES],
                 [
                     low + np.exp(z) * size,
@@ -155,7 +156,8 @@ class Coordinates:
                 ],
                 z * size,
             )
-        return values
+        natural: Floats = values
+        return natural
 
     def bare(self, values: Floats) -> Floats:
         """Return coordinates from values in their units, shape (free, count).

@@ -1,8 +1,7 @@
 """Kernels of a descent: whole histories of a kind, their loss, and its gradient by a tape.
 
 One thread is one instance (or one start of one). Parameters are moved in coordinates without
-bounds, `z`; see `natural`. Loops over states and parameters have bounds that are arguments, for Warp would
-unroll constant ones.
+bounds, `z`; see `natural`.
 """
 
 # Warp's own language: no type checker reads it.

@@ -133,7 +133,7 @@ class Tracker:
         for j, port in enumerate(kind.outputs):
             if port.name in measurement:
                 sigmas[j] = measurement[port.name]
-        self._measured_ports = np.isfinite(sigmas).any(axis=1)
+        self._measured_ports = np.array([port.name in measurement for port in kind.outputs])
         self._bank = FilterBank(
             group,
             self._engine.context,

@@ -67,14 +67,15 @@ class FilterBank:
         sigmas = np.where(measured, outputs, 1.0)
         bounds = np.array([[s.minimum for s in kind.states], [s.maximum for s in kind.states]])
         worlds = context.worlds
-        columns: npt.NDArray[Any] = group.plan.inputs
+        columns: Any = group.plan.inputs
         self._input_columns = self._array(_rows(columns), wp.int32)
         self._input_sigma = self._array(_rows(inputs))
         self._process = self._array(_rows(process))
         self._bounds = self._array(bounds if self._n else np.zeros((2, 1)))
         self._first = self._array(_rows(first))
         self._output_sigma = self._array(_rows(sigmas))
-        self._active = self._array(measured.any(axis=0).astype(np.int32), wp.int32)
+        active: Any = measured.any(axis=0)
+        self._active = self._array(active.astype(np.int32), wp.int32)
         squares = np.zeros((max(self._n, 1) ** 2, count))
         for j in range(self._n):
             squares[j * self._n + j] = first[j] ** 2
@@ -88,6 +89,7 @@ class FilterBank:
         self._expected = self._array(np.full(shape, np.nan))
         self._deviation = self._array(np.full(shape, np.nan))
         self._fate = self._array(np.full(shape, MISSING, np.int32), wp.int32)
+        self._command: Any = None
 
     @property
     def expected(self) -> Floats:
@@ -114,10 +116,22 @@ class FilterBank:
             steps: how many the group has done since the last call.
             elapsed: time since the last call [s].
         """
-        context, group = self._context, self.group
+        group = self.group
         self._measured.assign(np.where(np.isfinite(measured), measured, 0.0))
         self._given.assign(np.where(np.isfinite(measured), given, np.minimum(given, 1)))
-        wp.launch(
+        command = self._command
+        if command is None:
+            command = self._command = self._recorded()
+        command.set_param_by_name("dt", wp.float64(dt))
+        command.set_param_by_name("steps", steps)
+        command.set_param_by_name("elapsed", wp.float64(elapsed))
+        command.launch()
+        group.observe()
+
+    def _recorded(self) -> Any:
+        """Return the launch, packed once: its arguments are many, and few of them change."""
+        context, group = self._context, self.group
+        return wp.launch(
             filter_kernel(self._kind),
             dim=(context.worlds, len(group.plan.places)),
             inputs=[
@@ -135,9 +149,9 @@ class FilterBank:
                 self._n,
                 self._m,
                 self._fed,
-                wp.float64(dt),
-                steps,
-                wp.float64(elapsed),
+                wp.float64(0.0),
+                0,
+                wp.float64(0.0),
                 wp.float64(self._gate),
                 wp.float64(self._patience),
             ],
@@ -151,8 +165,8 @@ class FilterBank:
                 self._fate,
             ],
             device=context.device,
+            record_cmd=True,
         )
-        group.observe()
 
     def standard_deviations(self) -> Floats:
         """Return those of the states, shape (worlds, state_count, count) [unit]."""

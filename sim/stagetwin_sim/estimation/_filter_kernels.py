@@ -44,6 +44,7 @@ def filter_kernel(kind):
     p_matrix = wp.types.matrix((states, states), wp.float64)
     c_matrix = wp.types.matrix((outputs, states), wp.float64)
     d_matrix = wp.types.matrix((outputs, inputs), wp.float64)
+    u_matrix = wp.types.matrix((states, inputs), wp.float64)
     s_matrix = wp.types.matrix((outputs, outputs), wp.float64)
     advance, observe = kind.advance, kind.observe
 
@@ -123,16 +124,17 @@ def filter_kernel(kind):
                             root[j, k] = total / root[k, k]
                 moved = p_matrix()
                 for j in range(n):
-                    ahead = x_type()
-                    behind = x_type()
-                    for k in range(n):
-                        ahead[k] = c[k] + _H * root[k, j]
-                        behind[k] = c[k] - _H * root[k, j]
-                    for _step in range(inner):
-                        ahead = advance(ahead, u, p, w, dt)
-                        behind = advance(behind, u, p, w, dt)
-                    for k in range(n):
-                        moved[k, j] = (ahead[k] - behind[k]) / (wp.float64(2.0) * _H)
+                    if root[j, j] > _ZERO:  # else the whole column is nothing
+                        ahead = x_type()
+                        behind = x_type()
+                        for k in range(n):
+                            ahead[k] = c[k] + _H * root[k, j]
+                            behind[k] = c[k] - _H * root[k, j]
+                        for _step in range(inner):
+                            ahead = advance(ahead, u, p, w, dt)
+                            behind = advance(behind, u, p, w, dt)
+                        for k in range(n):
+                            moved[k, j] = (ahead[k] - behind[k]) / (wp.float64(2.0) * _H)
                 for j in range(n):
                     for k in range(n):
                         total = _ZERO
@@ -199,15 +201,16 @@ def filter_kernel(kind):
                         elif root[k, k] > _ZERO:
                             root[j, k] = total / root[k, k]
                 for q in range(n):
-                    right = x_type()
-                    left = x_type()
-                    for k in range(n):
-                        right[k] = x[k] + _H * root[k, q]
-                        left[k] = x[k] - _H * root[k, q]
-                    above = observe(right, u, p)
-                    below = observe(left, u, p)
-                    for j in range(m):
-                        sight[j, q] = (above[j] - below[j]) / (wp.float64(2.0) * _H)
+                    if root[q, q] > _ZERO:
+                        right = x_type()
+                        left = x_type()
+                        for k in range(n):
+                            right[k] = x[k] + _H * root[k, q]
+                            left[k] = x[k] - _H * root[k, q]
+                        above = observe(right, u, p)
+                        below = observe(left, u, p)
+                        for j in range(m):
+                            sight[j, q] = (above[j] - below[j]) / (wp.float64(2.0) * _H)
                 for q in range(fed):
                     if input_sigma[q, i] > _ZERO:
                         more = u_type()
@@ -308,6 +311,13 @@ def filter_kernel(kind):
                     if judged[j] > _ZERO:
                         x[r] = x[r] + gain[j, r] * (measured[world, j, i] - y[j])
                 x[r] = wp.clamp(x[r], bounds[0, r], bounds[1, r])
+            carried = u_matrix()  # what the noise of the inputs does to the states
+            for r in range(n):
+                for q in range(fed):
+                    total = _ZERO
+                    for j in range(m):
+                        total = total + gain[j, r] * blur[j, q] * judged[j]
+                    carried[r, q] = total
             left_over = p_matrix()
             for r in range(n):
                 for q in range(n):
@@ -325,12 +335,7 @@ def filter_kernel(kind):
                         noise = output_sigma[j, i] * output_sigma[j, i]
                         total = total + gain[j, r] * gain[j, s] * noise * judged[j]
                     for q in range(fed):
-                        one = _ZERO
-                        other = _ZERO
-                        for j in range(m):
-                            one = one + gain[j, r] * blur[j, q] * judged[j]
-                            other = other + gain[j, s] * blur[j, q] * judged[j]
-                        total = total + one * other
+                        total = total + carried[r, q] * carried[s, q]
                     covariance[world, r * n + s, i] = total
             for r in range(n):
                 state[world, r, i] = x[r]

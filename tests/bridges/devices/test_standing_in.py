@@ -122,8 +122,8 @@ def test_on_a_broker_what_is_said_is_what_the_model_makes_of_what_was_ordered(
 def test_topics_payloads_and_marks_are_those_of_a_device_without_models(
     broker: LocalBroker, stage: Path, park: DevicePark, tmp_path: Path
 ) -> None:
-    def seen(client: TestCommander) -> dict[str, tuple[type, tuple[str, ...]]]:
-        def all_there() -> dict[str, tuple[type, tuple[str, ...]]]:
+    def seen(client: TestCommander) -> Any:
+        def all_there() -> dict[str, Any]:
             found = {
                 heard.topic: (type(heard.value), tuple(sorted(heard.user.items())))
                 for heard in client.heard
@@ -137,14 +137,7 @@ def test_topics_payloads_and_marks_are_those_of_a_device_without_models(
     with TestCommander(broker) as client:
         modelled = seen(client)
     with LocalBroker("mosquitto") as other:
-        simple = DevicePark(
-            stage,
-            tmp_path / "d",
-            endpoints={"line": other.endpoint()},
-            credentials={"line": other.credential("device")},
-            rate=10.0,
-            models=False,
-        )
+        simple = park_of(stage, tmp_path / "d", other, models=False)
         with simple, TestCommander(other) as client:
             assert seen(client) == modelled
     assert park.pids
@@ -162,7 +155,7 @@ class Server:
                 index = await client.get_namespace_index("urn:plant")
 
                 def node(name: str) -> Any:
-                    return client.get_node(ua.NodeId(f"plant/{name}", index))
+                    return client.get_node(ua.NodeId.from_string(f"ns={index};s=plant/{name}"))
 
                 return await what(client, node)
 
@@ -181,13 +174,15 @@ class Server:
         self._run(write)
 
 
-def test_a_network_over_a_broker_and_a_server_is_one(broker: LocalBroker, tmp_path: Path) -> None:
+def test_a_network_over_a_broker_and_a_server_is_one(tmp_path: Path) -> None:
     stage = tmp_path / "two.usda"
     stage.write_text(two_ways())
     url = f"opc.tcp://127.0.0.1:{free_port()}"
-    ways = {"line": broker.endpoint(), "plc": url}
     with (
-        park_of(stage, tmp_path / "d", broker, endpoints=ways) as park,
+        LocalBroker("mosquitto") as broker,
+        park_of(
+            stage, tmp_path / "d", broker, endpoints={"line": broker.endpoint(), "plc": url}
+        ) as park,
         TestCommander(broker) as client,
     ):
         hmi = Server(url)
@@ -291,14 +286,7 @@ def test_a_script_of_the_park_plays_from_its_start(
     script = tmp_path / "day.toml"
     script.write_text('[[fault]]\nasset = "p1"\nkind = "wear"\namount = 0.3\n')
     with LocalBroker("mosquitto") as other:
-        more = {"endpoints": {"line": other.endpoint()}, "faults": script}
-        park = DevicePark(
-            stage,
-            tmp_path / "d",
-            credentials={"line": other.credential("device")},
-            rate=10.0,
-            **more,  # type: ignore[arg-type]
-        )
+        park = park_of(stage, tmp_path / "d", other, faults=script)
         with park, TestCommander(other) as client:
             level = client.wait_for("plant/t1/level")
             client.wait_for("plant/p1/flow", near(flow_of(level, 2280.0, 0.8, wear=0.3)))

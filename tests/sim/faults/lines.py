@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from stagetwin.bindings import BindingTable, read_bindings
 from stagetwin_sim.machines import MachinePark
 from tests.sim.plant.stages import model
@@ -21,12 +23,14 @@ def own(name: str, line: str = "line") -> Part:
     return asset(name.lower(), level="twin", connection=line)
 
 
-def pump(line: str = "line", **parameters: float | tuple[float, str]) -> str:
+def pump(
+    line: str = "line", parameters: Mapping[str, float | tuple[float, str]] | None = None
+) -> str:
     given: dict[str, float | tuple[float, str]] = {
         "rated_flow": (RATED_FLOW, "m3/h"),
         "rated_head": (RATED_HEAD, "m"),
         "rated_speed": (RATED_SPEED, "1/min"),
-        **parameters,
+        **(parameters or {}),
     }
     return prim(
         "P1",

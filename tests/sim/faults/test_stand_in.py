@@ -418,7 +418,7 @@ def test_a_controller_hears_its_sensor_and_physics_the_truth() -> None:
 
 
 def test_an_authored_noise_is_the_sensors() -> None:
-    noisy = pump(**{"measurement:suction_pressure": (2.0, "kPa")})
+    noisy = pump(parameters={"measurement:suction_pressure": (2.0, "kPa")})
     park, table = park_of(line_text(pumped=noisy))
     assert order(park, V1, "opening", 0.0) == ""
     run(park, 10)

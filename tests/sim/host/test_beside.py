@@ -97,7 +97,9 @@ def test_residuals_are_measured_minus_expected(talk: MakeTalk) -> None:
     it.tell({AMBIENT: 60.0, value_of("T1", "temperature"): 61.0})
     it.go(0.5)
     stem = EXPECTED.removesuffix("predicted")
-    assert it.heard.values[f"{stem}residual"] == pytest.approx(61.0 - it.heard.values[EXPECTED])
+    # The observer looks five times a second, so what was expected then may have moved on since.
+    residual = it.heard.values[f"{stem}residual"]
+    assert residual == pytest.approx(61.0 - it.heard.values[EXPECTED], abs=0.01)
     assert it.heard.values[f"{stem}residualSigma"] > 0
     types = {output.path: output.type_name for output in it.heard.table.outputs}
     assert types[f"{stem}residual"] == types[f"{stem}residualSigma"] == "double"
@@ -244,7 +246,9 @@ def test_the_present_holds_everything_that_decides(talk: MakeTalk) -> None:
     assert present.values[value_of("P", "hot")] == 3.0
     assert present.desired == {desired: 900.0}
     assert present.rules["/Plant/P.guard"].held == 2.0
-    assert present.snapshot.frames == it.beside.state()[0].frames
+    state = it.beside.state()
+    assert state is not None
+    assert present.snapshot.frames == state[0].frames
 
 
 def test_networks_do_not_depend_on_each_other(talk: MakeTalk) -> None:

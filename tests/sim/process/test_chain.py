@@ -177,3 +177,51 @@ def test_saved_forked_and_run_alone_it_is_the_same_bit_for_bit() -> None:
     for each in (engine, fork, other):
         each.step(27)
     assert fork.save().world(2).digest() == engine.save().digest() == other.save().digest()
+
+
+def test_a_motor_drives_a_belt_and_stays_stable_with_its_inertia() -> None:
+    """The belt's inertia at the shaft is many times the rotor's."""
+    found = clean(
+        prim(
+            "M1",
+            model(
+                "motor",
+                "induction-motor",
+                parameters={"inertia": 0.005, "rated_power": (2.2, "kW")},
+                drives="/Plant/C1",
+            ),
+        ),
+        prim(
+            "C1",
+            model(
+                "belt",
+                "conveyor",
+                parameters={
+                    "gear_ratio": 12.0,
+                    "item_mass": 300.0,
+                    "items": 6.0,
+                    "tension": 9000.0,
+                    "blocked": 1.0,  # so that its load stays
+                },
+            ),
+        ),
+    )
+    engine = found.plan.engine()
+    supply = [
+        found.plan.column(f"/Plant/M1.twin:model:motor:in:{port}")
+        for port in ("voltage", "frequency")
+    ]
+    engine.write(supply, [400.0, 50.0])
+    engine.step(20 * 5)
+    (inertia,) = look(engine, "C1.belt.load_inertia")
+    assert inertia > 20 * 0.005
+    speed, belt, torque, force = look(
+        engine, "M1.motor.speed", "C1.belt.speed", "C1.belt.load_torque", "C1.belt.force"
+    )
+    assert speed > 150
+    assert belt == pytest.approx(speed * 0.1 / 12.0, rel=1e-6)
+    (before,) = look(engine, "M1.motor.work")
+    engine.step(2)
+    (after,) = look(engine, "M1.motor.work")
+    assert after - before == pytest.approx(torque * speed * 0.1, rel=1e-6)
+    assert torque * speed * 0.94 == pytest.approx(force * belt, rel=1e-4)
