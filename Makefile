@@ -79,6 +79,8 @@ bench: setup ## measure both ways against their peers
 	$(BIN)/python -m benchmarks.rigid
 	$(BIN)/python -m benchmarks.web_frame
 	$(BIN)/python -m benchmarks.process
+	$(BIN)/python -m benchmarks.fork
+	$(BIN)/python -m benchmarks.calibrate
 
 clean: ## remove what was built, the environment included
 	rm -rf $(VENV) dist build out .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis

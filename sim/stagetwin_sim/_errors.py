@@ -3,6 +3,7 @@
 StagetwinError
   ModelError            a model cannot be what the stage asks for, or its file cannot be used
     BodiesError         a scene of bodies cannot be moved as the stage asks for
+      ArmError          an arm cannot do what is asked of it
     SnapshotError       a saved state does not fit
     CalibrationError    parameters cannot be fitted to this telemetry, or a set of them not applied
     UnforkableError     something of the present cannot be copied into a future
@@ -17,6 +18,7 @@ from __future__ import annotations
 from stagetwin import StagetwinError
 
 __all__ = [
+    "ArmError",
     "BodiesError",
     "CalibrationError",
     "CancelledError",
@@ -44,6 +46,10 @@ class BodiesError(ModelError):
     def __init__(self, message: str, code: str = "bodies_import") -> None:
         super().__init__(message)
         self.code = code
+
+
+class ArmError(BodiesError):
+    """An arm cannot do what is asked of it; names the prim, and what is left of the way."""
 
 
 class SnapshotError(ModelError):

@@ -59,7 +59,7 @@ class BodyHook(Protocol):
     """Something that acts on bodies before each of their steps: a gripper, a wind."""
 
     def launch(self, state: Any, control: Any, dt: float) -> None:
-        """Launch kernels that add to `state.body_f` or `control.joint_f`; nothing else."""
+        """Launch kernels that add to `state.body_f` or `control.joint_f`, or set targets."""
         ...
 
     def save(self) -> Saved:

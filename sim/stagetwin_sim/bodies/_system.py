@@ -54,6 +54,7 @@ class BodiesSystem:
     Attributes:
         plan: what it was made from.
         model, state, control, contacts, solver: newton's. They stay the same for the system's life.
+        context: what it shares with the engine's other systems.
         paths: of the prims of bodies, in the order of poses.
         resets: whether a pose is of the world, shape (n,); else it is of the prim's parent.
     """
@@ -67,7 +68,7 @@ class BodiesSystem:
         self.rate = plan.rate
         self.paths: Sequence[str] = scene.frames.paths
         self.resets = scene.frames.resets
-        self._context = context
+        self.context = context
         worlds, device = context.worlds, context.device
         self._worlds = worlds
         self.model = make_model(plan, worlds, device)
@@ -94,7 +95,7 @@ class BodiesSystem:
         self._hooks = [make(self) for make in plan.hooks]
 
     def _read_joints(self) -> None:
-        drives, device = self.plan.drives, self._context.device
+        drives, device = self.plan.drives, self.context.device
 
         def made(values: Any, dtype: Any = wp.int32) -> Any:
             return wp.array(np.array(values, np.int32), dtype=dtype, device=device)
@@ -156,7 +157,7 @@ class BodiesSystem:
         self._losses.count()
 
     def _take_inputs(self) -> None:
-        bus, device = self._context.bus, self._context.device
+        bus, device = self.context.bus, self.context.device
         if self._joints:
             wp.launch(
                 read_targets,
@@ -180,7 +181,7 @@ class BodiesSystem:
             )
 
     def _give_outputs(self) -> None:
-        bus, device, model = self._context.bus, self._context.device, self.model
+        bus, device, model = self.context.bus, self.context.device, self.model
         if self._joints:
             wp.launch(
                 write_joints,

@@ -153,7 +153,7 @@ def _show(
     console: Console, gathered: Gathered, fitted: Fitted, telemetry: Telemetry, before: Floats
 ) -> None:
     console.print(
-        f"{fitted.kind.name}: {len(fitted.places)} models, {fitted.rows} rows, "
+        f"{fitted.kind.name}: {len(fitted.places)} fitted, {fitted.rows} rows, "
         f"{fitted.dt:g} s apart"
     )
     table = Table(box=None, header_style="bold")

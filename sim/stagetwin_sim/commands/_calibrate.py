@@ -11,7 +11,10 @@ __all__ = ["calibrate"]
 
 
 def calibrate(
-    stage: Annotated[Path, typer.Argument(help="Root layer of the plant.", show_default=False)],
+    stage: Annotated[
+        Path,
+        typer.Argument(metavar="STAGE", help="Root layer of the plant.", show_default=False),
+    ],
     model: Annotated[
         str,
         typer.Argument(

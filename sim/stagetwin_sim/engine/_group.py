@@ -133,12 +133,11 @@ class Group:
             )
         self.observe()
 
-    def _lanes(self, substeps: int) -> wp.Kernel | None:
+    def _lanes(self, substeps: int) -> Any:
         """Return the kernel that takes several instances at once, where it pays."""
         if substeps < LEAST_STEPS or not wp.get_device(self._context.device).is_cpu:
             return None
-        found: wp.Kernel | None = lane_kernel(self.plan.kind)
-        return found
+        return lane_kernel(self.plan.kind)
 
     def observe(self) -> None:
         """Put the outputs of the present state on the bus."""

@@ -211,6 +211,9 @@ def filter_kernel(kind):
                         below = observe(left, u, p)
                         for j in range(m):
                             sight[j, q] = (above[j] - below[j]) / (wp.float64(2.0) * _H)
+                    else:
+                        for j in range(m):
+                            sight[j, q] = _ZERO
                 for q in range(fed):
                     if input_sigma[q, i] > _ZERO:
                         more = u_type()

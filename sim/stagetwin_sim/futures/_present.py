@@ -13,14 +13,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from stagetwin_sim._errors import SnapshotError
-from stagetwin_sim.engine import Engine, Snapshot
+from stagetwin_sim.engine import Engine, Group, Snapshot
 from stagetwin_sim.plant import PlantModel
 
 __all__ = ["Present", "RuleTimer"]
 
 _FORMAT = 1
+_OBSERVER = "observer|"
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +56,7 @@ class Present:
         parameters: version of the parameter set.
         stage: revision of the stage.
         time: when [s, Unix].
+        observer: state of the observer, as it saved it; empty where there is none.
     """
 
     plant: PlantModel
@@ -65,6 +68,7 @@ class Present:
     parameters: str = ""
     stage: str = ""
     time: float = 0.0
+    observer: Mapping[str, npt.NDArray[Any]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.snapshot.revision != self.plant.plan.revision:
@@ -85,7 +89,7 @@ class Present:
         Raises:
             UnforkableError: a model cannot be copied.
         """
-        running = engine if engine is not None else plant.plan.engine()
+        running = engine if engine is not None else _first(plant)
         return cls(plant=plant, snapshot=running.save().world(0), **known)
 
     def value(self, path: str) -> float | None:
@@ -127,6 +131,7 @@ class Present:
             allow_pickle=False,
             said=np.frombuffer(json.dumps(said).encode(), np.uint8),
             snapshot=np.frombuffer(self.snapshot.to_bytes(), np.uint8),
+            **{f"{_OBSERVER}{name}": values for name, values in self.observer.items()},
         )
         return held.getvalue()
 
@@ -141,10 +146,15 @@ class Present:
             with np.load(io.BytesIO(data), allow_pickle=False) as archive:
                 said = json.loads(archive["said"].tobytes())
                 snapshot = Snapshot.from_bytes(archive["snapshot"].tobytes())
+                observer = {
+                    name.removeprefix(_OBSERVER): archive[name]
+                    for name in archive.files
+                    if name.startswith(_OBSERVER)
+                }
             if said.pop("format") != _FORMAT:
                 raise SnapshotError("this present was written by another version")
             rules = {name: RuleTimer(*parts) for name, parts in said.pop("rules").items()}
-            return cls(plant=plant, snapshot=snapshot, rules=rules, **said)
+            return cls(plant=plant, snapshot=snapshot, rules=rules, observer=observer, **said)
         except (KeyError, TypeError, ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
             raise SnapshotError(f"this is no saved present: {error}") from None
 
@@ -172,3 +182,12 @@ class Present:
         rest = [self.values, self.quality, self.desired, self.rules, self.parameters, self.stage]
         said = repr([sorted(r.items()) if isinstance(r, Mapping) else r for r in rest])
         return f"{self.snapshot.digest()}-{said}"
+
+
+def _first(plant: PlantModel) -> Engine:
+    """Return an engine whose outputs show its first states already."""
+    engine = plant.plan.engine()
+    for system in engine.systems.values():
+        if isinstance(system, Group):
+            system.observe()
+    return engine

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from pxr import Sdf, Usd
+from pxr import Sdf, Tf, Usd
 
 from stagetwin_sim._errors import ScenarioError
 from stagetwin_sim.engine import GroupPlan
@@ -81,6 +81,11 @@ def _stage(plant: PlantModel, layout: Layout, layers: Sequence[Path]) -> Usd.Sta
     for path in layers:
         if not path.is_file():
             raise ScenarioError(f"{path}: no such layer")
+        try:
+            Sdf.Layer.FindOrOpen(str(path))
+        except Tf.ErrorException as error:
+            # Composed, it would be left out without a word.
+            raise ScenarioError(f"{path}: this layer cannot be read: {error}") from None
         over.subLayerPaths.append(str(path))
     over.subLayerPaths.append(root.identifier)
     stage = Usd.Stage.Open(over)

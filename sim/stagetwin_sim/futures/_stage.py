@@ -70,7 +70,8 @@ def _references(root: Sdf.Layer, path: Path) -> list[str]:
 
     A plant with sidecars has a root in memory, on top of its files.
     """
-    names = list(root.subLayerPaths) if root.anonymous else [root.identifier]
+    below: Any = root.subLayerPaths
+    names = list(below) if root.anonymous else [root.identifier]
     found = [Sdf.Layer.FindOrOpen(str(name)) for name in names]
     if not found or any(layer is None or not layer.realPath for layer in found):
         raise ScenarioError(f"{root.identifier}: a what-if stage needs the plant's own file")

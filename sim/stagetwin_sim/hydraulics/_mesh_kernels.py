@@ -16,6 +16,7 @@ from stagetwin_sim.hydraulics._layout_kernels import SHUT, Layout
 
 __all__ = ["imbalance", "solve_heads"]
 
+PUSH = wp.constant(wp.float64(1e3))  # heads of a part that is cut off move by this at most [m]
 ZERO = wp.constant(wp.float64(0.0))
 ONE = wp.constant(wp.float64(1.0))
 
@@ -78,7 +79,7 @@ def solve_heads(
         if total > ZERO:
             inverse = ONE / total
         elif wp.abs(right[k]) > FLOW_ERROR:
-            inverse = SHUT
+            inverse = wp.min(SHUT, PUSH / wp.abs(right[k]))
             stuck = True
         to_ground = ground[k] * inverse
         carried = right[k] * inverse

@@ -35,6 +35,7 @@ _log = logging.getLogger(__name__)
 
 _SHAKEN = ("vibration", "spectrum", "torques", "force")
 """Signals of the synthetic model that end when their machine stands."""
+_SHORTEST_STEP = 1e-3
 _LONGEST_STEP = 0.25
 """Physics goes in steps of this at most [s]."""
 
@@ -126,17 +127,21 @@ class MachinePark:
             park.modelled = Modelled(models.physics, park.machines, bindings, both.commands)
         park._weaken(table, whole or table, seed, faults, elapsed)
         if park.modelled:
-            park._noise = np.array([park.modelled.noise(i, b) for i, b in enumerate(bindings)])
-            park._sensors[[park.modelled.authored(b) for b in bindings]] = 0.0
-            park._noise[park._sensors > 0] = 0.0
-            park._measured = park._measure()
-            if (
-                not park.modelled.begin(park._measured, patience)
-                and not park.modelled.physics.failed
-            ):
-                _log.warning("machines go by simple physics until their models are compiled")
-            park._measured = park._measure()
+            park._begin(park.modelled, patience)
         return park
+
+    def _begin(self, modelled: Modelled, patience: float | None) -> None:
+        """Let models begin where the machines are."""
+        self.modelled = modelled
+        self._noise = np.array([modelled.noise(i, b) for i, b in enumerate(self._bindings)])
+        self._sensors[[modelled.authored(b) for b in self._bindings]] = 0.0
+        self._noise[self._sensors > 0] = 0.0
+        for machine in self.machines.values():
+            machine.step(_SHORTEST_STEP)  # what follows from others is known after a step
+        self._measured = self._measure()
+        if not modelled.begin(self._measured, patience) and not modelled.physics.failed:
+            _log.warning("machines go by simple physics until their models are compiled")
+        self._measured = self._measure()
 
     def _weaken(
         self,

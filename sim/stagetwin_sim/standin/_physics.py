@@ -21,7 +21,7 @@ _log = logging.getLogger(__name__)
 
 _SENSING = ("control", "monitor")
 """Phases of models that hear what sensors say; all others feel what is."""
-_SETTLING = 2.0
+_SETTLING = 10.0
 """How long the models run before anybody looks [s]: what is fast has found its place then."""
 
 

@@ -182,8 +182,8 @@ def _named_file(value: Any) -> str:
     """Return the first key anywhere in plain data that names a file; empty for none."""
     if isinstance(value, dict):
         for key, part in value.items():
-            if key in _FILES or (found := _named_file(part)):
-                return str(key) if key in _FILES else found
+            if found := str(key) if key in _FILES else _named_file(part):
+                return found
     if isinstance(value, list):
         return next(filter(None, map(_named_file, value)), "")
     return ""

@@ -133,14 +133,15 @@ class Simulator(HostProcess):
             if current and self._events is not None:
                 self._events.columns(wire.Kind(kind), columns)
         elif kind == wire.Kind.TABLE:
-            self.table = wire.decode(body, wire.Table)
-            self.state, self.cause = "running", ""
+            table: wire.Table = wire.decode(body, wire.Table)
+            self.table, self.state, self.cause = table, "running", ""
             if self._events is not None:
-                self._events.table(self.table)
+                self._events.table(table)
         elif kind == wire.Kind.HEALTH:
-            self.health = wire.decode(body, wire.Health)
+            health: wire.Health = wire.decode(body, wire.Health)
+            self.health = health
             if self._events is not None:
-                self._events.health(self.health)
+                self._events.health(health)
         elif kind == wire.Kind.ANSWER:
             self._answered(wire.decode(body, wire.Answer))
         elif kind == wire.Kind.PROGRESS:

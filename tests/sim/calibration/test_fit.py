@@ -253,3 +253,12 @@ def test_what_cannot_be_fitted_is_refused_with_names() -> None:
     nothing = np.full_like(telemetry.outputs, math.nan)
     with pytest.raises(CalibrationError, match="nothing was measured"):
         fit(THERMAL, Telemetry(dt=1.0, inputs=telemetry.inputs, outputs=nothing))
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not wp.is_cuda_available(), reason="no CUDA device")
+def test_cuda_fits_what_the_cpu_fits() -> None:
+    telemetry = noisy(runs(THERMAL, TRUTH, 8), np.array([0.3, 0.5]))
+    here, there = (fit(THERMAL, telemetry, device=name) for name in ("cpu", "cuda:0"))
+    np.testing.assert_allclose(there.parameters, here.parameters, rtol=1e-6)
+    np.testing.assert_allclose(there.stderr, here.stderr, rtol=1e-4)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
+import warp as wp
 from scipy import stats
 
 from stagetwin_sim._errors import ModelError
@@ -158,3 +161,26 @@ def test_impossible_noise_names_the_model() -> None:
         bank_of(engine, "test-lag", process=-one, outputs=one, first=one)
     with pytest.raises(ModelError, match=r"/P0\.m: param:measurement:out must be positive"):
         bank_of(engine, "test-lag", process=one, outputs=0 * one, first=one)
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not wp.is_cuda_available(), reason="no CUDA device")
+def test_cuda_filters_as_the_cpu_does() -> None:
+    def run(device: str) -> Floats:
+        engine = plant_of(THERMAL, 3).plan.engine(device=device)
+        shape = (2, 3)
+        group, bank = bank_of(
+            engine,
+            "test-thermal",
+            process=np.full(shape, 0.2),
+            outputs=np.full(shape, 0.5),
+            first=np.full(shape, 2.0),
+        )
+        for k in range(40):
+            engine.step(20)
+            z = np.full((1, 2, 3), 293.15 + math.cos(k))
+            bank.update(z, np.full(z.shape, PRESENT, np.int32), 1.0, 1, 1.0)
+        state: Floats = group.save()["state"]
+        return state
+
+    np.testing.assert_allclose(run("cuda:0"), run("cpu"), rtol=1e-10, atol=1e-10)

@@ -50,11 +50,13 @@ def test_a_present_is_written_down_and_read_back_whole(tmp_path) -> None:
         parameters="7",
         stage="abc",
         time=12.5,
+        observer={"covariance": np.eye(2)},
     )
     present.save(tmp_path / "a.present")
     again = Present.load(tmp_path / "a.present", plant)
     assert again.digest() == present.digest()
     assert (again.rules, again.time) == (present.rules, 12.5)
+    assert np.array_equal(again.observer["covariance"], np.eye(2))
     with pytest.raises(SnapshotError, match="the stage's is"):
         Present.load(tmp_path / "a.present", basin_plant(gusts=0.5))
     with pytest.raises(SnapshotError, match="no saved present"):

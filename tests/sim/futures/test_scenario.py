@@ -9,9 +9,27 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from stagetwin.opening import open_stage
 from stagetwin_sim._errors import CancelledError, ScenarioError
-from stagetwin_sim.futures import Scenario, operate, optimise, read_scenario, run_scenario
-from tests.sim.futures.plants import INFLOW, LEVEL, basin_plant, basin_present
+from stagetwin_sim.futures import (
+    Present,
+    Scenario,
+    operate,
+    optimise,
+    read_scenario,
+    run_scenario,
+)
+from stagetwin_sim.plant import read_plant
+from tests.sim.futures.plants import (
+    DESIRED,
+    INFLOW,
+    KNOWN,
+    LEVEL,
+    basin_bodies,
+    basin_plant,
+    basin_present,
+)
+from tests.stages.plants import plant
 
 FILE = """
 name = "filling"
@@ -297,3 +315,39 @@ def test_it_is_shown_as_table_and_picture(scenario: Scenario, tmp_path: Path) ->
     found.plot(tmp_path / "plot.png")
     assert (tmp_path / "plot.png").read_bytes().startswith(b"\x89PNG")
     assert (tmp_path / "plot.png").stat().st_size > 20_000
+
+
+def test_another_layout_is_another_stage_that_goes_on_from_the_same_states(tmp_path: Path) -> None:
+    root = tmp_path / "plant.usda"
+    root.write_text(plant(*basin_bodies(rules=False)))
+    attribute = "double twin:model:basin:param:height = 1.05"
+    prims = f'over "Plant" {{\nover "T1" {{\n{attribute}\n}}\n}}'
+    (tmp_path / "low.usda").write_text(f"#usda 1.0\n{prims}\n")
+    (tmp_path / "broken.usda").write_text("#usda 1.0\nover {")
+    found = read_plant(open_stage(root))
+    values = {**KNOWN, INFLOW: 72.0}
+    engine = found.at(values).plan.engine()
+    engine.step(10)
+    present = Present.of(found, engine, values=values, desired={DESIRED: 0.5})
+    given = {
+        "name": "low walls",
+        "horizon": 60.0,
+        "future": [{"name": "as it is"}, {"name": "low", "layout": {"layers": ["low.usda"]}}],
+        "measure": [
+            {"name": "level", "signal": "/Plant/T1.level", "kind": "max"},
+            {"name": "spilled", "signal": "/Plant/T1.basin.spilled", "kind": "final"},
+        ],
+    }
+    measures = [
+        row.measures for row in run_scenario(present, Scenario.of(given), folder=tmp_path).rows
+    ]
+    assert measures[0]["level"] > 1.1
+    assert measures[0]["spilled"] == 0
+    assert measures[1]["level"] == pytest.approx(1.05)
+    assert measures[1]["spilled"] > 0.05
+    given["future"][1]["layout"] = {"layers": ["broken.usda"]}
+    with pytest.raises(ScenarioError, match=r"broken\.usda: this layer cannot be read"):
+        run_scenario(present, Scenario.of(given), folder=tmp_path)
+    given["future"][1]["layout"] = {"variants": {"/Plant": {"line": "b"}}}
+    with pytest.raises(ScenarioError, match="/Plant: no variant line=b; there are none"):
+        run_scenario(present, Scenario.of(given), folder=tmp_path)
