@@ -9,9 +9,9 @@ __all__ = ["compare_joints", "hold_parts", "ramp_targets", "show_parts"]
 
 wp.set_module_options({"enable_backward": False})
 
-DAMPED = wp.constant(0.8)
+DAMPED = wp.constant(0.4)
 """Share of a relative velocity that a hold takes away in a step."""
-PULLED = wp.constant(0.3)
+PULLED = wp.constant(0.06)
 """Share of a displacement that it takes away in a step."""
 
 OPEN, LOST = wp.constant(-1), wp.constant(-2)

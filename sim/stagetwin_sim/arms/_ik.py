@@ -14,8 +14,8 @@ from pxr import Usd
 
 from stagetwin_sim._errors import ArmError
 from stagetwin_sim.arms._chain import ArmChain, Floats, read_chain
-from stagetwin_sim.bodies import read_scene
 from stagetwin_sim.bodies._poses import matrices
+from stagetwin_sim.bodies._scene import read_scene_once
 from stagetwin_sim.engine import host_copy
 
 __all__ = ["ArmIk", "IkSolution"]
@@ -97,7 +97,7 @@ class ArmIk:
         tolerance: float = 1e-3,
         turn_tolerance: float = 5e-3,
     ) -> None:
-        scene = read_scene(stage, root)
+        scene = read_scene_once(stage, root)
         self.chain: ArmChain = read_chain(stage, scene, tool)
         if len(self.chain.joints) != scene.builder.joint_coord_count:
             raise ArmError(f"{root}: something else than the arm of {tool} moves", "arm_chain")
@@ -112,16 +112,23 @@ class ArmIk:
             (problems, len(self.chain.joints)), dtype=wp.float32, device=device
         )
         self._solvers: dict[int, Any] = {}
-        self._graphs: dict[int, Any] = {}
+        self._graphs: dict[tuple[int, int], Any] = {}
 
     def solve(self, targets: npt.ArrayLike, near: npt.ArrayLike | None = None) -> IkSolution:
-        """Search angles, from several starts.
+        """Search angles: from where the arm is, and where that fails from several starts about it.
 
         Args:
             targets: (x, y, z, qx, qy, qz, qw) in the world, Z up [m], shape (n, 7).
             near: where the arm is [rad], shape (joints,) or (n, joints); None is zero.
         """
-        return self._run(targets, near, _SEEDS, 40)
+        first = self._run(targets, near, 1, 40)
+        if first.reached.all():
+            return first
+        second = self._run(targets, near, _SEEDS, 40)
+        better = second.reached | (second.position_errors < first.position_errors)
+        pick = np.where(first.reached, False, better)
+        angles = np.where(pick[:, None], second.angles, first.angles)
+        return self._judged(first.targets, angles)
 
     def follow(self, targets: npt.ArrayLike, near: npt.ArrayLike) -> IkSolution:
         """Search angles close to others: the arm stays in its branch.
@@ -169,8 +176,8 @@ class ArmIk:
         return np.where(fits, turned, found)
 
     def _search(self, seeds: int, iterations: int) -> None:
-        if seeds in self._graphs:
-            wp.capture_launch(self._graphs[seeds])
+        if (seeds, iterations) in self._graphs:
+            wp.capture_launch(self._graphs[seeds, iterations])
             return
         solver = self._solver(seeds)
         kept = host_copy(self._angles)
@@ -181,8 +188,8 @@ class ArmIk:
                 solver.reset()  # the same starts for the same question
                 solver.step(self._angles, self._angles, iterations=iterations)
             if capture is not None:
-                self._graphs[seeds] = capture.graph
-        wp.capture_launch(self._graphs[seeds])
+                self._graphs[seeds, iterations] = capture.graph
+        wp.capture_launch(self._graphs[seeds, iterations])
 
     def _solver(self, seeds: int) -> Any:
         if seeds not in self._solvers:

@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 import pytest
+import warp as wp
 
 from stagetwin_sim._errors import SnapshotError
 from stagetwin_sim.futures import Branch, Forecast, Present, RuleTimer, Setting, fork
@@ -170,3 +171,17 @@ def test_the_seed_decides_the_draws_of_a_world() -> None:
     future.run(5.0)
     first, other, again = future.signal("/Plant/T1.level")
     assert first == again != other
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not wp.is_cuda_available(), reason="no CUDA device")
+def test_a_gpu_comes_to_the_same() -> None:
+    branches = [
+        Branch(forecasts={INFLOW: Forecast.sine(36.0, 18.0, period=8.0)}),
+        Branch(settings=(Setting(DESIRED, 0.0, at=1.0),)),
+    ]
+    present = basin_present(basin_plant(gusts=0.3))
+    here, there = (fork(present, branches, device=device) for device in ("cpu", "cuda:0"))
+    for future in (here, there):
+        future.step(50)
+    assert there.engine.read() == pytest.approx(here.engine.read(), rel=1e-9, abs=1e-12)
