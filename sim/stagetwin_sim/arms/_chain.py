@@ -41,6 +41,7 @@ class ArmChain:
         joints: paths, from the base on.
         site: the tool.
         coordinates: newton's position of each joint's angle in one world, shape (n,).
+        starts: angles as authored [rad], shape (n,).
         lower, upper: limits [rad], shape (n,).
         speeds: limits, infinite where there is none [rad/s], shape (n,).
         parents, children: frames of each joint in its parent and in its child, shape (n, 4, 4).
@@ -51,6 +52,7 @@ class ArmChain:
     joints: tuple[str, ...]
     site: Site
     coordinates: npt.NDArray[np.int32]
+    starts: Floats
     lower: Floats
     upper: Floats
     speeds: Floats
@@ -134,6 +136,7 @@ def read_chain(stage: Usd.Stage, scene: BodyScene, tool: str) -> ArmChain:
         joints=tuple(paths[j] for j in found),
         site=site,
         coordinates=np.array([joint.coordinate for joint in joints], np.int32),
+        starts=np.array([builder.joint_q[joint.coordinate] for joint in joints], np.float64),
         lower=np.array([builder.joint_limit_lower[f] for f in freedoms], np.float64),
         upper=np.array([builder.joint_limit_upper[f] for f in freedoms], np.float64),
         speeds=np.where(speeds < _NO_LIMIT, speeds, np.inf),

@@ -42,6 +42,8 @@ _TIMES = {
     Phase.RAISE: 0.6,
 }
 """How long what is no motion from rest to rest takes [s]; of CLOSE the longest."""
+_DROP_SPEED = 0.4
+"""Mean speed at which a part is put down [m/s]."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -117,13 +119,12 @@ class PickProgram:
         self._joints = len(chain.joints)
         speeds = np.minimum(np.broadcast_to(task.speeds, home.shape), chain.speeds)
         self._limits = speeds, np.broadcast_to(task.accelerations, home.shape)
-        self.phase = Phase.WAIT
-        self.time = 0.0
         self.part, self.place, self.placed, self.missed = -1, 0, 0, 0
         self.close = False
-        self.angles = home.copy()
-        self._motion = JointMotion(home, home, 0.0, 0.0)
+        self.angles = chain.starts.copy()
         self._from = np.zeros(4)
+        self._drop = 0.0
+        self._move(Phase.RETURN, home)
 
     # -- the whole state
 
@@ -133,20 +134,20 @@ class PickProgram:
         motion = self._motion
         head = [self.phase, self.time, self.part, self.place, self.placed, self.missed, self.close]
         return np.concatenate([
-            head, [motion.ramp, motion.duration], motion.start, motion.end,
+            head, [motion.ramp, motion.duration, self._drop], motion.start, motion.end,
             self.angles, self._from,
         ]).astype(np.float64)  # fmt: skip
 
     @numbers.setter
     def numbers(self, given: Floats) -> None:
-        head, rest = given[:9], given[9:]
+        head, rest = given[:10], given[10:]
         n = self._joints
         self.phase, self.time = Phase(round(head[0])), float(head[1])
         self.part, self.place, self.placed, self.missed = (round(x) for x in head[2:6])
         self.close = bool(head[6])
         start, end, self.angles = (rest[i * n : (i + 1) * n].copy() for i in range(3))
         self._motion = JointMotion(start, end, float(head[7]), float(head[8]))
-        self._from = rest[3 * n :].copy()
+        self._drop, self._from = float(head[9]), rest[3 * n :].copy()
 
     # -- a turn
 
@@ -237,8 +238,9 @@ class PickProgram:
     def _along(self, seen: Seen) -> Floats:
         """Return the pose of the tool at the end of this frame."""
         task, phase = self._task, self.phase
-        share = _smooth(self.time / _TIMES[phase])
-        over = self.time >= _TIMES[phase] - 1e-9
+        whole = self._time_of(phase)
+        share = _smooth(self.time / whole)
+        over = self.time >= whole - 1e-9
         pose = self._from.copy()
         if phase == Phase.TRACK:
             goal = self._over(seen, task.frame)
@@ -254,7 +256,6 @@ class PickProgram:
             elif over:
                 self._give_up()
         elif phase == Phase.LIFT:
-            whole = _TIMES[phase]
             time = min(self.time, whole)
             brake = seen.speed * (time - time**2 / (2 * whole))
             pose[:3] += brake * np.array(task.direction)
@@ -262,7 +263,7 @@ class PickProgram:
             if over:
                 self._carry(seen, pose)
         elif phase == Phase.LOWER:
-            pose[2] -= share * task.clear
+            pose[2] -= share * self._drop
             if over:
                 self.close = False
                 self._go(Phase.OPEN, pose)
@@ -272,7 +273,7 @@ class PickProgram:
                 self.place += 1
                 self._go(Phase.RAISE)
         elif phase == Phase.RAISE:
-            pose[2] += share * task.clear
+            pose[2] += share * self._drop
             if over:
                 self._move(Phase.RETURN, self._home)
         return pose
@@ -289,15 +290,23 @@ class PickProgram:
         above = np.array([
             x - (c * away[0] - s * away[1]),
             y - (s * away[0] + c * away[1]),
-            z - away[2] + self._task.clear,
+            z - away[2],
             pose[3] + turned,
         ])  # fmt: skip
+        # As high as it is now: on its way there it passes over the belt's edge.
+        drop = max(self._task.clear, pose[2] - above[2])
+        above[2] += drop
         found = self._search.solve(tool_down(above), self.angles)
         if not found.reached.all():
             self._give_up()
             return
         self._move(Phase.CARRY, found.angles[0])
-        self._from = above
+        self._from, self._drop = above, drop
+
+    def _time_of(self, phase: Phase) -> float:
+        if phase in (Phase.LOWER, Phase.RAISE):
+            return max(_TIMES[phase], self._drop / _DROP_SPEED)
+        return _TIMES[phase]
 
 
 def _smooth(share: float) -> float:

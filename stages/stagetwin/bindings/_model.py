@@ -5,7 +5,7 @@ from __future__ import annotations
 import enum
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from stagetwin._paths import is_below
 from stagetwin.actuation import CommandTarget
@@ -321,6 +321,8 @@ class ModelBinding:
         parameters: by name.
         relations: targets of the model's other relationships, by name (`inlet`, `drives`,
             `in:<port>`, `out:<port>`).
+        tracked: parameters that are followed while the machine runs, and by what share each may
+            change, by name.
     """
 
     prim: str
@@ -335,6 +337,7 @@ class ModelBinding:
     fidelity: str
     parameters: Mapping[str, ModelParameter]
     relations: Mapping[str, tuple[str, ...]]
+    tracked: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def path(self) -> str:

@@ -25,6 +25,7 @@ MODEL_OUTPUT = re.compile(r"twin:model:([^:]+):out:[^:]+")
 
 _OF_MODEL = re.compile(r"twin:model:([^:]+):.+")
 _PARAMETER = "param:"
+_TRACK = "track:"
 _EXPECTED = re.compile(r"twin:telemetry:.+:value")
 
 
@@ -56,6 +57,7 @@ def read_model(scope: Scope, prim: Usd.Prim, name: str) -> None:
         fidelity=values["fidelity"],
         parameters=_parameters(scope, prim, name),
         relations=_relations(scope, prim, name),
+        tracked=_tracked(scope, prim, name),
     )
     if any(p.severity is Severity.ERROR for p in scope.table.problems[before:]):
         raise Skip
@@ -137,6 +139,21 @@ def _parameter(
         text = f"{attr.GetName()} must be finite and in {limits} {unit or ''}".rstrip()
         report("model-parameter", f"{text}, got {value:g}")
     return ModelParameter(value=float(value), unit=unit or "", limits=limits)
+
+
+def _tracked(scope: Scope, prim: Usd.Prim, name: str) -> dict[str, float]:
+    """Return the parameters that are followed, and their tolerances; reports what is none."""
+    found: dict[str, float] = {}
+    for prop, key in _named(prim, name):
+        if key.startswith(_TRACK) and isinstance(prop, Usd.Attribute):
+            value = prop.Get()
+            # A bool is an int to Python; NaN fails the comparison.
+            if isinstance(value, (int, float)) and not isinstance(value, bool) and 0 < value < 1:
+                found[key.removeprefix(_TRACK)] = float(value)
+            else:
+                text = f"{prop.GetName()} must be a number in (0, 1), a share, got {value!r:.60}"
+                scope.report(prim, name, "model-track", text)
+    return found
 
 
 def _relations(scope: Scope, prim: Usd.Prim, name: str) -> dict[str, tuple[str, ...]]:

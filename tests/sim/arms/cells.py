@@ -27,7 +27,7 @@ def cell_stage() -> Usd.Stage:
 
 
 def pick_plan(
-    stage: Usd.Stage, scene: BodyScene, speed: float = 0.3, limit: float = 0.0, **options: Any
+    stage: Usd.Stage, scene: BodyScene, speed: float = 0.25, limit: float = 0.0, **options: Any
 ) -> Plan:
     """Return the plan of the cell: an arm that picks, and the bodies."""
     builder = PlanBuilder()
@@ -48,7 +48,7 @@ def pick_plan(
             tool=TOOL,
             task=PickTask(
                 waiting=(-0.2, -0.1, 1.5, 0.0),
-                entry=((-1.3, -0.3, 0.7), (-0.5, 0.3, 1.0)),
+                entry=((-1.2, -0.3, 0.7), (-0.1, 0.3, 1.0)),
                 direction=(1.0, 0.0, 0.0),
                 heights=(0.36, 0.36),
                 places=SLOTS,
