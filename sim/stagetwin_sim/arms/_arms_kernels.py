@@ -10,7 +10,7 @@ __all__ = ["compare_joints", "hold_parts", "ramp_targets", "show_parts"]
 wp.set_module_options({"enable_backward": False})
 
 DAMPED = wp.constant(0.4)
-"""Share of a relative velocity that a hold takes away in a step."""
+"""Share of a relative velocity that a hold takes away in a step, of a part that is light."""
 PULLED = wp.constant(0.06)
 """Share of a displacement that it takes away in a step."""
 
@@ -81,6 +81,8 @@ def hold_parts(
     body_count: wp.int32,
     reach: wp.float32,
     limit: wp.float32,
+    yielding: wp.float32,
+    span: wp.float32,
     gravity: wp.vec3,
     dt: wp.float32,
     body_q: wp.array(dtype=wp.transform),
@@ -101,7 +103,9 @@ def hold_parts(
     A part is held by a force and a torque that take away its velocity and displacement against
     the tool, a share in each step (Baumgarte, Computer Methods in Applied Mechanics and
     Engineering 1, 1972, with both gains below one step's), and that carry its weight. The tool
-    feels the same force back.
+    feels the same force back, one step later; so the shares are smaller for a part that is heavy
+    against what the wrist resists in a step: `yielding` is its inverse [1/(kg.m2)], `span` how
+    far the wrist is from the tool's body [m].
     """
     world = wp.tid()
     t = world * body_count + tool
@@ -138,11 +142,13 @@ def hold_parts(
         speed = wp.spatial_top(body_qd[b]) - speed_tool
         spin = wp.spatial_bottom(body_qd[b]) - spin_tool
         mass = body_mass[b]
-        force = -mass * (
-            DAMPED / dt * speed + PULLED / (dt * dt) * (centre - goal) + gravity
-        )
+        lever = wp.length(wp.transform_point(grips[world], body_com[b])) + span
+        share = 1.0 / (1.0 + 0.5 * mass * lever * lever * yielding)
+        damped = share * DAMPED / dt
+        pulled = share * share * PULLED / (dt * dt)
+        force = -mass * (damped * speed + pulled * (centre - goal) + gravity)
         twisted = rotation_between(turn, wp.transform_get_rotation(wanted))
-        wanted_spin = DAMPED / dt * spin + PULLED / (dt * dt) * twisted
+        wanted_spin = damped * spin + pulled * twisted
         local_spin = wp.quat_rotate_inv(turn, wanted_spin)
         torque = -wp.quat_rotate(turn, body_inertia[b] * local_spin)
         if limit > 0.0 and wp.length(force) > limit:

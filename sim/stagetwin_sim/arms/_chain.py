@@ -2,35 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from pxr import Usd, UsdGeom
+from pxr import Usd
 
-from stagetwin_sim._errors import ArmError
-from stagetwin_sim.bodies import BodyScene
+from stagetwin_sim._errors import ArmError, BodiesError
+from stagetwin_sim.bodies import BodyScene, Mount, read_mount
 from stagetwin_sim.bodies._poses import matrices
 
-__all__ = ["ArmChain", "Site", "read_chain", "read_site"]
+__all__ = ["ArmChain", "read_chain", "read_tool"]
 
 Floats = npt.NDArray[np.float64]
-
-
-@dataclass(frozen=True)
-class Site:
-    """A place on a body: the mouth of a tool.
-
-    Attributes:
-        path: of the prim.
-        body: path of the body that it is on.
-        pose: in the body's frame, (x, y, z, qx, qy, qz, qw) [m].
-    """
-
-    path: str
-    body: str
-    pose: tuple[float, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,7 +34,7 @@ class ArmChain:
     """
 
     joints: tuple[str, ...]
-    site: Site
+    site: Mount
     coordinates: npt.NDArray[np.int32]
     starts: Floats
     lower: Floats
@@ -75,8 +59,8 @@ class ArmChain:
         return np.asarray(self.tool @ placed, np.float64)
 
 
-def read_site(stage: Usd.Stage, scene: BodyScene, path: str) -> Site:
-    """Read a place on a body.
+def read_tool(stage: Usd.Stage, scene: BodyScene, path: str) -> Mount:
+    """Read the place on a body where it works: the mouth of a tool.
 
     Args:
         stage: as the scene was read from it.
@@ -86,22 +70,13 @@ def read_site(stage: Usd.Stage, scene: BodyScene, path: str) -> Site:
     Raises:
         ArmError: there is no such prim, or no body holds it.
     """
-    prim = stage.GetPrimAtPath(path)
-    if not prim:
-        raise ArmError(f"{path}: there is no such prim", "arm_tool")
-    holder = prim
-    while holder and str(holder.GetPath()) not in scene.bodies:
-        holder = holder.GetParent()
-    if not holder:
+    try:
+        tool = read_mount(stage, scene, path)
+    except BodiesError as error:
+        raise ArmError(str(error), "arm_tool") from error
+    if not tool.body:
         raise ArmError(f"{path}: a tool lies on a body below {scene.root}", "arm_tool")
-    cache = UsdGeom.XformCache(Usd.TimeCode.Default())
-    to_metres = np.linalg.inv(scene.frames.to_stage)
-    world = np.array(cache.GetLocalToWorldTransform(prim)) @ to_metres
-    body = str(holder.GetPath())
-    held = matrices(np.array([list(scene.builder.body_q[scene.bodies[body]])]))[0]
-    local = world @ np.linalg.inv(held)
-    turn = local[:3, :3] / np.linalg.norm(local[:3, :3], axis=1, keepdims=True)
-    return Site(path, body, (*local[3, :3].tolist(), *quaternion(turn)))
+    return tool
 
 
 def read_chain(stage: Usd.Stage, scene: BodyScene, tool: str) -> ArmChain:
@@ -115,7 +90,7 @@ def read_chain(stage: Usd.Stage, scene: BodyScene, tool: str) -> ArmChain:
     Raises:
         ArmError: there is no such tool, or it is not on a chain of joints that turn.
     """
-    site = read_site(stage, scene, tool)
+    site = read_tool(stage, scene, tool)
     builder = scene.builder
     into = {int(child): j for j, child in enumerate(builder.joint_child)}
     paths = {joint.index: path for path, joint in scene.joints.items()}
@@ -149,22 +124,6 @@ def read_chain(stage: Usd.Stage, scene: BodyScene, tool: str) -> ArmChain:
 
 _NO_LIMIT = 1e5
 """newton's own word for a speed without limit is beyond this."""
-
-
-def quaternion(turn: npt.NDArray[np.float64]) -> tuple[float, float, float, float]:
-    """Return a rotation matrix for row vectors as (x, y, z, w), w >= 0."""
-    m = turn.T
-    four = np.array(
-        [
-            [m[0, 0] - m[1, 1] - m[2, 2], 0.0, 0.0, 0.0],
-            [m[0, 1] + m[1, 0], m[1, 1] - m[0, 0] - m[2, 2], 0.0, 0.0],
-            [m[0, 2] + m[2, 0], m[1, 2] + m[2, 1], m[2, 2] - m[0, 0] - m[1, 1], 0.0],
-            [m[2, 1] - m[1, 2], m[0, 2] - m[2, 0], m[1, 0] - m[0, 1], np.trace(m)],
-        ]
-    )
-    _, vectors = np.linalg.eigh(four)  # the lower half is read
-    x, y, z, w = (vectors[:, -1] * (1.0 if vectors[3, -1] >= 0 else -1.0)).tolist()
-    return x, y, z, w
 
 
 def _turns(axis: Floats, angles: Floats) -> Floats:

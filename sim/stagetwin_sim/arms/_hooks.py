@@ -12,8 +12,8 @@ import warp as wp
 
 from stagetwin_sim._errors import ArmError
 from stagetwin_sim.arms._arms_kernels import hold_parts, ramp_targets, show_parts
-from stagetwin_sim.arms._chain import Floats, Site
-from stagetwin_sim.bodies import BodiesSystem, BodyHook, BodyScene
+from stagetwin_sim.arms._chain import Floats
+from stagetwin_sim.bodies import BodiesSystem, BodyHook, BodyScene, Mount
 from stagetwin_sim.bodies._memory import ArrayMemory
 from stagetwin_sim.bodies._poses import matrices
 from stagetwin_sim.engine import Saved
@@ -98,7 +98,7 @@ class Gripper:
         holding, force: columns to write, 1 while it holds a part, and the force [N]; -1 for none.
     """
 
-    site: Site
+    site: Mount
     parts: Sequence[str]
     close: int
     reach: float = 0.02
@@ -124,6 +124,7 @@ class _Holder:
         self._parts = _ints(bodies, device)
         self._middles: wp.array[Any] = wp.array(boxes[:, 0], dtype=wp.vec3, device=device)
         self._halves: wp.array[Any] = wp.array(boxes[:, 1], dtype=wp.vec3, device=device)
+        self._yielding, self._span = _wrist(scene, self._tool, 1 / system.rate)
         self._gravity = wp.vec3(*scene.gravity.tolist())
         open_ = np.full((context.worlds, 1), -1, np.int32)
         self._held: wp.array[Any] = wp.array(open_, dtype=wp.int32, device=device)
@@ -147,6 +148,8 @@ class _Holder:
                 int(model.body_count) // context.worlds,
                 plan.reach,
                 plan.limit,
+                self._yielding,
+                self._span,
                 self._gravity,
                 dt,
                 state.body_q,
@@ -226,6 +229,35 @@ def _bodies(scene: BodyScene, parts: Sequence[str]) -> list[int]:
     return [scene.bodies[path] for path in parts]
 
 
+def _wrist(scene: BodyScene, tool: int, dt: float) -> tuple[float, float]:
+    """Return how easily the weakest joint above a tool yields in a step, and how far it is.
+
+    What it resists is the implicit part of its drive, stiffness and damping in a step, as
+    Steel adds it to the inertia.
+
+    Returns:
+        The inverse of that [1/(kg.m2)], and a distance [m].
+    """
+    builder = scene.builder
+    into = {int(builder.joint_child[j.index]): j for j in scene.joints.values()}
+    poses = matrices(np.array([list(q) for q in builder.body_q], np.float64))
+    yielding, span, body = 0.0, 0.0, tool
+    while body in into:
+        joint = into[body]
+        stiffness = builder.joint_target_ke[joint.freedom]
+        damping = builder.joint_target_kd[joint.freedom]
+        resists = float(stiffness * dt**2 + damping * dt + builder.joint_armature[joint.freedom])
+        away = float(np.linalg.norm(poses[tool, 3, :3] - poses[body, 3, :3]))
+        if resists > 0 and away < _WRIST and 1 / resists >= yielding:
+            yielding, span = 1 / resists, max(span, away)
+        body = int(builder.joint_parent[joint.index])
+    return yielding, span
+
+
+_WRIST = 0.5
+"""Joints nearer to a tool than this turn about its wrist [m]."""
+
+
 def _box(scene: BodyScene, body: int) -> tuple[Floats, Floats]:
     """Return middle and half size of the box around a body's colliders, in its frame [m]."""
     builder = scene.builder
@@ -245,11 +277,11 @@ def _box(scene: BodyScene, body: int) -> tuple[Floats, Floats]:
 
 
 def _half(builder: Any, shape: int) -> Floats:
+    scale: Floats = np.array(builder.shape_scale[shape], np.float64)
     source = builder.shape_source[shape]
     if source is not None and hasattr(source, "vertices"):
-        scale = np.array(builder.shape_scale[shape], np.float64)
-        return np.abs(np.asarray(source.vertices, np.float64) * scale).max(axis=0)
-    radius = float(builder.shape_collision_radius[shape])
+        points: Floats = np.abs(np.asarray(source.vertices, np.float64) * scale)
+        return np.asarray(points.max(axis=0), np.float64)
     if builder.shape_type[shape] == newton.GeoType.BOX:
-        return np.array(builder.shape_scale[shape], np.float64)
-    return np.full(3, radius)
+        return scale
+    return np.full(3, float(builder.shape_collision_radius[shape]))

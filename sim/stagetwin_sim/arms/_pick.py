@@ -59,7 +59,7 @@ class PickSystem:
     """The program of an arm in every world of an engine; a System.
 
     Raises:
-        ArmError: the arm cannot wait where it is to.
+        ArmError: the arm cannot wait where it is to, or not reach a place.
     """
 
     captured = False
@@ -76,6 +76,9 @@ class PickSystem:
         if len(plan.targets) != len(search.chain.joints):
             raise ArmError(f"{plan.arm}: {len(search.chain.joints)} joints need targets")
         home = search.solve(tool_down(plan.task.waiting), _bent(search)).require()[0]
+        for x, y, z, turn in plan.task.places:
+            above = (x, y, z + max(plan.task.heights), turn)
+            search.solve(tool_down(above), home).require()
         self.programs = [PickProgram(plan.task, search, home) for _ in range(context.worlds)]
 
     def launch(self, dt: float, substeps: int) -> None:
@@ -90,16 +93,14 @@ class PickSystem:
             for w, program in enumerate(self.programs)
         ]
         near = np.array([program.angles for program in self.programs])
-        poses = [w for w, ask in enumerate(asked) if ask.pose is not None]
-        if poses:
-            # Every world has its row, so that no world depends on who else asks.
-            wanted = self._follow.chain.tools(near)
-            goals = np.concatenate([wanted[:, 3, :3], np.zeros((len(near), 4))], axis=1)
-            goals[:, 3] = 1.0
-            for w in poses:
-                goals[w] = tool_down(asked[w].pose)
+        asked_poses = {w: ask.pose for w, ask in enumerate(asked) if ask.pose is not None}
+        if asked_poses:
+            # Every world has its row, so that none depends on who else asks.
+            goals = np.tile([0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0], (len(near), 1))
+            for w, pose in asked_poses.items():
+                goals[w] = tool_down(pose)
             found = self._follow.follow(goals, near)
-            for w in poses:
+            for w in asked_poses:
                 self.programs[w].done(found.angles[w], bool(found.reached[w]))
         for w, program in enumerate(self.programs):
             bus[w, list(plan.targets)] = program.angles

@@ -42,7 +42,7 @@ _TIMES = {
     Phase.RAISE: 0.6,
 }
 """How long what is no motion from rest to rest takes [s]; of CLOSE the longest."""
-_DROP_SPEED = 0.4
+_DROP_SPEED = 0.5
 """Mean speed at which a part is put down [m/s]."""
 
 
@@ -194,8 +194,9 @@ class PickProgram:
         if self.place >= len(self._task.places):
             return
         low, high = (np.array(corner) for corner in self._task.entry)
-        inside = ((seen.parts[:, :3] >= low) & (seen.parts[:, :3] <= high)).all(axis=1)
-        along = seen.parts[:, :3] @ np.array(self._task.direction)
+        places = seen.parts[:, :3]
+        inside = np.logical_and(places >= low, places <= high).all(axis=1)
+        along = places @ np.array(self._task.direction)
         for part in np.argsort(-along):
             if not inside[part]:
                 continue

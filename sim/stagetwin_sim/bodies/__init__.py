@@ -5,6 +5,7 @@ Importing it imports newton.
 
 from stagetwin_sim._errors import BodiesError
 from stagetwin_sim.bodies._family import BODIES, BodiesFamily
+from stagetwin_sim.bodies._mounts import Mount, read_mount
 from stagetwin_sim.bodies._plan import SOLVERS, Belt, BodiesPlan, BodyHook, JointDrive
 from stagetwin_sim.bodies._scene import BodyScene, Joint, read_scene
 from stagetwin_sim.bodies._system import BodiesSystem, Place
@@ -22,7 +23,9 @@ __all__ = [
     "BodyScene",
     "Joint",
     "JointDrive",
+    "Mount",
     "Place",
     "Touch",
+    "read_mount",
     "read_scene",
 ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -10,9 +10,10 @@ from pxr import UsdGeom
 
 from stagetwin.bindings import ModelBinding, is_below
 from stagetwin_sim._errors import BodiesError
-from stagetwin_sim.bodies._plan import SOLVERS, Belt, BodiesPlan, JointDrive, check_belt
+from stagetwin_sim.bodies._plan import SOLVERS, Belt, BodiesPlan, BodyHook, JointDrive, check_belt
 from stagetwin_sim.bodies._scene import BodyScene, read_scene_once
-from stagetwin_sim.engine import Parameter, PlanBuilder, Port
+from stagetwin_sim.bodies._system import BodiesSystem
+from stagetwin_sim.engine import Parameter, PlanBuilder, Port, SystemPlan
 from stagetwin_sim.plant import PortScope
 
 __all__ = ["BODIES", "BodiesFamily"]
@@ -47,10 +48,12 @@ class _Assembly:
     belts: list[Belt] = field(default_factory=list)
     drives: list[JointDrive] = field(default_factory=list)
     members: list[ModelBinding] = field(default_factory=list)
+    hooks: list[Callable[[BodiesSystem], BodyHook]] = field(default_factory=list)
+    after: list[SystemPlan] = field(default_factory=list)
 
 
 class BodiesFamily:
-    """The models of kinds `bodies`, `belt-surface` and `joint-drive`."""
+    """The models of kinds `bodies`, `belt-surface`, `joint-drive`, `live-arm` and `gripper`."""
 
     phase = "bodies"
 
@@ -65,6 +68,8 @@ class BodiesFamily:
                     _add_belts(binding, assemblies, scope)
                 elif binding.kind == "joint-drive":
                     _add_drive(binding, assemblies, scope)
+                elif binding.kind in ("live-arm", "gripper"):
+                    _add_arm(binding, assemblies, builder, scope)
             except BodiesError as error:
                 scope.report(binding, error.code, str(error))
         for assembly in assemblies:
@@ -74,6 +79,8 @@ class BodiesFamily:
                 scope.report(assembly.binding, error.code, str(error))
                 continue
             builder.add(plan)
+            for system in assembly.after:
+                builder.add(system)
             for i, member in enumerate([assembly.binding, *assembly.members]):
                 scope.placed(member, None, plan.name, i)
 
@@ -170,6 +177,27 @@ def _add_drive(binding: ModelBinding, assemblies: Sequence[_Assembly], scope: Po
     home.members.append(binding)
 
 
+def _add_arm(
+    binding: ModelBinding, assemblies: Sequence[_Assembly], builder: PlanBuilder, scope: PortScope
+) -> None:
+    from stagetwin_sim.arms import plan_gripper, plan_live_arm  # it is built on bodies
+
+    live = binding.kind == "live-arm"
+    named = scope.related(binding, "joints" if live else "tool")
+    if not named:
+        what = "joints names no joint" if live else "tool names no prim"
+        raise BodiesError(f"{binding.prim}: {what}", "arm_chain" if live else "arm_tool")
+    home = _of(named[0], assemblies, binding.kind, "joint_unknown" if live else "arm_tool")
+    if live:
+        arm = plan_live_arm(binding, home.scene, builder, scope)
+        home.drives += arm.drives
+        home.hooks.append(arm.ramp)
+        home.after.append(arm.comparison)
+    else:
+        home.hooks.append(plan_gripper(binding, home.scene, scope))
+    home.members.append(binding)
+
+
 def _plan_of(assembly: _Assembly, builder: PlanBuilder, scope: PortScope) -> BodiesPlan:
     binding = assembly.binding
     solver, iterations, contacts, friction = assembly.numbers
@@ -196,4 +224,5 @@ def _plan_of(assembly: _Assembly, builder: PlanBuilder, scope: PortScope) -> Bod
         dropped_column=counted[1],
         touchable=scope.related(binding, "touchable"),
         friction=friction,
+        hooks=tuple(assembly.hooks),
     )

@@ -46,6 +46,8 @@ class JointDrive:
         path: of the joint.
         target: column of the target [rad or m]; -1 leaves the target as it is authored.
         position, velocity, effort: columns to write, -1 for none.
+        begin: column whose first value is where the joint begins [rad or m]; -1 begins as authored.
+        corrected: whether an observer may set the joint to what it knows.
     """
 
     path: str
@@ -53,6 +55,8 @@ class JointDrive:
     position: int = -1
     velocity: int = -1
     effort: int = -1
+    begin: int = -1
+    corrected: bool = True
 
 
 class BodyHook(Protocol):

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from pxr import Usd, UsdGeom
 
-__all__ = ["PoseFrames", "matrices", "read_frames"]
+__all__ = ["PoseFrames", "matrices", "quaternion", "read_frames"]
 
 Floats = npt.NDArray[np.float64]
 
@@ -77,6 +77,22 @@ def matrices(poses: npt.NDArray[Any]) -> Floats:
     made[:, 3, :3] = values[:, :3]
     made[:, 3, 3] = 1
     return made
+
+
+def quaternion(turn: Floats) -> tuple[float, float, float, float]:
+    """Return a rotation matrix for row vectors as (x, y, z, w), w >= 0."""
+    m = turn.T
+    four = np.array(
+        [
+            [m[0, 0] - m[1, 1] - m[2, 2], 0.0, 0.0, 0.0],
+            [m[0, 1] + m[1, 0], m[1, 1] - m[0, 0] - m[2, 2], 0.0, 0.0],
+            [m[0, 2] + m[2, 0], m[1, 2] + m[2, 1], m[2, 2] - m[0, 0] - m[1, 1], 0.0],
+            [m[2, 1] - m[1, 2], m[0, 2] - m[2, 0], m[1, 0] - m[0, 1], np.trace(m)],
+        ]
+    )
+    _, vectors = np.linalg.eigh(four)  # the lower half is read
+    x, y, z, w = (vectors[:, -1] * (1.0 if vectors[3, -1] >= 0 else -1.0)).tolist()
+    return x, y, z, w
 
 
 def read_frames(

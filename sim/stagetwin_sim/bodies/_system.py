@@ -27,7 +27,7 @@ from stagetwin_sim.bodies._model import (
     make_pipeline,
     make_solver,
 )
-from stagetwin_sim.bodies._plan import BodiesPlan
+from stagetwin_sim.bodies._plan import BodiesPlan, BodyHook
 from stagetwin_sim.bodies._touches import Touch, touches
 from stagetwin_sim.engine import Context, Saved, host_copy
 
@@ -55,6 +55,7 @@ class BodiesSystem:
         plan: what it was made from.
         model, state, control, contacts, solver: newton's. They stay the same for the system's life.
         context: what it shares with the engine's other systems.
+        hooks: of this engine, in the order of the plan's.
         paths: of the prims of bodies, in the order of poses.
         resets: whether a pose is of the world, shape (n,); else it is of the prim's parent.
     """
@@ -77,14 +78,14 @@ class BodiesSystem:
         self.solver = make_solver(plan, self.model)
         self.state, self._other = self.model.state(), self.model.state()
         self.control = self.model.control()
-        newton.eval_fk(self.model, self.model.joint_q, self.model.joint_qd, self.state)
+        self._joints = [scene.joints[drive.path] for drive in plan.drives]
+        self._begin()
         for name in _MOVING:
             getattr(self._other, name).assign(getattr(self.state, name))
         self._actuators = list(self.model.actuators)
         self._drives = [a.state() for a in self._actuators]
         self._after = [a.state() for a in self._actuators]
         self._belts = BeltMeshes(plan, self.model, worlds) if plan.belts else None
-        self._joints = [scene.joints[drive.path] for drive in plan.drives]
         self._read_joints()
         self._losses = Losses(self._pipeline, self.contacts, self.solver, worlds, device)
         self._counts: wp.array[Any] = wp.zeros(worlds, dtype=wp.int32, device=device)
@@ -92,7 +93,17 @@ class BodiesSystem:
         self._friction = np.full(worlds, 1.0)
         self._rough = host_copy(self.model.shape_material_mu)
         self._set_friction(np.full(worlds, plan.friction))
-        self._hooks = [make(self) for make in plan.hooks]
+        self.hooks: Sequence[BodyHook] = [make(self) for make in plan.hooks]
+
+    def _begin(self) -> None:
+        """Put every joint where it begins."""
+        first = host_copy(self.context.bus)
+        angles = host_copy(self.state.joint_q).reshape(self._worlds, -1)
+        for drive, joint in zip(self.plan.drives, self._joints, strict=True):
+            if drive.begin >= 0:
+                angles[:, joint.coordinate] = first[:, drive.begin]
+        self.state.joint_q.assign(angles.ravel())
+        newton.eval_fk(self.model, self.state.joint_q, self.state.joint_qd, self.state)
 
     def _read_joints(self) -> None:
         drives, device = self.plan.drives, self.context.device
@@ -145,11 +156,11 @@ class BodiesSystem:
     def _step(self, here: Any, there: Any, before: Any, after: Any, dt: float) -> None:
         here.clear_forces()
         self._pipeline.collide(here, self.contacts)
-        if self._actuators or self._hooks:
+        if self._actuators or self.hooks:
             self.control.joint_f.zero_()
         for actuator, old, new in zip(self._actuators, before, after, strict=True):
             actuator.step(here, self.control, old, new, dt=dt)
-        for hook in self._hooks:
+        for hook in self.hooks:
             hook.launch(here, self.control, dt)
         self.solver.step(here, there, self.control, self.contacts, dt)
         if self.plan.solver == "xpbd":  # it moves bodies alone
@@ -243,7 +254,7 @@ class BodiesSystem:
         for memory in self._memories:
             saved |= memory.save()
         saved["friction"] = self._friction[:, None].copy()
-        for i, hook in enumerate(self._hooks):
+        for i, hook in enumerate(self.hooks):
             saved |= {f"hook{i}.{name}": values for name, values in hook.save().items()}
         return saved
 
@@ -252,7 +263,7 @@ class BodiesSystem:
         for memory in self._memories:
             memory.load(saved)
         self._set_friction(taken(saved, "friction", self._friction[:, None])[:, 0])
-        for i, hook in enumerate(self._hooks):
+        for i, hook in enumerate(self.hooks):
             head = f"hook{i}."
             hook.load({k.removeprefix(head): v for k, v in saved.items() if k.startswith(head)})
 
@@ -265,7 +276,11 @@ class BodiesSystem:
         Returns:
             The columns that were taken.
         """
-        mine = {d.position: j for d, j in zip(self.plan.drives, self._joints, strict=True)}
+        mine = {
+            drive.position: joint
+            for drive, joint in zip(self.plan.drives, self._joints, strict=True)
+            if drive.corrected
+        }
         taken = [column for column in expected if column in mine]
         if taken:
             values = host_copy(self.state.joint_q).reshape(self._worlds, -1)

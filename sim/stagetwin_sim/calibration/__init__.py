@@ -17,6 +17,8 @@ from stagetwin_sim.calibration._recorded import Recorded
 from stagetwin_sim.calibration._sweep import Objective, Swept, sweep, worlds_objective
 from stagetwin_sim.calibration._telemetry import Telemetry
 from stagetwin_sim.calibration._track import Drift, Tracker
+from stagetwin_sim.calibration._tracked import Tracked, read_tracked
+from stagetwin_sim.calibration._tracking import Tracking
 
 __all__ = [
     "Drift",
@@ -31,12 +33,15 @@ __all__ = [
     "SetValue",
     "Swept",
     "Telemetry",
+    "Tracked",
     "Tracker",
+    "Tracking",
     "apply_parameter_set",
     "fit",
     "gather",
     "plot_fit",
     "read_parameter_set",
+    "read_tracked",
     "simulate",
     "sweep",
     "unproven",

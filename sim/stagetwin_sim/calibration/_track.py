@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from stagetwin_sim._errors import CalibrationError, SnapshotError
 from stagetwin_sim.calibration._augmented_kernels import augmented
@@ -56,13 +57,16 @@ class Tracker:
         parameters: references, shape (parameter_count, count).
         first: states to begin with, shape (state_count, count).
         dt: time between updates [s].
-        measurement: noise of the outputs, by name [unit].
-        walk: how far parameters may go in a second [1/sqrt(s), as a share].
+        measurement: noise of the outputs, by name [unit]: a number, or one for each instance, NaN
+            where nothing measures it.
+        walk: how far parameters may go in a second [1/sqrt(s), as a share]: a number, or shape
+            (names, count); so the next two.
         certainty: how far off the references may be, as a share.
         tolerance: changes below that share are none.
         threshold: of the cumulative sum [standard deviations].
         process: noise of the kind's states, shape (state_count, count) [unit/sqrt(s)]; None is the
             kind's.
+        inputs: noise of the kind's inputs, shape (input_count, count) [unit]; None is none.
         places: who the instances are.
         substeps: steps between two updates; None is by the kind's rate.
         device: Warp's name of it.
@@ -79,12 +83,13 @@ class Tracker:
         first: Floats,
         dt: float,
         *,
-        measurement: Mapping[str, float],
-        walk: float = 1e-4,
-        certainty: float = 0.05,
-        tolerance: float = 0.05,
+        measurement: Mapping[str, float | Floats],
+        walk: float | Floats = 1e-4,
+        certainty: float | Floats = 0.05,
+        tolerance: float | Floats = 0.05,
         threshold: float = 20.0,
         process: Floats | None = None,
+        inputs: Floats | None = None,
         places: Sequence[str] = (),
         substeps: int | None = None,
         device: str = "cpu",
@@ -104,21 +109,21 @@ class Tracker:
         self._steps = substeps if substeps is not None else max(1, round(dt * kind.rate))
         own = augmented(kind, self.names, tuple(rows))
         builder = PlanBuilder(frame=dt)
-        inputs = _columns(builder, "in", len(kind.inputs), count)
+        fed = _columns(builder, "in", len(kind.inputs), count)
         outputs = _columns(builder, "out", len(kind.outputs), count)
         states = np.concatenate([first, np.zeros((len(names), count))])
         builder.add(
             GroupPlan(
                 kind=own,
                 places=self.places,
-                inputs=inputs,
+                inputs=fed,
                 outputs=outputs,
                 parameters=parameters,
                 states=states,
                 rate=self._steps / dt,
             )
         )
-        self._inputs, self._m = inputs, len(kind.outputs)
+        self._inputs, self._m = fed, len(kind.outputs)
         self._engine = builder.build().engine(device=device)
         group = self._engine.systems[own.name]
         assert isinstance(group, Group)
@@ -133,12 +138,12 @@ class Tracker:
         for j, port in enumerate(kind.outputs):
             if port.name in measurement:
                 sigmas[j] = measurement[port.name]
-        self._measured_ports = np.array([port.name in measurement for port in kind.outputs])
+        self._known = np.isfinite(sigmas)
         self._bank = FilterBank(
             group,
             self._engine.context,
             process=noise,
-            inputs=np.zeros(inputs.shape),
+            inputs=np.zeros(fed.shape) if inputs is None else inputs,
             outputs=sigmas,
             first=beginning,
         )
@@ -159,7 +164,7 @@ class Tracker:
         """
         self._engine.write(self._inputs.ravel().tolist(), inputs.ravel())
         self._engine.step()
-        known = np.isfinite(outputs) & self._measured_ports[:, None]
+        known = np.isfinite(outputs) & self._known
         given = np.full(known.shape, MISSING, np.int32)
         given[known] = PRESENT
         step = self._dt / self._steps
@@ -168,11 +173,13 @@ class Tracker:
         logs, sigmas = self._logs()
         # A distance counts by what exceeds the tolerance, in standard deviations, a second each.
         sure = np.maximum(sigmas, 1e-6)
-        edge = math.log1p(self._tolerance)
+        edge = np.log1p(self._tolerance)
         share = min(self._dt, 1.0)
-        self._up = np.maximum(0.0, self._up + share * np.clip((logs - edge) / sure, -10, 10))
-        self._down = np.maximum(0.0, self._down + share * np.clip((-logs - edge) / sure, -10, 10))
-        gone = (np.maximum(self._up, self._down) > self._threshold) & np.isinf(self._found)
+        up = self._up + share * np.clip((logs - edge) / sure, -10, 10)
+        down = self._down + share * np.clip((-logs - edge) / sure, -10, 10)
+        # What is certain long since must not take as long again to be over.
+        self._up, self._down = (np.clip(s, 0.0, 2 * self._threshold) for s in (up, down))
+        gone = self.drifted & np.isinf(self._found)
         self._found[gone] = self.time
         return [self._drift(k, i) for k, i in np.argwhere(gone).tolist()]
 
@@ -188,8 +195,25 @@ class Tracker:
         sigmas: Floats = self.values * self._logs()[1]
         return sigmas
 
+    @property
+    def shares(self) -> Floats:
+        """How far parameters are from their references, as shares; the same shape."""
+        shares: Floats = np.expm1(self._logs()[0])
+        return shares
+
+    @property
+    def certainties(self) -> Floats:
+        """Standard deviations of their logarithms; the same shape."""
+        return self._logs()[1]
+
+    @property
+    def drifted(self) -> npt.NDArray[np.bool_]:
+        """Whether the cumulative sums say now that they have drifted; the same shape."""
+        drifted: npt.NDArray[np.bool_] = np.maximum(self._up, self._down) > self._threshold
+        return drifted
+
     def drifts(self) -> list[Drift]:
-        """Return all that have drifted."""
+        """Return all that have ever drifted."""
         return [self._drift(k, i) for k, i in np.argwhere(np.isfinite(self._found)).tolist()]
 
     def save(self) -> Saved:

@@ -157,6 +157,10 @@ class PlanBuilder:
             self._columns[column.name] = column
         return self._order[column.name]
 
+    def described(self, column: int) -> Column:
+        """Return what is known of a column."""
+        return list(self._columns.values())[column]
+
     def add(self, system: SystemPlan) -> None:
         """Add a system; it is stepped after those before it."""
         self._systems.append(system)

@@ -177,7 +177,11 @@ class FilterBank:
 
     def save(self) -> Saved:
         """Return a copy of the complete state; first axis the world."""
-        return {name: host_copy(getattr(self, name)) for name in _SAVED}
+        saved = {name: host_copy(getattr(self, name)) for name in _SAVED}
+        # By default both follow from the states that there were when it was made.
+        for name, values in (("process", self._process), ("first", self._first)):
+            saved[name] = np.repeat(host_copy(values)[None], self._context.worlds, axis=0)
+        return saved
 
     def load(self, saved: Saved) -> None:
         """Take what a bank of the same group saved.
@@ -193,6 +197,10 @@ class FilterBank:
                     f"observer of {self.group.name}: {name} has shape {array.shape}, got {got}"
                 )
             array.assign(values)
+        for name, array in (("process", self._process), ("first", self._first)):
+            values = saved.get(name)
+            if values is not None and values.shape[1:] == array.shape:
+                array.assign(values[0])
 
     def _array(self, values: npt.NDArray[Any], dtype: Any = wp.float64) -> wp.array[Any]:
         return wp.array(np.ascontiguousarray(values), dtype=dtype, device=self._context.device)

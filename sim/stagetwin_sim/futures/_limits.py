@@ -59,9 +59,9 @@ def _authored(slots: Slots, path: str) -> list[Limit]:
 def _alarm(slots: Slots, alarm: AlarmBinding) -> list[Limit]:
     condition = -1
     if alarm.active_while:
-        if alarm.active_while not in slots.telemetry or not slots.is_known(alarm.active_while):
-            return []
-        condition = slots.slot(alarm.active_while)
+        # What nobody knows silences no alarm.
+        if alarm.active_while in slots.telemetry and slots.is_known(alarm.active_while):
+            condition = slots.slot(alarm.active_while)
     signal = slots.telemetry[alarm.signal]
     high = alarm.side.startswith("high")
     return [

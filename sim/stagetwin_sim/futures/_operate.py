@@ -70,12 +70,14 @@ def _rehearse(
         raise ScenarioError(
             f"rehearse takes a command and a number or boolean, got {command!r} and {value!r}"
         )
+    horizon, budget = arguments.get("horizon"), arguments.get("budget")
     verdict = rehearse(
         present,
         command,
         float(value),
-        float(arguments.get("horizon") or HORIZON),
-        float(arguments.get("budget") or BUDGET),
+        # A horizon of nothing is no horizon, and not the usual one.
+        HORIZON if horizon is None else float(horizon),
+        BUDGET if budget is None else float(budget),
         cancelled=cancelled,
         device=device,
     )

@@ -57,6 +57,8 @@ class Present:
         stage: revision of the stage.
         time: when [s, Unix].
         observer: state of the observer, as it saved it; empty where there is none.
+        doubts: why models are not to be believed now, by `PRIM.NAME`: they wait for a value, use an
+            old one, failed, or have only just begun.
     """
 
     plant: PlantModel
@@ -69,6 +71,7 @@ class Present:
     stage: str = ""
     time: float = 0.0
     observer: Mapping[str, npt.NDArray[Any]] = field(default_factory=dict)
+    doubts: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.snapshot.revision != self.plant.plan.revision:
@@ -124,6 +127,7 @@ class Present:
             "parameters": self.parameters,
             "stage": self.stage,
             "time": self.time,
+            "doubts": dict(self.doubts),
         }
         held = io.BytesIO()
         np.savez(
@@ -179,7 +183,15 @@ class Present:
 
     def digest(self) -> str:
         """Return a fingerprint: equal presents have equal ones."""
-        rest = [self.values, self.quality, self.desired, self.rules, self.parameters, self.stage]
+        rest = [
+            self.values,
+            self.quality,
+            self.desired,
+            self.rules,
+            self.parameters,
+            self.stage,
+            self.doubts,
+        ]
         said = repr([sorted(r.items()) if isinstance(r, Mapping) else r for r in rest])
         return f"{self.snapshot.digest()}-{said}"
 

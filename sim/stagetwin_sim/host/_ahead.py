@@ -59,6 +59,8 @@ def answer(line: Line, plant: PlantModel | None, ask: wire.Ask, device: str = "c
 
         if plant is None:
             raise ModelError("the plant could not be read: there is nothing to look ahead with")
+        if ask.operation == "rehearse" and not ask.data:
+            raise ModelError("a rehearsal starts from the present, and none came with the question")
         given = {"budget": ask.budget, **ask.given} if ask.budget else ask.given
         with line.busy():  # kernels are compiled before the first word of progress
             present = Present.from_bytes(ask.data, plant) if ask.data else Present.of(plant)

@@ -10,12 +10,11 @@ from typing import Any
 from stagetwin import StagetwinError
 from stagetwin.simulation import Line, wire
 from stagetwin_sim._errors import ModelError, UnforkableError
-from stagetwin_sim.engine import Snapshot
 from stagetwin_sim.host._inputs import Inputs
 from stagetwin_sim.host._opening import Opened
 from stagetwin_sim.host._outgoing import Outgoing
 from stagetwin_sim.host._pace import Pace
-from stagetwin_sim.host._running import Running
+from stagetwin_sim.host._running import Left, Running
 from stagetwin_sim.plant import PlantModel
 
 __all__ = ["Beside"]
@@ -118,7 +117,7 @@ class Beside:
             self._running.keep()
             self._say_health()
 
-    def state(self) -> tuple[Snapshot, PlantModel] | None:
+    def state(self) -> Left | None:
         """Return where the models are, for those that follow; None where none can be copied."""
         return self._running.state() if self._running is not None else self._before
 
@@ -153,6 +152,7 @@ class Beside:
                 desired={path: v for path, v in values.items() if path in setpoints},
                 rules=timers,
                 time=now,
+                observer=self._running.observed(),
             )
         except UnforkableError as error:
             return {**said, "forkable": False, "unforkable": str(error)}, b""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import numpy as np
@@ -25,7 +25,8 @@ class Outgoing:
         residuals: whether an observer gives residuals.
 
     Attributes:
-        outputs: rows of the table: expected values first, then residuals and their deviations.
+        outputs: rows of the table: expected values first, then residuals and their deviations, then
+            what is known of parameters that are followed.
         poses: rows of the table.
     """
 
@@ -46,6 +47,9 @@ class Outgoing:
                         wire.Output(f"{stem}:residual", "double", output.model),
                         wire.Output(f"{stem}:residualSigma", "double", output.model),
                     ]
+        self._followed = {}
+        if any(instance.binding.tracked for instance in plant.instances.values()):
+            self._followed = self._follow_parameters(plant)
         self._models += [o.model for o in self.outputs[len(expected) :]]
         self._said: Floats = np.full(len(self.outputs), np.nan)
         self._systems: dict[str, slice] = {}
@@ -69,6 +73,17 @@ class Outgoing:
         self._columns = np.array([o.column for _, o in there], np.intp)
         self._scale = np.array([o.scale for _, o in there])
         self._offset = np.array([o.offset for _, o in there])
+
+    def _follow_parameters(self, plant: PlantModel) -> dict[str, int]:
+        """Add the attributes of parameters that are followed; returns where they are."""
+        from stagetwin_sim.calibration import read_tracked  # loads scipy
+
+        there: dict[str, int] = {}
+        for each in read_tracked(plant)[0]:
+            for path in each.paths():
+                there[path] = len(self.outputs)
+                self.outputs.append(wire.Output(path, "double", each.model))
+        return there
 
     def nothing(self) -> Floats:
         """Return values of which none is known, shape (count,)."""
@@ -94,6 +109,12 @@ class Outgoing:
             self._residual_at = np.array([place for _, place in there], np.intp)
         values[self._residual_at] = residuals.residual[self._residual_from]
         values[self._residual_at + 1] = residuals.sigma[self._residual_from]
+
+    def add_parameters(self, values: Floats, known: Mapping[str, float]) -> None:
+        """Put what is known of followed parameters among the values, by path."""
+        for path, value in known.items():
+            if path in self._followed:
+                values[self._followed[path]] = value
 
     def changed(
         self, values: Floats, withheld: Collection[str]

@@ -116,16 +116,17 @@ def prepare(
     layout: Layout,
     net: int,
     work: Work,
-    world: int,
+    block: int,
+    lane: int,
     values: wp.array(dtype=wp.float64),
     dt: wp.float64,
 ):
     """Make the branches' laws of this step; return whether an input was not finite."""
-    c = work.coefficient[world]
-    par = work.parameter[world]
-    state = work.state[world]
-    head = work.head[world]
-    slope = work.slope[world]
+    c = work.coefficient[block, lane]
+    par = work.parameter[block * work.lanes + lane]
+    state = work.state[block, lane]
+    head = work.head[block, lane]
+    slope = work.slope[block, lane]
     bad = wp.bool(False)
     for e in range(layout.element_start[net], layout.element_start[net + 1]):
         b = layout.element_branch[e]
@@ -258,19 +259,20 @@ def finish(
     layout: Layout,
     net: int,
     work: Work,
-    world: int,
+    block: int,
+    lane: int,
     values: wp.array(dtype=wp.float64),
     dt: wp.float64,
 ):
     """Move the elements' own states on and show what elements do."""
-    par = work.parameter[world]
-    state = work.state[world]
-    head = work.head[world]
-    flow = work.flow[world]
-    loss = work.loss[world]
-    c = work.coefficient[world]
-    inflow = work.right[world]
-    warm = work.temperature[world]
+    par = work.parameter[block * work.lanes + lane]
+    state = work.state[block, lane]
+    head = work.head[block, lane]
+    flow = work.flow[block, lane]
+    loss = work.loss[block, lane]
+    c = work.coefficient[block, lane]
+    inflow = work.right[block, lane]
+    warm = work.temperature[block, lane]
     for e in range(layout.element_start[net], layout.element_start[net + 1]):
         b = layout.element_branch[e]
         p = layout.element_parameter[e]

@@ -26,17 +26,18 @@ def mix(
     layout: Layout,
     net: int,
     work: Work,
-    world: int,
+    block: int,
+    lane: int,
     values: wp.array(dtype=wp.float64),
     dt: wp.float64,
 ):
     """Move volumes and temperatures on."""
-    par = work.parameter[world]
-    state = work.state[world]
-    flow = work.flow[world]
-    warm = work.temperature[world]
-    heat = work.ground[world]  # what comes in, flow times temperature
-    come = work.come[world]
+    par = work.parameter[block * work.lanes + lane]
+    state = work.state[block, lane]
+    flow = work.flow[block, lane]
+    warm = work.temperature[block, lane]
+    heat = work.ground[block, lane]  # what comes in, flow times temperature
+    come = work.come[block, lane]
     n0 = layout.node_start[net]
     n1 = layout.node_start[net + 1]
     e0 = layout.element_start[net]

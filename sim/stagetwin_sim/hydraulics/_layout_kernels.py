@@ -9,6 +9,7 @@ import warp as wp
 __all__ = [
     "COEFFICIENTS",
     "JUNCTION",
+    "MARKS",
     "PIPE",
     "PUMP",
     "RESERVOIR",
@@ -30,6 +31,9 @@ SUPPLY = wp.constant(6)
 
 COEFFICIENTS = wp.constant(10)
 """Numbers that make a branch's law at a moment."""
+
+MARKS = wp.constant(4)
+"""Numbers that say how far the search of a network is."""
 
 SHUT = wp.constant(wp.float64(1e10))
 """Slope of a shut branch [m/(m3/s)]: at 30 m a shut valve passes 0.01 l/h."""
@@ -79,9 +83,14 @@ class Layout:
 
 @wp.struct
 class Work:
-    """What the kernel remembers and what it works on; the first axis is the world.
+    """What the kernels remember and what they work on.
+
+    Arrays have the shape (blocks, lanes, entries): a world is a lane of a block, and in memory the
+    lanes of an entry are next to each other, for a CPU to take them as one vector. Only `parameter`
+    and `failures`, which are seldom touched, have the shape (worlds, entries).
 
     Attributes:
+        lanes: of a block.
         head, temperature: of nodes [m], [K]: saved.
         flow: of branches [m3/s]: saved.
         state, parameter: of elements: saved.
@@ -89,21 +98,25 @@ class Work:
         loss, slope: of branches, of use again as long as the coefficients stay; 0 makes them anew.
         coefficient, start, change, conductance: of branches, anew in each step.
         ground, right, come: of nodes; mesh: of entries; anew in each step.
+        mark: of each network MARKS numbers: iterations done, slope of the content, whether some
+            part is stuck, and whether the last step overshot; where a search goes on from.
     """
 
-    head: wp.array2d(dtype=wp.float64)
-    temperature: wp.array2d(dtype=wp.float64)
-    flow: wp.array2d(dtype=wp.float64)
-    state: wp.array2d(dtype=wp.float64)
+    lanes: int
+    head: wp.array3d(dtype=wp.float64)
+    temperature: wp.array3d(dtype=wp.float64)
+    flow: wp.array3d(dtype=wp.float64)
+    state: wp.array3d(dtype=wp.float64)
     parameter: wp.array2d(dtype=wp.float64)
     failures: wp.array2d(dtype=wp.float64)
-    coefficient: wp.array2d(dtype=wp.float64)
-    start: wp.array2d(dtype=wp.float64)
-    change: wp.array2d(dtype=wp.float64)
-    loss: wp.array2d(dtype=wp.float64)
-    slope: wp.array2d(dtype=wp.float64)
-    conductance: wp.array2d(dtype=wp.float64)
-    ground: wp.array2d(dtype=wp.float64)
-    right: wp.array2d(dtype=wp.float64)
-    come: wp.array2d(dtype=wp.float64)
-    mesh: wp.array2d(dtype=wp.float64)
+    coefficient: wp.array3d(dtype=wp.float64)
+    start: wp.array3d(dtype=wp.float64)
+    change: wp.array3d(dtype=wp.float64)
+    loss: wp.array3d(dtype=wp.float64)
+    slope: wp.array3d(dtype=wp.float64)
+    conductance: wp.array3d(dtype=wp.float64)
+    ground: wp.array3d(dtype=wp.float64)
+    right: wp.array3d(dtype=wp.float64)
+    come: wp.array3d(dtype=wp.float64)
+    mesh: wp.array3d(dtype=wp.float64)
+    mark: wp.array3d(dtype=wp.float64)

@@ -17,10 +17,10 @@ import warp as wp
 from stagetwin_sim.hydraulics._branch_kernels import first_stop, look
 from stagetwin_sim.hydraulics._elements_kernels import finish, prepare
 from stagetwin_sim.hydraulics._heat_kernels import mix
-from stagetwin_sim.hydraulics._layout_kernels import Layout, Work
+from stagetwin_sim.hydraulics._layout_kernels import MARKS, Layout, Work
 from stagetwin_sim.hydraulics._mesh_kernels import imbalance, solve_heads
 
-__all__ = ["networks_kernel"]
+__all__ = ["OVERSHOOT", "leave", "networks_kernel", "search"]
 
 OVERSHOOT = wp.constant(wp.float64(0.3))
 BEGIN = wp.constant(0)
@@ -48,22 +48,32 @@ def solve(
     right: wp.array(dtype=wp.float64),
     mesh: wp.array(dtype=wp.float64),
     cap: int,
+    done: int,
+    fall: wp.float64,
+    cut_off: wp.bool,
 ):
-    """Find heads and flows; return the iterations, negative where they did not suffice."""
+    """Find heads and flows; return the iterations, negative where they did not suffice.
+
+    Where some were `done` already, `start` and `change` say where the last of them goes, `fall`
+    is the slope of the content there, and `cut_off` what `solve_heads` returned.
+    """
     b0 = layout.branch_start[net]
     b1 = layout.branch_start[net + 1]
-    for b in range(b0, b1):
-        change[b] = ZERO
-    iteration = wp.int32(0)
-    phase = wp.int32(BEGIN)
+    iteration = wp.int32(done)
+    phase = wp.int32(WHOLE)
     tries = wp.int32(0)
-    share = wp.float64(-1.0)
-    steep = wp.float64(0.0)
+    share = wp.float64(1.0)
+    steep = wp.float64(fall)
+    if done == 0:
+        for b in range(b0, b1):
+            change[b] = ZERO
+        phase = wp.int32(BEGIN)
+        share = wp.float64(-1.0)
     low = wp.float64(0.0)
     high = wp.float64(1.0)
     at_low = wp.float64(0.0)
     at_high = wp.float64(0.0)
-    stuck = wp.bool(False)
+    stuck = wp.bool(cut_off)
     # The branches are evaluated at one place only, so that they always are in the same way, bit
     # for bit; `phase` says why.
     while phase != END:
@@ -139,6 +149,69 @@ def solve(
     return iteration
 
 
+@wp.func
+def leave(
+    layout: Layout,
+    net: int,
+    work: Work,
+    block: int,
+    lane: int,
+    values: wp.array(dtype=wp.float64),
+    dt: wp.float64,
+    bad: wp.bool,
+    found: int,
+    cap: int,
+):
+    """End a step whose heads and flows were found, in `found` iterations: move on, and show it."""
+    head = work.head[block, lane]
+    flow = work.flow[block, lane]
+    inflow = work.right[block, lane]
+    failures = work.failures[block * work.lanes + lane]
+    iterations = found
+    residual = imbalance(layout, net, flow, inflow)
+    if not wp.isfinite(residual):
+        # Begin again from rest in the next step: a poisoned start would stay so for ever.
+        iterations = -cap
+        for b in range(layout.branch_start[net], layout.branch_start[net + 1]):
+            flow[b] = ZERO
+            work.slope[block, lane, b] = ZERO
+        for k in range(layout.node_start[net], layout.node_start[net + 1]):
+            head[k] = ZERO
+        residual = imbalance(layout, net, flow, inflow)
+    if iterations < 0 or bad:
+        failures[net] = failures[net] + ONE
+    mix(layout, net, work, block, lane, values, dt)
+    finish(layout, net, work, block, lane, values, dt)
+    values[layout.net_columns[3 * net]] = residual
+    values[layout.net_columns[3 * net + 1]] = wp.float64(wp.abs(iterations))
+    values[layout.net_columns[3 * net + 2]] = failures[net]
+
+
+@wp.func
+def search(layout: Layout, net: int, work: Work, block: int, lane: int, cap: int):
+    """Find heads and flows of one world, from where `work.mark` says that it is."""
+    mark = work.mark[block, lane]
+    return solve(
+        layout,
+        net,
+        work.head[block, lane],
+        work.flow[block, lane],
+        work.start[block, lane],
+        work.change[block, lane],
+        work.coefficient[block, lane],
+        work.loss[block, lane],
+        work.slope[block, lane],
+        work.conductance[block, lane],
+        work.ground[block, lane],
+        work.right[block, lane],
+        work.mesh[block, lane],
+        cap,
+        int(mark[MARKS * net]),
+        mark[MARKS * net + 1],
+        mark[MARKS * net + 2] > ZERO,
+    )
+
+
 @wp.kernel(enable_backward=False)
 def networks_kernel(
     # in:
@@ -152,43 +225,10 @@ def networks_kernel(
 ):
     world, net = wp.tid()
     values = bus[world]
-    head = work.head[world]
-    flow = work.flow[world]
-    coefficient = work.coefficient[world]
-    inflow = work.right[world]
-    failures = work.failures[world]
+    block = world // work.lanes
+    lane = world % work.lanes
     for _ in range(substeps):
-        bad = prepare(layout, net, work, world, values, dt)
-        iterations = solve(
-            layout,
-            net,
-            head,
-            flow,
-            work.start[world],
-            work.change[world],
-            coefficient,
-            work.loss[world],
-            work.slope[world],
-            work.conductance[world],
-            work.ground[world],
-            work.right[world],
-            work.mesh[world],
-            cap,
-        )
-        residual = imbalance(layout, net, flow, inflow)
-        if not wp.isfinite(residual):
-            # Begin again from rest in the next step: a poisoned start would stay so for ever.
-            iterations = -cap
-            for b in range(layout.branch_start[net], layout.branch_start[net + 1]):
-                flow[b] = ZERO
-                work.slope[world, b] = ZERO
-            for k in range(layout.node_start[net], layout.node_start[net + 1]):
-                head[k] = ZERO
-            residual = imbalance(layout, net, flow, inflow)
-        if iterations < 0 or bad:
-            failures[net] = failures[net] + ONE
-        mix(layout, net, work, world, values, dt)
-        finish(layout, net, work, world, values, dt)
-        values[layout.net_columns[3 * net]] = residual
-        values[layout.net_columns[3 * net + 1]] = wp.float64(wp.abs(iterations))
-        values[layout.net_columns[3 * net + 2]] = failures[net]
+        bad = prepare(layout, net, work, block, lane, values, dt)
+        work.mark[block, lane, MARKS * net] = ZERO
+        found = search(layout, net, work, block, lane, cap)
+        leave(layout, net, work, block, lane, values, dt, bad, found, cap)

@@ -13,7 +13,8 @@ import warp as wp
 from stagetwin_sim._errors import ModelError, SnapshotError
 from stagetwin_sim.engine import Column, Context, Floats, PlanBuilder, Saved, host_copy
 from stagetwin_sim.hydraulics._assembly import Assembly, ElementPlan, assemble, networks_of
-from stagetwin_sim.hydraulics._layout_kernels import COEFFICIENTS, Layout, Work
+from stagetwin_sim.hydraulics._lanes_kernels import LANES, LEAST_WORLDS, lanes_kernel
+from stagetwin_sim.hydraulics._layout_kernels import COEFFICIENTS, MARKS, Layout, Work
 from stagetwin_sim.hydraulics._network_kernels import networks_kernel
 from stagetwin_sim.hydraulics._shapes import volume_share
 
@@ -26,6 +27,7 @@ ITERATIONS = 100
 NETWORK_PORTS = (("residual", "m3/s"), ("iterations", "1"), ("failures", "1"))
 """What each network shows of itself: largest imbalance of a node, and how it was found."""
 
+_BY_WORLD = ("parameter", "failures")
 _SAVED = ("head", "temperature", "flow", "state", "parameter", "failures")
 
 
@@ -119,13 +121,22 @@ class HydraulicSystem:
             "right": a.nodes,
             "come": a.nodes,
             "mesh": a.entries,
+            "mark": len(plan.networks) * int(MARKS),
         }
         work: Any = Work()
+        # One world has no use for lanes, and a GPU has lanes of its own.
+        many = worlds >= LEAST_WORLDS and wp.get_device(device).is_cpu
+        work.lanes = self._lanes = LANES if many else 1
         self._arrays: dict[str, wp.array[Any]] = {}
         for name, size in sizes.items():
-            shape = (worlds, max(size, 1))
-            self._arrays[name] = wp.zeros(shape, dtype=wp.float64, device=device)
-            setattr(work, name, self._arrays[name])
+            shape: tuple[int, ...] = (worlds, max(size, 1))
+            if name not in _BY_WORLD:
+                shape = (-(-worlds // self._lanes), max(size, 1), self._lanes)
+            array: Any = wp.zeros(shape, dtype=wp.float64, device=device)
+            if name not in _BY_WORLD:
+                array = array.transpose((0, 2, 1))
+            self._arrays[name] = array
+            setattr(work, name, array)
         self._layout, self._work = layout, work
         self.parameters = self._arrays["parameter"]
         self._outputs = {
@@ -159,14 +170,16 @@ class HydraulicSystem:
             ("temperature", warm),
             ("parameter", np.array(a.parameters, np.float64)),
         ):
-            self._arrays[name].assign(np.repeat(values[None], worlds, axis=0))
+            self._put(name, np.repeat(values[None], worlds, axis=0))
 
     def launch(self, dt: float, substeps: int) -> None:
         """See System."""
         if self.plan.networks:
+            lanes = self._lanes > 1
+            worlds, networks = self._context.worlds, len(self.plan.networks)
             wp.launch(
-                networks_kernel,
-                dim=(self._context.worlds, len(self.plan.networks)),
+                lanes_kernel if lanes else networks_kernel,
+                dim=(-(-worlds // self._lanes), networks),
                 inputs=[self._layout, wp.float64(dt), substeps, self.plan.iterations],
                 outputs=[self._work, self._context.bus],
                 device=self._context.device,
@@ -174,17 +187,28 @@ class HydraulicSystem:
 
     def save(self) -> Saved:
         """See System."""
-        return {name: host_copy(self._arrays[name]) for name in _SAVED}
+        return {name: self._take(name) for name in _SAVED}
 
     def load(self, saved: Saved) -> None:
         """See System."""
         for name in _SAVED:
-            array, values = self._arrays[name], saved.get(name)
-            if values is None or values.shape != array.shape:
+            shape, values = self._take(name).shape, saved.get(name)
+            if values is None or values.shape != shape:
                 got = None if values is None else values.shape
-                raise SnapshotError(f"{self.name}: {name} has shape {array.shape}, got {got}")
-            array.assign(values)
+                raise SnapshotError(f"{self.name}: {name} has shape {shape}, got {got}")
+            self._put(name, values)
         self._arrays["slope"].zero_()
+
+    def _take(self, name: str) -> Floats:
+        """Return a copy of what is remembered, shape (worlds, entries)."""
+        values: Floats = host_copy(self._arrays[name])
+        return values.reshape(-1, values.shape[-1])[: self._context.worlds]
+
+    def _put(self, name: str, values: Floats) -> None:
+        """Remember values, shape (worlds, entries); lanes without a world repeat the last."""
+        array = self._arrays[name]
+        short = int(np.prod(array.shape[:-1])) - len(values)
+        array.assign(np.concatenate((values, *[values[-1:]] * short)).reshape(array.shape))
 
     # -- what others ask
 
@@ -193,7 +217,7 @@ class HydraulicSystem:
 
         A network is called by its elements; what is counted is the sum over all worlds.
         """
-        counts = host_copy(self._arrays["failures"]).sum(axis=0)
+        counts = self._take("failures").sum(axis=0)
         return {
             ", ".join(e.place for e in network): int(count)
             for network, count in zip(self.plan.networks, counts, strict=False)
@@ -227,11 +251,11 @@ class HydraulicSystem:
         taken = [column for column in expected if self._settable(column)]
         if not taken:
             return ()
-        state, parameters = host_copy(self._arrays["state"]), host_copy(self.parameters)
+        state, parameters = self._take("state"), host_copy(self.parameters)
         for column in taken:
             index, port = self._outputs[column]
             self._set(state, parameters, index, port, expected[column])
-        self._arrays["state"].assign(state)
+        self._put("state", state)
         return taken
 
     def _settable(self, column: int) -> bool:

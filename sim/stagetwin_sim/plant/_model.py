@@ -73,8 +73,10 @@ class Instance:
 
     @property
     def fidelity(self) -> str:
-        """How far its figures may be trusted."""
-        return self.binding.fidelity or (self.kind.fidelity if self.kind else "engineering")
+        """How far its figures may be trusted; a kind is never calibrated, a machine may be."""
+        own = self.kind.fidelity if self.kind is not None else ""
+        kinds = own if own in ("screening", "engineering") else "engineering"
+        return self.binding.fidelity or kinds
 
 
 @dataclass(frozen=True, kw_only=True)

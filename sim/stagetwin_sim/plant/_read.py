@@ -72,7 +72,7 @@ def read_plant(
         known = ports.known()
     plan = builder.build()
     instances = ports.instances()
-    return PlantModel(
+    plant = PlantModel(
         plan=builder.build(_revision(plan, bindings, instances)),
         table=bindings,
         problems=sorted([*problems, *ports.problems]),
@@ -83,6 +83,7 @@ def read_plant(
         heard=_heard(bindings, signals, ports),
         root=stage.GetRootLayer().identifier,
     )
+    return _followed(plant)
 
 
 def _authored(
@@ -108,6 +109,15 @@ def _proven(
     problems += found
     claimed = {f"{problem.prim}.{problem.signal}" for problem in found}
     return [replace(b, fidelity="engineering") if b.path in claimed else b for b in models]
+
+
+def _followed(plant: PlantModel) -> PlantModel:
+    """Return a plant with what is wrong with the parameters that it wants followed."""
+    if not any(instance.binding.tracked for instance in plant.instances.values()):
+        return plant
+    from stagetwin_sim.calibration import read_tracked  # loads scipy
+
+    return replace(plant, problems=sorted([*plant.problems, *read_tracked(plant)[1]]))
 
 
 def _heard(bindings: BindingTable, signals: Signals, ports: Ports) -> tuple[str, ...]:
@@ -238,4 +248,4 @@ def _revision(plan: Plan, table: BindingTable, instances: Mapping[str, Instance]
 
 def _text(binding: ModelBinding) -> str:
     # msgpack keeps types apart and floats exact, infinity included.
-    return msgspec.msgpack.encode(binding).hex()
+    return msgspec.msgpack.encode(replace(binding, tracked={})).hex()

@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-import math
-from typing import Any
-
 from pxr import Usd
 
 from stagetwin._data import factory_folder
-from stagetwin_sim.arms import Gripper, PartTracker, PickPlan, PickTask, TargetRamp, read_site
+from stagetwin_sim.arms import Gripper, PartTracker, PickPlan, PickTask, TargetRamp, read_tool
 from stagetwin_sim.bodies import Belt, BodiesPlan, BodyScene, JointDrive
 from stagetwin_sim.engine import Column, Plan, PlanBuilder
+
+Places = tuple[tuple[float, float, float, float], ...]
 
 __all__ = ["ARM", "JOINTS", "SLOTS", "TOOL", "cell_stage", "pick_plan"]
 
 ARM, TOOL = "/World/Arm", "/World/Arm/Link6/Tool"
 JOINTS = tuple(f"{ARM}/Joints/J{i}" for i in range(1, 7))
 PARTS = ("/World/Carton1", "/World/Carton2")
-SLOTS = ((0.9, -1.45, 0.144, 0.0), (1.5, -1.45, 0.144, 0.0))
+SLOTS = ((0.68, -1.45, 0.144, 0.0), (1.22, -1.45, 0.144, 0.0))
+SHOWN = ("position", "velocity", "effort")
 BELT = "/World/C1/Surface"
 
 
@@ -27,7 +27,11 @@ def cell_stage() -> Usd.Stage:
 
 
 def pick_plan(
-    stage: Usd.Stage, scene: BodyScene, speed: float = 0.25, limit: float = 0.0, **options: Any
+    stage: Usd.Stage,
+    scene: BodyScene,
+    speed: float = 0.2,
+    limit: float = 0.0,
+    places: Places = SLOTS,
 ) -> Plan:
     """Return the plan of the cell: an arm that picks, and the bodies."""
     builder = PlanBuilder()
@@ -51,7 +55,7 @@ def pick_plan(
                 entry=((-1.2, -0.3, 0.7), (-0.1, 0.3, 1.0)),
                 direction=(1.0, 0.0, 0.0),
                 heights=(0.36, 0.36),
-                places=SLOTS,
+                places=places,
             ),
             targets=targets,
             close=close,
@@ -64,7 +68,7 @@ def pick_plan(
         )
     )
     gripper = Gripper(
-        site=read_site(stage, scene, TOOL),
+        site=read_tool(stage, scene, TOOL),
         parts=PARTS,
         close=close,
         limit=limit,
@@ -77,13 +81,14 @@ def pick_plan(
             name="bodies",
             belts=[Belt(BELT, belt, (1, 0, 0))],
             drives=[
-                JointDrive(path, target, *(column(f"{w}{i}") for w in ("position", "velocity", "effort")))
+                JointDrive(
+                    path, target, *(column(f"{w}{i}") for w in ("position", "velocity", "effort"))
+                )
                 for i, (path, target) in enumerate(zip(JOINTS, targets, strict=True), 1)
             ],
             dropped_column=column("dropped"),
             touchable=("/World/Pallet", *PARTS),
             hooks=[TargetRamp(JOINTS, targets), gripper, PartTracker(PARTS, tracked)],
-            **options,
         )
     )
     return builder.build()

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from pxr import Usd
 
-__all__ = ["Scene", "cell", "stage_of"]
+__all__ = ["Scene", "cell", "slope", "stage_of"]
 
 _HEAD = """#usda 1.0
 (
@@ -183,6 +183,28 @@ def NewtonActuator "Motor" (
     float newton:kd = {8 / turn}
     float newton:maxEffort = {40 / turn}
     int newton:delaySteps = 5
+}}
+"""
+    return scene
+
+
+def slope(degrees: float) -> Scene:
+    """A block on a slope that falls along X."""
+    scene = Scene()
+    scene.text += f"""
+def Cube "Slope" (prepend apiSchemas = ["PhysicsCollisionAPI"])
+{{
+    double size = 1
+    double xformOp:rotateY = {degrees}
+    float3 xformOp:scale = (6, 2, 0.2)
+    uniform token[] xformOpOrder = ["xformOp:rotateY", "xformOp:scale"]
+}}
+def Cube "Block" (prepend apiSchemas = ["PhysicsCollisionAPI", "PhysicsRigidBodyAPI"])
+{{
+    double size = 0.3
+    double xformOp:rotateY = {degrees}
+    double3 xformOp:translate = (0, 0, 0.251)
+    uniform token[] xformOpOrder = ["xformOp:rotateY", "xformOp:translate"]
 }}
 """
     return scene

@@ -13,7 +13,7 @@ from stagetwin_sim._errors import ModelError, SnapshotError
 from stagetwin_sim.bodies import Belt, BodiesPlan, BodyScene, Touch, read_scene
 from stagetwin_sim.engine import Column, Engine, PlanBuilder, Snapshot, host_copy
 from tests.sim.bodies.conftest import place, plan_of, seconds, system_of, value
-from tests.sim.bodies.scenes import Scene, cell, stage_of
+from tests.sim.bodies.scenes import Scene, cell, slope, stage_of
 
 # newton compiles for a minute the first time, for many on a busy machine.
 pytestmark = pytest.mark.timeout(900)
@@ -142,25 +142,8 @@ def test_what_falls_freely_gains_the_momentum_that_gravity_gives() -> None:
 
 
 def test_friction_holds_on_a_slope_and_may_differ_by_world() -> None:
-    scene = Scene()
     tilted = math.radians(15)
-    scene.text += f"""
-def Cube "Slope" (prepend apiSchemas = ["PhysicsCollisionAPI"])
-{{
-    double size = 1
-    double xformOp:rotateY = {math.degrees(tilted)}
-    float3 xformOp:scale = (6, 2, 0.2)
-    uniform token[] xformOpOrder = ["xformOp:rotateY", "xformOp:scale"]
-}}
-def Cube "Block" (prepend apiSchemas = ["PhysicsCollisionAPI", "PhysicsRigidBodyAPI"])
-{{
-    double size = 0.3
-    double xformOp:rotateY = {math.degrees(tilted)}
-    double3 xformOp:translate = (0, 0, 0.251)
-    uniform token[] xformOpOrder = ["xformOp:rotateY", "xformOp:translate"]
-}}
-"""
-    engine = plan_of(read_scene(stage_of(scene), "/Cell"), belts=False).engine(2)
+    engine = plan_of(read_scene(stage_of(slope(15)), "/Cell"), belts=False).engine(2)
     system = system_of(engine)
     first = place(system, "/Cell/Block")
     system.assign("/Cell.physics", "friction", [1.0, 0.1])  # tan(15 deg) is between

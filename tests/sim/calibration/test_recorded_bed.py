@@ -28,4 +28,4 @@ def test_the_free_run_is_reported_beside_persistence(record_property: object) ->
     for name, errors in zip(
         COLUMNS, zip(judged.free, judged.persistence, strict=True), strict=True
     ):
-        record_property(name, errors)  # type: ignore[operator]
+        record_property(name, [float(error) for error in errors])  # type: ignore[operator]

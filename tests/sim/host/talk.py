@@ -109,6 +109,11 @@ class Talk:
         return 1000.0 + (self.clock.now - 100.0) * self.request.rate
 
     def go(self, seconds: float) -> None:
+        """Let the clock go on in steps of half a second, and listen."""
+        self.run(seconds)
+        self.listen()
+
+    def run(self, seconds: float) -> None:
         """Let the clock go on in steps of half a second."""
         end = self.clock.now + seconds
         while self.clock.now < end - 1e-9:
@@ -116,7 +121,6 @@ class Talk:
             self.beside.turn()
             while self.beside.wait() == 0:
                 self.beside.turn()
-        self.listen()
 
     def listen(self) -> Heard:
         """Take everything that was said until now."""

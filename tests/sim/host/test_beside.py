@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from stagetwin.signals import Quality
+from stagetwin_sim.estimation import Observer
 from stagetwin_sim.futures import Present
 from tests.sim.host.talk import Talk, known
 from tests.sim.plant.stages import model, out_of, value_of
@@ -97,7 +100,7 @@ def test_residuals_are_measured_minus_expected(talk: MakeTalk) -> None:
     it.tell({AMBIENT: 60.0, value_of("T1", "temperature"): 61.0})
     it.go(0.5)
     stem = EXPECTED.removesuffix("predicted")
-    # The observer looks five times a second, so what was expected then may have moved on since.
+    # A slow machine does not observe every frame: what was expected may have moved on since.
     residual = it.heard.values[f"{stem}residual"]
     assert residual == pytest.approx(61.0 - it.heard.values[EXPECTED], abs=0.01)
     assert it.heard.values[f"{stem}residualSigma"] > 0
@@ -248,7 +251,45 @@ def test_the_present_holds_everything_that_decides(talk: MakeTalk) -> None:
     assert present.rules["/Plant/P.guard"].held == 2.0
     state = it.beside.state()
     assert state is not None
-    assert present.snapshot.frames == state[0].frames
+    assert present.snapshot.frames == state.snapshot.frames
+
+
+def test_the_observer_goes_on_from_a_present_bit_for_bit(talk: MakeTalk) -> None:
+    it = talk(tank(tau=50.0))
+    seen = value_of("T1", "temperature")
+    it.tell({AMBIENT: 60.0, seen: 61.0})
+    it.go(1.0)
+    _, data = it.beside.present({})
+    running = it.beside._running
+    assert running is not None
+    present = Present.from_bytes(data, it.opened.plant)
+    assert len(present.observer) > 0
+    again = present.plant.plan.engine(1)
+    again.restore(present.snapshot)
+    observer = Observer(present.plant, again)
+    observer.load(present.observer)
+    engine, first = running.engine, running._observer
+    for k in range(40):
+        for each, watching in ((engine, first), (again, observer)):
+            each.step()
+            watching.update({seen: 61.0 + 0.01 * k})
+    assert again.save().digest() == engine.save().digest()
+    was, now = first.save(), observer.save()
+    assert was.keys() == now.keys()
+    assert all(np.array_equal(was[name], now[name], equal_nan=True) for name in was)
+    assert first.residuals().sigma[0] != observer_of_now(present).residuals().sigma[0]
+    without = replace(present, observer={}).to_bytes()
+    assert Present.from_bytes(without, it.opened.plant).observer == {}
+
+
+def observer_of_now(present: Present) -> Observer:
+    """Return an observer that knows nothing of the past, after one look."""
+    engine = present.plant.plan.engine(1)
+    engine.restore(present.snapshot)
+    observer = Observer(present.plant, engine)
+    engine.step()
+    observer.update({value_of("T1", "temperature"): 61.0})
+    return observer
 
 
 def test_networks_do_not_depend_on_each_other(talk: MakeTalk) -> None:
