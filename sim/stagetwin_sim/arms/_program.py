@@ -195,7 +195,7 @@ class PickProgram:
             return
         low, high = (np.array(corner) for corner in self._task.entry)
         places = seen.parts[:, :3]
-        inside = np.logical_and(places >= low, places <= high).all(axis=1)
+        inside = np.all(np.logical_and(places >= low, places <= high), axis=1)
         along = places @ np.array(self._task.direction)
         for part in np.argsort(-along):
             if not inside[part]:
@@ -206,15 +206,14 @@ class PickProgram:
         self.part = -1
 
     def _meet(self, seen: Seen) -> bool:
-        duration = 1.0
+        above, motion = self._over(seen, 0.0), JointMotion(self.angles, self.angles, 0.0, 1.0)
         for _ in range(4):  # where it will be depends on when the arm is there
-            above = self._over(seen, duration)
+            above = self._over(seen, motion.duration)
             above[2] += self._task.clear
             found = self._search.solve(tool_down(above), self.angles)
             if not found.reached.all():
                 return False
             motion = plan_motion(self.angles, found.angles[0], *self._limits)
-            duration = motion.duration
         self._motion = motion
         self._go(Phase.REACH, above)
         return True

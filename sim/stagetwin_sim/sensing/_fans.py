@@ -63,7 +63,7 @@ def lidar_fan(
     Raises:
         BodiesError: there is no ray.
     """
-    if count < 1 or not layers:
+    if count < 1 or len(layers) == 0:
         raise BodiesError(f"a fan has at least 1 ray, got {count} in {len(layers)} layers", "fan")
     whole = math.isclose(last - first, 2 * math.pi)
     angles = np.linspace(first, last, count, endpoint=not whole)

@@ -16,6 +16,7 @@ class ModelSpec:
             `twin:model:drive:out:frequency`.
         outputs: Name of the signal that a port gives the expected value of.
         parameters: A number in the kind's unit, or a number and its unit.
+        track: Parameters that are followed, and by what share each may change.
         fidelity: How far its figures may be trusted; empty for what the kind says.
     """
 
@@ -26,6 +27,7 @@ class ModelSpec:
     inputs: dict[str, str] = field(default_factory=dict)
     outputs: dict[str, str] = field(default_factory=dict)
     parameters: dict[str, Any] = field(default_factory=dict)
+    track: dict[str, float] = field(default_factory=dict)
     fidelity: str = ""
 
 

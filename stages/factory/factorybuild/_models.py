@@ -8,12 +8,14 @@ from ._parameters import InterfaceSpec, LineSpec, Parameters
 
 
 def author_parameters(prim: Sdf.PrimSpec, model: ModelSpec) -> None:
-    """Author `param:<name>` with its unit."""
+    """Author `param:<name>` with its unit, and `track:<name>`."""
     for name, given in model.parameters.items():
         value, unit = given if isinstance(given, tuple) else (given, "")
         spec = attribute(prim, f"twin:model:{model.name}:param:{name}", "double", float(value))
         if unit:
             spec.SetInfo("customData", {"unit": unit})
+    for name, share in model.track.items():
+        attribute(prim, f"twin:model:{model.name}:track:{name}", "double", float(share))
 
 
 def _property(prim: Sdf.PrimSpec, name: str, interface: InterfaceSpec | None) -> Sdf.Path:

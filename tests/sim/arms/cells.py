@@ -17,7 +17,6 @@ ARM, TOOL = "/World/Arm", "/World/Arm/Link6/Tool"
 JOINTS = tuple(f"{ARM}/Joints/J{i}" for i in range(1, 7))
 PARTS = ("/World/Carton1", "/World/Carton2")
 SLOTS = ((0.68, -1.45, 0.144, 0.0), (1.22, -1.45, 0.144, 0.0))
-SHOWN = ("position", "velocity", "effort")
 BELT = "/World/C1/Surface"
 
 
@@ -82,7 +81,10 @@ def pick_plan(
             belts=[Belt(BELT, belt, (1, 0, 0))],
             drives=[
                 JointDrive(
-                    path, target, *(column(f"{w}{i}") for w in ("position", "velocity", "effort"))
+                    path=path,
+                    target=target,
+                    position=column(f"position{i}"),
+                    effort=column(f"effort{i}"),
                 )
                 for i, (path, target) in enumerate(zip(JOINTS, targets, strict=True), 1)
             ],

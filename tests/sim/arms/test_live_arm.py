@@ -161,7 +161,6 @@ def test_a_twin_at_work_goes_on_from_any_moment(plant: PlantModel) -> None:
     ("property_", "target", "code"),
     [
         ("motion:joints", "/World/Carton1", "arm_chain"),
-        ("motion:joints", "/Elsewhere", "joint_unknown"),
         ("vacuum:tool", "/World/Pallet", "arm_tool"),
         ("vacuum:parts", "/World/Pallet", "gripper_part"),
     ],
