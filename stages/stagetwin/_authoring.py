@@ -18,6 +18,7 @@ __all__ = [
     "BLOCK_SIZE",
     "OpinionLayer",
     "Owner",
+    "author_specs",
     "declared_value",
     "declaring_spec",
     "write_specs",
@@ -56,6 +57,30 @@ def write_specs(specs: Sequence[Sdf.AttributeSpec], values: Sequence[Any]) -> No
         stop = start + BLOCK_SIZE
         with Sdf.ChangeBlock():
             deque(map(_set_default, specs[start:stop], values[start:stop]), maxlen=0)
+
+
+def author_specs(
+    layer: Sdf.Layer, wanted: Mapping[Sdf.Path, tuple[Sdf.ValueTypeName, Sdf.Variability, bool]]
+) -> None:
+    """Create wanted specs in one block, and remove those that are not wanted any more."""
+    gone: list[Sdf.AttributeSpec] = []
+
+    def visit(path: Sdf.Path | str) -> None:
+        at = Sdf.Path(path)
+        if at.IsPropertyPath():
+            spec = layer.GetAttributeAtPath(at)
+            if (spec.typeName, spec.variability) != wanted.get(at, ())[:2]:
+                gone.append(spec)
+
+    layer.Traverse(Sdf.Path.absoluteRootPath, visit)
+    with Sdf.ChangeBlock():
+        for spec in gone:
+            layer.GetPrimAtPath(spec.path.GetPrimPath()).RemoveProperty(spec)
+        for path, (type_name, variability, custom) in wanted.items():
+            if not layer.GetAttributeAtPath(path):
+                Sdf.JustCreatePrimAttributeInLayer(layer, path, type_name, variability, custom)
+    if gone:
+        layer.RemoveInertSceneDescription()
 
 
 def declaring_spec(attr: Usd.Attribute, ignored: Container[str]) -> Sdf.AttributeSpec | None:

@@ -19,9 +19,16 @@ class Clock(Protocol):
         """Return seconds that never step, from an arbitrary start, counting through suspend."""
         ...
 
+    @property
+    def rate(self) -> float:
+        """How many of its seconds pass in one on the wall."""
+        ...
+
 
 class WallClock:
     """The machine's clocks: CLOCK_REALTIME, and CLOCK_BOOTTIME where there is one."""
+
+    rate = 1.0
 
     def wall(self) -> float:
         return time.time()
@@ -44,6 +51,8 @@ class ManualClock:
         now: wall time [s, Unix].
         ticks: steady time [s].
     """
+
+    rate = 1.0
 
     def __init__(self, now: float = 1_700_000_000.0) -> None:
         self.now = now

@@ -15,6 +15,7 @@ import os
 import stat
 import tempfile
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Literal
@@ -124,7 +125,9 @@ def guard_hashes(table: BindingTable) -> dict[str, str]:
         if any(command.rehearsal == "required" for command in commands):
             models += loose
         if models:
-            parts.append([(model, _digest(model.file)) for model in models])
+            # What is only watched decides nothing.
+            sound = [replace(model, tracked={}) for model in models]
+            parts.append([(model, _digest(model.file)) for model in sound])
         hashes[asset.prim] = hashlib.sha256(msgspec.msgpack.encode(parts)).hexdigest()
     return hashes
 

@@ -1,11 +1,14 @@
-"""A service with the real simulator: a pump fills a tank, and a rehearsal sees it overflow."""
+"""A service with the real simulator: a rehearsal sees an overflow, and a worn pump is an alarm."""
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from tests.stages.alarms.watched import alarm
 from tests.stages.plants import HEADER, asset, command, connection, full_path, prim, telemetry
 from tests.stages.simulation.conftest import Served, run_service
 from tests.stages.simulation.modelled import model
@@ -50,6 +53,13 @@ def plant_text(line: str) -> str:
     return HEADER + connection("line", f"soft://{line}") + plant
 
 
+async def settled(s: Served) -> None:
+    """Wait until the models have run for long enough to be believed."""
+    beside = s.service.simulation.beside
+    assert beside is not None
+    await s.until(lambda: beside.health is not None and beside.health.time > 1.5, timeout=60)
+
+
 @pytest.mark.timeout(400)
 def test_an_overflow_is_seen_before_it_happens(tmp_path: Path) -> None:
     async def scenario(s: Served) -> None:
@@ -68,6 +78,7 @@ def test_an_overflow_is_seen_before_it_happens(tmp_path: Path) -> None:
         ahead = s.service.simulation.ahead
         assert ahead is not None
         await s.until(lambda: ahead.table is not None, timeout=180)
+        await settled(s)
 
         row = await s.publish(2900.0, timeout=180)
         assert (row["state"], row["code"]) == ("REJECTED", "rehearsal")
@@ -83,3 +94,69 @@ def test_an_overflow_is_seen_before_it_happens(tmp_path: Path) -> None:
         assert rehearsed["cause"].startswith("its rehearsal held")
 
     run_service(tmp_path, scenario, plant_text(tmp_path.name))
+
+
+DRIFT_HEAD = "/Plant/P.twin:model:curve:out:drift_rated_head"
+CURVE = "".join(
+    f'double twin:model:curve:param:{name} = {value} (customData = {{ string unit = "{unit}" }})\n'
+    for name, value, unit in (
+        ("rated_flow", 50.0, "m3/h"),
+        ("rated_head", 32.0, "m"),
+        ("rated_speed", 2850.0, "1/min"),
+    )
+)
+
+
+def worn_text(line: str) -> str:
+    pump = prim(
+        "P",
+        asset("p"),
+        telemetry("speed", address="speed", unit="1/min", staleAfter=600.0),
+        telemetry("flow", address="flow", unit="m3/h", staleAfter=600.0),
+        telemetry("head", address="head", unit="m", hard=(0, 100), staleAfter=600.0),
+        model(
+            "curve",
+            "pump-curve",
+            reads=[SPEED, FLOW],
+            writes=[full_path("/Plant/P.head")],
+            more=f"{CURVE}double twin:model:curve:track:rated_head = 0.2",
+        ),
+        alarm("worn", DRIFT_HEAD, kind="model", side="low", limit=-0.08, hysteresis=0.02,
+              priority="medium", message="gives less head than it did",
+              advice="look at the impeller and its rings"),
+    )  # fmt: skip
+    plant = prim("Plant", asset(connection="line"), pump)
+    return HEADER + connection("line", f"soft://{line}") + plant
+
+
+@pytest.mark.timeout(400)
+def test_a_pump_that_wears_is_an_alarm_with_cause_and_advice(tmp_path: Path) -> None:
+    async def scenario(s: Served) -> None:
+        head = 40.0 - 8.0 * (40.0 / 50.0) ** 2  # of the curve below at 40 m3/h
+        s.send("speed", 2850.0)
+        s.send("flow", 40.0)
+        s.send("head", head)
+        await s.until(lambda: s.get(DRIFT_HEAD) is not None, timeout=180)
+        assert s.get(DRIFT_HEAD) == pytest.approx(0.0, abs=0.02)
+        (row,) = (await s.ask(op="alarms", show="all"))["alarms"]
+        assert (row["id"], row["state"]) == ("/Plant/P.worn", "NORMAL")
+        for step in range(1, 19):  # slowly, as wear does: what jumps is an outlier for a while
+            s.send("head", head * (1 - 0.01 * step))
+            await asyncio.sleep(0.25)
+
+        async def raised() -> Any:
+            found = (await s.ask(op="alarms"))["alarms"]
+            return found[0] if found else None
+
+        async with asyncio.timeout(120):
+            while (row := await raised()) is None:
+                await asyncio.sleep(0.1)
+        assert (row["id"], row["state"], row["kind"]) == ("/Plant/P.worn", "UNACK", "model")
+        assert row["value"] < -0.08
+        assert "says its model" in row["cause"]
+        assert row["advice"] == "look at the impeller and its rings"
+        full = (await s.ask(op="model", model="/Plant/P.curve"))["model"]
+        given = {each["port"]: each["value"] for each in full["outputs"]}
+        assert given["tracked_rated_head"] == pytest.approx(32.0 * (1 + row["value"]), rel=0.05)
+
+    run_service(tmp_path, scenario, worn_text(tmp_path.name))

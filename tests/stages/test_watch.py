@@ -94,6 +94,26 @@ def test_a_row_tells_name_bar_value_unit_quality_and_age() -> None:
     assert row.rstrip().endswith("0.2 s")
 
 
+@pytest.mark.parametrize("width", [60, 80, 100, 120])
+def test_what_a_model_expects_stands_beside_the_value(width: int) -> None:
+    off = {"predicted": 45.5, "residual": -2.5, "residualSigma": 0.5}
+    sound = {"predicted": 1.52, "residual": -0.02, "residualSigma": 0.5}
+    model = model_of({**USUAL[0], **off}, *USUAL[1:3], {**reading(1.5), **sound})
+    lines = render(model, View(), width, 20)
+    assert {line.cell_len for line in lines} == {width}
+    flow, level = (
+        next(line for line in lines if line.plain.split()[:1] == [name])
+        for name in ("flow", "level")
+    )
+    assert "-5.0σ" in flow.plain
+    assert ("45.50" in flow.plain) == (width >= 72)
+    marked = [span.style for span in flow.spans if "-5.0σ" in flow.plain[span.start : span.end]]
+    assert any("bold" in str(style) for style in marked)
+    assert "0.0σ" in level.plain
+    assert ("expected" in shown(model, width=width)) == (width >= 72)
+    assert "expected" not in shown(model_of(*USUAL), width=width)
+
+
 def test_decimal_points_are_aligned() -> None:
     signals = [{**SIGNALS[0], "signal": name} for name in ("a", "b", "c")]
     text = shown(model_of(reading(1.5), reading(110.25), reading(-99.0), signals=signals))

@@ -195,8 +195,9 @@ class _Batch:
     def tell(self, values: dict[str, float]) -> None:
         """Put what is known now among the values."""
         now, shares = self.tracker.values, self.tracker.shares
-        sure = self.tracker.certainties < _SURE * self._tolerances
         drifted = self.tracker.drifted
+        # Of what went far the share is known badly, and that it went is known well.
+        sure = (self.tracker.certainties < _SURE * self._tolerances) | drifted
         for i, member in enumerate(self._members):
             for k, name in enumerate(member.names):
                 known = bool(sure[k, i])

@@ -35,12 +35,12 @@ class Touching(Protocol):
 
 
 class Collisions:
-    """Watches the bodies of a future with two worlds: with a command, and without."""
+    """Watches the bodies of a future: in its first world with a command, in others without."""
 
     def __init__(self, future: Future) -> None:
         self._future = future
         self._systems = [s for s in future.engine.systems.values() if isinstance(s, Touching)]
-        self._first: tuple[dict[frozenset[str], float], dict[frozenset[str], float]] = ({}, {})
+        self._first: list[dict[frozenset[str], float]] = [{} for _ in range(future.engine.worlds)]
 
     @property
     def watched(self) -> bool:
@@ -52,15 +52,15 @@ class Collisions:
         now = self._future.time
         for system in self._systems:
             for touch in system.touching():
-                if touch.world < 2 and touch.a != touch.b:
+                if touch.a != touch.b:
                     self._first[touch.world].setdefault(frozenset((touch.a, touch.b)), now)
 
     def findings(self) -> list[Finding]:
         """Return the pairs that touch with the command alone, the earliest first."""
-        told, untold = self._first
+        told, *others = self._first
         found = []
         for pair, when in sorted(told.items(), key=lambda each: (each[1], sorted(each[0]))):
-            if pair not in untold:
+            if not others or any(pair not in untold for untold in others):
                 a, b = sorted(pair)
                 found.append(
                     Finding(

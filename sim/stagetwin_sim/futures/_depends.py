@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
+from pxr import Sdf
+
+from stagetwin.bindings import ModelBinding
 from stagetwin_sim.engine import GroupPlan
 from stagetwin_sim.futures._wiring import Wiring
-from stagetwin_sim.plant import Instance
+from stagetwin_sim.plant import Instance, PlantModel
 
-__all__ = ["dependants"]
+__all__ = ["dependants", "missing", "sources"]
 
 
 def dependants(wiring: Wiring, command: str) -> list[tuple[str, Instance]]:
@@ -39,6 +42,75 @@ def dependants(wiring: Wiring, command: str) -> list[tuple[str, Instance]]:
     ]
 
 
+def sources(
+    wiring: Wiring, moved: Mapping[str, Instance], columns: Iterable[int]
+) -> dict[str, Instance]:
+    """Return models that a set-point moves and all that they take from, by `PRIM.NAME`.
+
+    Args:
+        wiring: of the future.
+        moved: models that the set-point moves.
+        columns: what else the verdict rests on, as permissives.
+    """
+    needed = {column for each in moved.values() for column in each.inputs.values()} | {*columns}
+    needed |= {column for each in moved.values() for column in each.outputs.values()}
+    steps = list(_steps(wiring))
+    while True:
+        before = len(needed)
+        for inputs, outputs in steps:
+            if not needed.isdisjoint(outputs):
+                needed.update(inputs)
+        if len(needed) == before:
+            break
+    found = {
+        path: instance
+        for path, instance in wiring.slots.present.plant.instances.items()
+        if not needed.isdisjoint(instance.outputs.values())
+    }
+    return {**moved, **found}
+
+
+def missing(
+    plant: PlantModel, command: str, moved: Mapping[str, Instance]
+) -> tuple[str, str] | None:
+    """Return a model that does not run though it may follow from a command, and why; else None.
+
+    What it would take is not known, for it has no place in the plan; so what it names decides:
+    signals that moved models or the command have to do with, or prims that relations join.
+
+    Args:
+        plant: the models of the stage.
+        command: path of the commanded property.
+        moved: models that the command moves.
+    """
+    lost = [each for each in plant.table.models if each.path not in plant.instances]
+    if not lost:
+        return None
+    known = [each.binding for each in moved.values()]
+    named = {path for each in known for path in _named(each)} | {command}
+    named |= {each.readback for each in plant.table.commands if each.target == command}
+    prims = {each.prim for each in known}
+    for each in sorted(lost, key=lambda model: model.path):
+        own = _named(each)
+        beside = {_prim(path) for path in own}
+        if named & own or prims & beside or each.prim in {_prim(path) for path in named}:
+            why = [
+                p.message for p in plant.problems if (p.prim, p.signal) == (each.prim, each.name)
+            ]
+            return each.path, why[0] if why else "it takes from one that does not"
+    return None
+
+
+def _named(model: ModelBinding) -> set[str]:
+    """Return the paths that a model names."""
+    related = (path for targets in model.relations.values() for path in targets)
+    return {*model.reads, *model.writes, *related}
+
+
+def _prim(path: str) -> str:
+    return str(Sdf.Path(path).GetPrimPath())
+
+
 def _moved(wiring: Wiring, signal: str) -> set[int]:
     """Return the columns that move with a signal."""
     slots = wiring.slots
@@ -58,10 +130,17 @@ def _steps(wiring: Wiring) -> Iterator[tuple[Sequence[int], Sequence[int]]]:
             for i in range(len(system.places)):
                 yield system.inputs[:, i].tolist(), system.outputs[:, i].tolist()
     coupled: dict[str, tuple[list[int], list[int]]] = {}
+    parts = {
+        element.place: f"{system.name}:{i}"
+        for system in plant.plan.systems
+        for i, network in enumerate(getattr(system, "networks", ()))
+        for element in network
+    }
     for path, instance in plant.instances.items():
         if not isinstance(groups.get(instance.group), GroupPlan):
-            # What a family solves together moves together.
-            inputs, outputs = coupled.setdefault(instance.group or path, ([], []))
+            # What a family solves together moves together: a network, or all that it has.
+            part = parts.get(path, instance.group or path)
+            inputs, outputs = coupled.setdefault(part, ([], []))
             inputs.extend(instance.inputs.values())
             outputs.extend(instance.outputs.values())
     yield from coupled.values()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection
+from dataclasses import replace
 
 from stagetwin.bindings import AlarmBinding
 from stagetwin_sim.futures._slots import Slots, Tap
@@ -26,7 +27,15 @@ def limits_of(slots: Slots, moving: Collection[str]) -> list[Limit]:
     for alarm in slots.present.plant.table.alarms:
         if alarm.kind == "limit" and alarm.signal in watched:
             found.extend(_alarm(slots, alarm))
-    return [*found, *_declared(slots)]
+    return [side for limit in [*found, *_declared(slots)] for side in _sides(limit)]
+
+
+def _sides(limit: Limit) -> list[Limit]:
+    """Return a limit's sides: a future that breaks one of them excuses not the other."""
+    if math.isinf(limit.low) or math.isinf(limit.high):
+        return [limit]
+    span = limit.high - limit.low
+    return [replace(limit, high=math.inf, span=span), replace(limit, low=-math.inf, span=span)]
 
 
 def _authored(slots: Slots, path: str) -> list[Limit]:
@@ -58,10 +67,9 @@ def _authored(slots: Slots, path: str) -> list[Limit]:
 
 def _alarm(slots: Slots, alarm: AlarmBinding) -> list[Limit]:
     condition = -1
-    if alarm.active_while:
-        # What nobody knows silences no alarm.
-        if alarm.active_while in slots.telemetry and slots.is_known(alarm.active_while):
-            condition = slots.slot(alarm.active_while)
+    # What nobody knows silences no alarm.
+    if alarm.active_while in slots.telemetry and slots.is_known(alarm.active_while):
+        condition = slots.slot(alarm.active_while)
     signal = slots.telemetry[alarm.signal]
     high = alarm.side.startswith("high")
     return [

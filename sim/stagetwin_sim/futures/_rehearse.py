@@ -16,6 +16,7 @@ from stagetwin_sim.futures._collisions import Collisions
 from stagetwin_sim.futures._depends import dependants
 from stagetwin_sim.futures._forecast import Setting
 from stagetwin_sim.futures._future import Future, fork
+from stagetwin_sim.futures._grounds import Grounds, Unknown
 from stagetwin_sim.futures._present import Present
 from stagetwin_sim.futures._rules import permissives_of
 from stagetwin_sim.futures._slots import Slots, Tap
@@ -38,10 +39,6 @@ _STRETCH = 0.02
 
 _MARGINS = 12
 _FAILURES = ":network:failures"
-
-
-class _Inconclusive(Exception):
-    """Why nothing can be said."""
 
 
 def rehearse(
@@ -75,7 +72,7 @@ def rehearse(
         return rehearsal.run(cancelled, device)
     except CancelledError:
         raise
-    except _Inconclusive as why:
+    except Unknown as why:
         return rehearsal.verdict(Outcome.INCONCLUSIVE, str(why))
     except ModelError as error:
         return rehearsal.verdict(Outcome.INCONCLUSIVE, str(error))
@@ -108,7 +105,8 @@ class _Rehearsal:
         slots = Slots(self._present)
         path = slots.command(self._command)
         self._command = slots.commands[path].path
-        branches = [Branch(settings=(Setting(path, self._value),)), Branch()]
+        grounds = Grounds(slots, path, self._value)
+        branches = [Branch(settings=(Setting(path, self._value),)), *grounds.baselines()]
         limits = self._permissives(slots, path)
         future = fork(
             self._present, branches, slots=slots, limits=limits, limited=True, device=device
@@ -119,10 +117,12 @@ class _Rehearsal:
             Believed(model, instance.binding.kind, instance.fidelity) for model, instance in moved
         ]
         if not moved:
-            raise _Inconclusive(f"no model depends on {self._command}: nothing is known of it")
+            raise Unknown(f"no model depends on {self._command}: nothing is known of it")
+        grounds.check_sources(future, dict(moved), [limit.tap.column for limit in limits])
         self._collisions = Collisions(future)
+        grounds.check_limits(future, self._collisions.watched)
         failures = self._failures()
-        over = self._run(future, cancelled)
+        over = self._run(future, cancelled, grounds)
         findings = _Findings(future, self._collisions)
         if findings.violations:
             return self.verdict(Outcome.VIOLATED, findings.violations[0].message, findings)
@@ -134,17 +134,18 @@ class _Rehearsal:
         if failed := self._failures() - failures:
             text = f"a network found no solution in {failed:g} steps"
             return self.verdict(Outcome.INCONCLUSIVE, text, findings)
+        grounds.check_watch(future, future.frames(self._horizon))
         cause = f"nothing is violated within {self._horizon:g} s"
         return self.verdict(Outcome.HELD, cause, findings)
 
     def _check_request(self) -> None:
         if not math.isfinite(self._value):
-            raise _Inconclusive(f"{self._command}: a set-point is a finite number")
+            raise Unknown(f"{self._command}: a set-point is a finite number")
         frame = self._present.plant.plan.frame
         if not frame <= self._horizon < math.inf:
-            raise _Inconclusive(f"the horizon must be at least {frame:g} s, got {self._horizon:g}")
+            raise Unknown(f"the horizon must be at least {frame:g} s, got {self._horizon:g}")
         if not 0 < self._budget < math.inf:
-            raise _Inconclusive(f"the budget must be positive and finite, got {self._budget:g} s")
+            raise Unknown(f"the budget must be positive and finite, got {self._budget:g} s")
 
     def _permissives(self, slots: Slots, path: str) -> list[Limit]:
         binding = slots.commands[path]
@@ -156,7 +157,7 @@ class _Rehearsal:
             [p for p in (*binding.permissives, remote) if p], columns, strict=True
         ):
             if column < 0:
-                raise _Inconclusive(f"the permissive {name} is unknown, which does not permit")
+                raise Unknown(f"the permissive {name} is unknown, which does not permit")
             signal = slots.telemetry[name]
             limits.append(
                 Limit(
@@ -169,7 +170,7 @@ class _Rehearsal:
             )
         return limits
 
-    def _run(self, future: Future, cancelled: Callable[[], bool] | None) -> str:
+    def _run(self, future: Future, cancelled: Callable[[], bool] | None, grounds: Grounds) -> str:
         """Step to the horizon; return why it ended before, or nothing."""
         total, done, stretch = future.frames(self._horizon), 0, 1
         bodies = self._collisions
@@ -186,6 +187,8 @@ class _Rehearsal:
             for _ in range(frames if bodies.watched else 1):
                 future.step(1 if bodies.watched else frames)
                 bodies.look()
+            if not done:
+                grounds.check_told(future)
             done += frames
             took = self._clock() - began
             if took < _STRETCH / 2:
@@ -195,14 +198,15 @@ class _Rehearsal:
             try:
                 future.engine.check()
             except DivergedError as error:
-                raise _Inconclusive(str(error)) from None
+                raise Unknown(str(error)) from None
         return "" if self._spent < self._budget else f"over its budget of {self._budget:g} s"
 
     def _failures(self) -> float:
         assert self._future is not None
         plan = self._future.engine.plan
         columns = [i for i, c in enumerate(plan.columns) if c.name.endswith(_FAILURES)]
-        return float(self._future.engine.read(columns)[0].sum()) if columns else 0.0
+        # A future without the command that is none excuses nothing either.
+        return float(self._future.engine.read(columns).sum()) if columns else 0.0
 
     @property
     def _spent(self) -> float:
@@ -244,7 +248,7 @@ class _Rehearsal:
 
 
 class _Findings:
-    """What the watch of a rehearsal saw: world 0 with the command, world 1 without."""
+    """What the watch of a rehearsal saw: world 0 with the command, the others without."""
 
     def __init__(self, future: Future, collisions: Collisions) -> None:
         watch = future.watch
@@ -269,13 +273,16 @@ class _Findings:
         self.margins = self._margins()
 
     def _is_caused(self, i: int) -> bool:
-        """Tell whether the command breaks a limit, or breaks it earlier or further."""
-        (told, untold) = self._seen["first_time"][:, i]
-        if untold < 0 or told < untold - 1e-9:
+        """Tell whether the command breaks a limit, or breaks it earlier or further.
+
+        It does unless each future without it breaks the limit as well.
+        """
+        told, *untold = self._seen["first_time"][:, i].tolist()
+        if not untold or any(when < 0 or told < when - 1e-9 for when in untold):
             return True
         for name in ("worst", "beyond"):
-            far, anyway = self._seen[name][:, i]
-            if far > anyway * _FURTHER + 1e-12:
+            far, *anyway = self._seen[name][:, i].tolist()
+            if not all(far <= other * _FURTHER + 1e-12 for other in anyway):
                 return True
         return False
 
@@ -300,13 +307,15 @@ class _Findings:
             worst = float(self._seen["worst"][0, i])
             if limit.kind == "permissive" or not limit.refuses or not np.isfinite(worst):
                 continue
-            width = limit.high - limit.low
-            scale = width if math.isfinite(width) else max(abs(_bound(limit)), 1e-9)
+            scale = limit.span if math.isfinite(limit.span) else max(abs(_bound(limit)), 1e-9)
             when = float(self._seen["worst_time"][0, i])
             margin = Margin(limit.signal, limit.kind, -worst, limit.unit, when)
             found.append((-worst / max(scale, 1e-12), margin))
         found.sort(key=lambda each: (each[0], each[1].signal))
-        return [margin for _, margin in found[:_MARGINS]]
+        nearest: dict[tuple[str, str], Margin] = {}
+        for _, margin in found:
+            nearest.setdefault((margin.signal, margin.kind), margin)
+        return list(nearest.values())[:_MARGINS]
 
 
 def _stopped(future: Future) -> str:

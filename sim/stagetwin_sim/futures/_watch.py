@@ -97,6 +97,7 @@ class Limit:
         condition: column that must be true for it to count; -1 for always.
         refuses: whether it refuses a command, or only warns.
         text: what an alarm says.
+        span: between this side of it and the other [unit]; infinite where there is one alone.
     """
 
     kind: str
@@ -110,6 +111,7 @@ class Limit:
     condition: int = -1
     refuses: bool = True
     text: str = ""
+    span: float = math.inf
 
 
 @dataclass(frozen=True, kw_only=True)

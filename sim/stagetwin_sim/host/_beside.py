@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable
+from importlib import import_module
 from typing import Any
 
 from stagetwin import StagetwinError
@@ -23,6 +24,9 @@ _log = logging.getLogger(__name__)
 
 TURN = 0.25
 """Longest that frames are caught up before the line is looked at [s]."""
+
+SETTLED = 1.0
+"""How long models must have run before a rehearsal believes them [s of the plant]."""
 
 HEALTH = 1.0
 """Time between two words about how it does [s]."""
@@ -60,6 +64,7 @@ class Beside:
         self._states: dict[str, wire.State] = {}
         self._told: dict[str, wire.State] = {}
         self._judged: tuple[int, int] = (-1, -1)
+        self._begun = 0.0
         self._said_at = steady()
         self._worked, self._frames = 0.0, 0
 
@@ -153,10 +158,25 @@ class Beside:
                 rules=timers,
                 time=now,
                 observer=self._running.observed(),
+                doubts=self._doubts(self._running),
             )
         except UnforkableError as error:
             return {**said, "forkable": False, "unforkable": str(error)}, b""
         return said, present.to_bytes()
+
+    def _doubts(self, running: Running) -> dict[str, str]:
+        """Return why models are not to be believed now, by `PRIM.NAME`."""
+        running.ask()
+        done = running.engine.time
+        if done - self._begun < SETTLED:
+            began = f"it began {done - self._begun:.2f} s ago"
+            return dict.fromkeys(self._opened.plant.instances, began)
+        states = self._graded(running.failed).items()
+        return {
+            path: state.cause or state.state
+            for path, state in states
+            if state.state != "running" or state.cause
+        }
 
     # -- going on
 
@@ -164,9 +184,12 @@ class Beside:
         try:
             # Kernels are compiled at the first step; on a machine that has none yet for a while.
             with self._line.busy():
+                # The first question for the present must not hold up frames while this loads.
+                import_module("stagetwin_sim.futures")
                 self._running = Running(
                     self._request, self._opened, self._inputs, self._outgoing, self._before
                 )
+                self._begun = self._running.engine.time
                 started = self._frame(self._running)
         except Exception as error:
             self._break(error)

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import logging
-import os
 
 import msgspec
 
 from stagetwin import StagetwinError
-from stagetwin.host import configure_logging
 from stagetwin.simulation import Line, wire
 from stagetwin_sim.host._ahead import answer, fault_of, prepare
 from stagetwin_sim.host._beside import Beside, model_rows, problem_rows
 from stagetwin_sim.host._opening import Opened, open_plant
 
-__all__ = ["Host", "main"]
+__all__ = ["Host"]
 
 _log = logging.getLogger(__name__)
 
@@ -91,6 +89,7 @@ class Host:
                 problems=problem_rows(plant),
             )
         table.problems += fault
+        table.version = self._request.version
         self._line.say(wire.Kind.TABLE, table)
         if self._request.role == "ahead":
             prepare(self._line, plant, self._device)
@@ -111,19 +110,3 @@ class Host:
         except Exception as error:
             return wire.Answer(ask.number, fault=fault_of(error))
         return wire.Answer(ask.number, result, data)
-
-
-def main() -> int:
-    """Run until the service closes its end; returns the exit status."""
-    configure_logging(
-        os.environ.get("STAGETWIN_LOG", "text"), os.environ.get("STAGETWIN_LEVEL", "INFO")
-    )
-    line = Line.standard()
-    try:
-        Host(line).run()
-    except KeyboardInterrupt:
-        # Ctrl-C reaches the whole process group; the service closes the input in its own time.
-        pass
-    finally:
-        line.close()
-    return 0

@@ -204,6 +204,10 @@ class Running:
             self._good = [*self._good[-1:], self.engine.save()]
         except UnforkableError:
             self._good = []
+        self.ask()
+
+    def ask(self) -> None:
+        """Ask systems which of their models stopped."""
         for system in self.engine.systems.values():
             for each in getattr(system, "health", list)():
                 if each.stopped:

@@ -13,6 +13,7 @@ from stagetwin_sim.hydraulics._curves_kernels import (
     tank_surface,
     valve_share,
 )
+from stagetwin_sim.hydraulics._law_kernels import ENDLESS, at_most, given, hole, law
 from stagetwin_sim.hydraulics._layout_kernels import (
     COEFFICIENTS,
     JUNCTION,
@@ -31,84 +32,10 @@ __all__ = ["finish", "prepare"]
 
 GRAVITY = wp.constant(wp.float64(9.80665))
 PI = wp.constant(wp.float64(3.141592653589793))
-ENDLESS = wp.constant(wp.float64(1e30))
 KV = wp.constant(wp.float64(1e5 / 1e3 * 3600.0**2))
 """Head times g that one m3/s loses in a valve of Kv = 1 m3/h at 1 bar (IEC 60534-1)."""
-ORIFICE = wp.constant(wp.float64(0.61))
-"""Discharge coefficient of a sharp-edged hole (Idelchik, Handbook of Hydraulic Resistance)."""
 ZERO = wp.constant(wp.float64(0.0))
 ONE = wp.constant(wp.float64(1.0))
-TWO = wp.constant(wp.float64(2.0))
-
-
-@wp.func
-def given(values: wp.array(dtype=wp.float64), column: int, low: wp.float64, high: wp.float64):
-    """Return an input within what it may be; what is not finite is the least."""
-    x = values[column]
-    if not wp.isfinite(x):
-        x = low
-    return wp.clamp(x, low, high)
-
-
-@wp.func
-def law(
-    c: wp.array(dtype=wp.float64),
-    slope: wp.array(dtype=wp.float64),
-    b: int,
-    constant: wp.float64,
-    linear: wp.float64,
-    shifted: wp.float64,
-    shift: wp.float64,
-    quadratic: wp.float64,
-    low: wp.float64,
-    high: wp.float64,
-):
-    """Say what a branch loses: a + b q + c (q + s)|q + s| + d q|q|, and where it is open."""
-    o = b * COEFFICIENTS
-    same = c[o] == constant and c[o + 1] == linear and c[o + 2] == shifted
-    same = same and c[o + 3] == shift and c[o + 4] == quadratic
-    same = same and c[o + 5] == low and c[o + 6] == high
-    if not same:
-        slope[b] = ZERO
-        c[o] = constant
-        c[o + 1] = linear
-        c[o + 2] = shifted
-        c[o + 3] = shift
-        c[o + 4] = quadratic
-        c[o + 5] = low
-        c[o + 6] = high
-
-
-@wp.func
-def hole(
-    c: wp.array(dtype=wp.float64),
-    slope: wp.array(dtype=wp.float64),
-    b: int,
-    elevation: wp.float64,
-    area: wp.float64,
-):
-    """A hole to the outside, q = C A sqrt(2 g h); none where its area is 0."""
-    if area > wp.float64(1e-12):
-        k = ONE / (TWO * GRAVITY * ORIFICE * ORIFICE * area * area)
-        law(c, slope, b, elevation, ZERO, k, ZERO, ZERO, ZERO, ENDLESS)
-    else:
-        law(c, slope, b, ZERO, ZERO, ZERO, ZERO, ZERO, ONE, ZERO)
-
-
-@wp.func
-def at_most(
-    c: wp.array(dtype=wp.float64),
-    slope: wp.array(dtype=wp.float64),
-    b: int,
-    head: wp.float64,
-    band: wp.float64,
-    most: wp.float64,
-):
-    """A flow that grows evenly over a band of head up to what it may be at most."""
-    if most > ZERO:
-        law(c, slope, b, head, band / most, ZERO, ZERO, ZERO, ZERO, most)
-    else:
-        law(c, slope, b, ZERO, ZERO, ZERO, ZERO, ZERO, ONE, ZERO)
 
 
 @wp.func
@@ -127,6 +54,7 @@ def prepare(
     state = work.state[block, lane]
     head = work.head[block, lane]
     slope = work.slope[block, lane]
+    flow = work.flow[block, lane]
     bad = wp.bool(False)
     for e in range(layout.element_start[net], layout.element_start[net + 1]):
         b = layout.element_branch[e]
@@ -151,6 +79,7 @@ def prepare(
             law(
                 c,
                 slope,
+                flow,
                 b,
                 -(ONE - wear) * speed * speed * top,
                 ZERO,
@@ -171,7 +100,7 @@ def prepare(
             if par[p + 4] > wp.float64(0.5):
                 low = ZERO
             minor = par[p + 3] + borda * borda
-            law(c, slope, b, ZERO, ZERO, per_square * minor, ZERO, ZERO, low, ENDLESS)
+            law(c, slope, flow, b, ZERO, ZERO, per_square * minor, ZERO, ZERO, low, ENDLESS)
             o = b * COEFFICIENTS
             friction = per_square * length / d
             per_flow = wp.float64(4.0) / (PI * d * par[p + 7])
@@ -181,7 +110,7 @@ def prepare(
                 c[o + 7] = friction
                 c[o + 8] = per_flow
                 c[o + 9] = rough
-            hole(c, slope, b + 1, par[p + 6], area)
+            hole(c, slope, flow, b + 1, par[p + 6], area)
         elif kind == VALVE:
             wanted = given(values, layout.input_column[n], ZERO, ONE)
             stuck = given(values, layout.input_column[n + 1], ZERO, ONE)
@@ -201,9 +130,21 @@ def prepare(
                 low = ZERO
             if share > wp.float64(1e-6):
                 kv = par[p] * share
-                law(c, slope, b, ZERO, ZERO, KV / (GRAVITY * kv * kv), ZERO, ZERO, low, ENDLESS)
+                law(
+                    c,
+                    slope,
+                    flow,
+                    b,
+                    ZERO,
+                    ZERO,
+                    KV / (GRAVITY * kv * kv),
+                    ZERO,
+                    ZERO,
+                    low,
+                    ENDLESS,
+                )
             else:
-                law(c, slope, b, ZERO, SHUT, ZERO, ZERO, ZERO, -ENDLESS, ENDLESS)
+                law(c, slope, flow, b, ZERO, SHUT, ZERO, ZERO, ZERO, -ENDLESS, ENDLESS)
         elif kind == TANK:
             pressed = given(values, layout.input_column[n + 1], -wp.float64(1e5), wp.float64(1e9))
             area = given(values, layout.input_column[n + 3], ZERO, ONE)
@@ -219,23 +160,23 @@ def prepare(
                 level += (held - whole) * height / whole
             base = par[p + 5] + above
             low = -held / dt
-            law(c, slope, b, base + level, dt * rise, ZERO, ZERO, ZERO, low, ENDLESS)
+            law(c, slope, flow, b, base + level, dt * rise, ZERO, ZERO, ZERO, low, ENDLESS)
             rim = par[p + 6]
             if rim <= ZERO:
                 rim = wp.float64(0.05) * whole / height
-            hole(c, slope, b + 1, base + height, rim)
-            hole(c, slope, b + 2, par[p + 5], area)
+            hole(c, slope, flow, b + 1, base + height, rim)
+            hole(c, slope, flow, b + 2, par[p + 5], area)
         elif kind == JUNCTION:
             demand = given(values, layout.input_column[n], ZERO, wp.float64(1e6))
             band = wp.max(par[p + 1] / (par[p + 2] * GRAVITY), wp.float64(1e-3))
-            at_most(c, slope, b, par[p], band, demand)
+            at_most(c, slope, flow, b, par[p], band, demand)
         elif kind == RESERVOIR:
             pressed = given(values, layout.input_column[n], -wp.float64(1e5), wp.float64(1e9))
             head[layout.element_node[e]] = par[p] + pressed / (par[p + 1] * GRAVITY)
         elif kind == SUPPLY:
             wanted = given(values, layout.input_column[n], ZERO, wp.float64(1e6))
             top = par[p] + par[p + 1] / (par[p + 2] * GRAVITY)
-            at_most(c, slope, b, -top, ONE, wanted)
+            at_most(c, slope, flow, b, -top, ONE, wanted)
     return bad
 
 

@@ -1,9 +1,9 @@
 """The networks' kernel for many worlds on a CPU: eight worlds of one network side by side.
 
 They have the same nodes and branches in the same order, so that each step of the search is one
-vector instruction for all of them. A world that is done keeps its numbers while the others go on; one
-that overshoots leaves, and goes on by itself as in `networks_kernel`. Each number comes out as
-there, bit for bit: the operations are the same, in the same order, none contracted.
+vector instruction for all of them. A world that is done keeps its numbers while the others go on;
+one that overshoots, which is rare, leaves and goes on by itself as in `networks_kernel`. Each
+number comes out as there, bit for bit: the operations are the same, in the same order, none fused.
 """
 
 # mypy: ignore-errors
@@ -13,15 +13,13 @@ from __future__ import annotations
 import warp as wp
 
 from stagetwin_sim.hydraulics._branch_kernels import FLOW_ERROR, branch_law, friction, judge, way
-from stagetwin_sim.hydraulics._elements_kernels import prepare
+from stagetwin_sim.hydraulics._elements_kernels import finish, prepare
+from stagetwin_sim.hydraulics._heat_lanes_kernels import LANES, lanes_text, mix_lanes
 from stagetwin_sim.hydraulics._layout_kernels import COEFFICIENTS, MARKS, SHUT, Layout, Work
 from stagetwin_sim.hydraulics._mesh_kernels import PUSH
-from stagetwin_sim.hydraulics._network_kernels import OVERSHOOT, leave, search
+from stagetwin_sim.hydraulics._network_kernels import OVERSHOOT, search, settle
 
 __all__ = ["LANES", "LEAST_WORLDS", "lanes_kernel"]
-
-LANES = 8
-"""Worlds to a block: the doubles in a register of AVX-512, in two of AVX2."""
 
 LEAST_WORLDS = 2
 """From which lanes are used; the numbers are the same either way."""
@@ -30,7 +28,6 @@ LANE_COUNT = wp.constant(LANES)
 ZERO = wp.constant(wp.float64(0.0))
 
 _NAMES = {
-    "lanes": LANES,
     "way": way.native_func,
     "friction": friction.native_func,
     "law": branch_law.native_func,
@@ -45,14 +42,6 @@ _NAMES = {
 
 # Lanes of an entry stand together, so that `x[entry * L + lane]` is a vector over the lanes.
 _SEARCH = """
-    _Pragma("clang fp contract(off)")
-    _Pragma("clang diagnostic push")
-    _Pragma("clang diagnostic ignored \\"-Wpass-failed\\"")
-    #define EACH_LANE _Pragma("clang loop vectorize(assume_safety) vectorize_width({lanes}) interleave(disable)") for (int l = 0; l < L; ++l)
-    constexpr int L = {lanes};
-    typedef wp::array_t<int> I;
-    #define AT(a, k) (*wp::address(a, k))
-    #define PART(a) wp::address(a, block, 0, 0)
     double *head = PART(work.head), *flow = PART(work.flow), *start = PART(work.start);
     double *change = PART(work.change), *c = PART(work.coefficient), *loss = PART(work.loss);
     double *slope = PART(work.slope), *conductance = PART(work.conductance);
@@ -61,7 +50,7 @@ _SEARCH = """
     const int b0 = AT(layout.branch_start, net), b1 = AT(layout.branch_start, net + 1);
     const int n0 = AT(layout.node_start, net), n1 = AT(layout.node_start, net + 1);
     const double outside[L] = {{}};
-    double steep[L], along[L], worst[L], stuck[L], rubbed[L], rubbed_slope[L], over[L], size[L];
+    double steep[L], along[L], worst[L], stuck[L], rubbed[L], rubbed_slope[L];
     long long live[L], fresh[L];
     for (int l = 0; l < L; ++l) live[l] = l < used;
     for (int b = b0; b < b1; ++b) EACH_LANE change[b * L + l] = 0.0;
@@ -158,7 +147,7 @@ _SEARCH = """
         begun = true;
         // A Newton step of the heads, as `solve_heads`.
         EACH_LANE {{ stuck[l] = 0.0; steep[l] = 0.0; }}
-        for (int k = n0; k < n1; ++k) EACH_LANE {{ ground[k * L + l] = 0.0; right[k * L + l] = 0.0; }}
+        for (int k = n0 * L; k < n1 * L; ++k) {{ ground[k] = 0.0; right[k] = 0.0; }}
         const int first = AT(layout.column_start, n0), last = AT(layout.column_start, n1);
         for (int e = first; e < last; ++e) EACH_LANE mesh[e * L + l] = 0.0;
         for (int b = b0; b < b1; ++b) {{
@@ -267,14 +256,10 @@ _SEARCH = """
             }}
         }}
     }}
-    _Pragma("clang diagnostic pop")
-    #undef EACH_LANE
-    #undef AT
-    #undef PART
 """
 
 
-@wp.func_native(_SEARCH.format(**_NAMES))
+@wp.func_native(lanes_text(_SEARCH.format(**_NAMES)))
 def search_lanes(layout: Layout, net: int, work: Work, block: int, used: int, cap: int): ...
 
 
@@ -312,4 +297,8 @@ def lanes_kernel(
                 found = search(layout, net, work, block, lane, cap)
             values = bus[block * LANE_COUNT + lane]
             poor = (bad & (1 << lane)) != 0
-            leave(layout, net, work, block, lane, values, dt, poor, found, cap)
+            settle(layout, net, work, block, lane, values, poor, found, cap)
+        mix_lanes(layout, net, work, block, used, bus, dt)
+        for lane in range(used):
+            values = bus[block * LANE_COUNT + lane]
+            finish(layout, net, work, block, lane, values, dt)

@@ -5,7 +5,7 @@ Newton's method on both at once (the global gradient algorithm of Todini & Pilat
 2.2, Rossman et al. 2020, section 12.1). Every branch law is an increasing function, so the flows
 minimise a convex content; where a full step would overshoot it, the step is cut along its
 direction, first at the first branch that shuts (a check valve, an empty tank), and the method
-cannot run away. Flows stay in balance all the while.
+cannot run away. A whole step leaves flows in balance.
 """
 
 # mypy: ignore-errors
@@ -20,7 +20,7 @@ from stagetwin_sim.hydraulics._heat_kernels import mix
 from stagetwin_sim.hydraulics._layout_kernels import MARKS, Layout, Work
 from stagetwin_sim.hydraulics._mesh_kernels import imbalance, solve_heads
 
-__all__ = ["OVERSHOOT", "leave", "networks_kernel", "search"]
+__all__ = ["OVERSHOOT", "networks_kernel", "search", "settle"]
 
 OVERSHOOT = wp.constant(wp.float64(0.3))
 BEGIN = wp.constant(0)
@@ -150,19 +150,18 @@ def solve(
 
 
 @wp.func
-def leave(
+def settle(
     layout: Layout,
     net: int,
     work: Work,
     block: int,
     lane: int,
     values: wp.array(dtype=wp.float64),
-    dt: wp.float64,
     bad: wp.bool,
     found: int,
     cap: int,
 ):
-    """End a step whose heads and flows were found, in `found` iterations: move on, and show it."""
+    """Judge heads and flows that were found in `found` iterations, and show how well they were."""
     head = work.head[block, lane]
     flow = work.flow[block, lane]
     inflow = work.right[block, lane]
@@ -180,8 +179,6 @@ def leave(
         residual = imbalance(layout, net, flow, inflow)
     if iterations < 0 or bad:
         failures[net] = failures[net] + ONE
-    mix(layout, net, work, block, lane, values, dt)
-    finish(layout, net, work, block, lane, values, dt)
     values[layout.net_columns[3 * net]] = residual
     values[layout.net_columns[3 * net + 1]] = wp.float64(wp.abs(iterations))
     values[layout.net_columns[3 * net + 2]] = failures[net]
@@ -231,4 +228,6 @@ def networks_kernel(
         bad = prepare(layout, net, work, block, lane, values, dt)
         work.mark[block, lane, MARKS * net] = ZERO
         found = search(layout, net, work, block, lane, cap)
-        leave(layout, net, work, block, lane, values, dt, bad, found, cap)
+        settle(layout, net, work, block, lane, values, bad, found, cap)
+        mix(layout, net, work, block, lane, values, dt)
+        finish(layout, net, work, block, lane, values, dt)

@@ -138,6 +138,7 @@ class HydraulicSystem:
             self._arrays[name] = array
             setattr(work, name, array)
         self._layout, self._work = layout, work
+        self._bounds = (np.arange(a.branches)[:, None] * int(COEFFICIENTS) + (5, 6)).ravel()
         self.parameters = self._arrays["parameter"]
         self._outputs = {
             column: (index, port.name)
@@ -187,16 +188,23 @@ class HydraulicSystem:
 
     def save(self) -> Saved:
         """See System."""
-        return {name: self._take(name) for name in _SAVED}
+        bounds = self._take("coefficient")[:, self._bounds]
+        return {**{name: self._take(name) for name in _SAVED}, "bounds": bounds}
 
     def load(self, saved: Saved) -> None:
         """See System."""
-        for name in _SAVED:
-            shape, values = self._take(name).shape, saved.get(name)
+        coefficients = self._take("coefficient")
+        shapes = {name: self._take(name).shape for name in _SAVED}
+        shapes["bounds"] = coefficients[:, self._bounds].shape
+        for name, shape in shapes.items():
+            values = saved.get(name)
             if values is None or values.shape != shape:
                 got = None if values is None else values.shape
                 raise SnapshotError(f"{self.name}: {name} has shape {shape}, got {got}")
-            self._put(name, values)
+        for name in _SAVED:
+            self._put(name, saved[name])
+        coefficients[:, self._bounds] = saved["bounds"]
+        self._put("coefficient", coefficients)
         self._arrays["slope"].zero_()
 
     def _take(self, name: str) -> Floats:

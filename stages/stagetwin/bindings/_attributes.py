@@ -207,7 +207,7 @@ MODEL = SignalSchema(
     tokens={"fidelity": ("", "screening", "engineering", "calibrated")},
     relationships=("reads", "writes"),
     others=("file", "state", "cause"),
-    more=("param:", "out:"),
+    more=("param:", "track:", "out:"),
     open_relationships=True,
 )
 

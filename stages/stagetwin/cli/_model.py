@@ -77,11 +77,32 @@ class Signal:
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """The newest value of a signal: any JSON value, quality token, age [s] if one ever arrived."""
+    """The newest value of a signal: any JSON value, quality token, age [s] if one ever arrived.
+
+    `expected` is what a model says that it should be [unit], None where none does; `sigmas` how far
+    it is from that in standard deviations.
+    """
 
     value: Any = None
     quality: str = "stale"
     age: float | None = None
+    expected: float | None = None
+    sigmas: float | None = None
+
+    @classmethod
+    def of(cls, entry: dict[str, Any]) -> Reading:
+        """Read one entry of a frame."""
+        expected, residual, sigma = (
+            next(iter(numbers_in(entry.get(name))), None)
+            for name in ("predicted", "residual", "residualSigma")
+        )
+        return cls(
+            entry.get("value"),
+            str(entry.get("quality", "stale")),
+            entry.get("age"),
+            expected,
+            residual / sigma if residual is not None and sigma else None,
+        )
 
 
 @dataclass(slots=True)
@@ -104,10 +125,7 @@ class WatchModel:
         if "signals" in reply:
             self._announce([Signal.of(entry) for entry in reply["signals"]])
         if "frame" in reply:
-            self.readings = [
-                Reading(e.get("value"), str(e.get("quality", "stale")), e.get("age"))
-                for e in reply["frame"][: len(self.signals)]
-            ]
+            self.readings = [Reading.of(entry) for entry in reply["frame"][: len(self.signals)]]
             missing = len(self.signals) - len(self.readings)
             self.readings += [Reading()] * missing
             self._note(now)
@@ -126,6 +144,11 @@ class WatchModel:
         self._noted = now
         for reading, history in zip(self.readings, self.history, strict=True):
             history.append(None if reading.quality == "stale" else _height(reading.value))
+
+    @property
+    def modelled(self) -> bool:
+        """Whether a model expects anything of any signal."""
+        return any(reading.expected is not None for reading in self.readings)
 
     def count(self, *qualities: str) -> int:
         """Return how many signals have one of these qualities."""

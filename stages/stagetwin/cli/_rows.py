@@ -22,7 +22,15 @@ from stagetwin.cli._cells import (
 )
 from stagetwin.cli._model import HISTORY_LENGTH, HISTORY_STEP, Reading, Signal
 
-__all__ = ["QUALITY_STYLES", "Columns", "columns_for", "heading", "plain_row", "signal_row"]
+__all__ = [
+    "QUALITY_STYLES",
+    "Columns",
+    "columns_for",
+    "heading",
+    "model_texts",
+    "plain_row",
+    "signal_row",
+]
 
 QUALITY_STYLES = {
     "good": "#4ec98a",
@@ -34,6 +42,9 @@ _WHOLE, _FRACTION = 9, 4
 _NUMBER = _WHOLE + _FRACTION
 _UNIT = 7
 _AGE = 6
+_EXPECTED, _SIGMAS = 10, 6
+_FAR = 3.0
+"""Standard deviations beyond which a residual is no noise."""
 _COUNTER_SPAN = 1e8
 
 
@@ -46,14 +57,25 @@ class Columns:
     spark: int
     word: int
     age: int
+    expected: int = 0
+    sigmas: int = 0
 
 
-def columns_for(width: int, longest_name: int) -> Columns:
-    """Share a terminal's width out; what tells least goes first where it is narrow."""
+def columns_for(width: int, longest_name: int, modelled: bool = False) -> Columns:
+    """Share a terminal's width out; what tells least goes first where it is narrow.
+
+    Args:
+        width: of the terminal [cells].
+        longest_name: of a signal [cells].
+        modelled: whether a model expects something of any of them.
+    """
+    expected = (_EXPECTED if width >= 100 else _EXPECTED - 2) if modelled and width >= 72 else 0
+    sigmas = _SIGMAS if modelled and width >= 60 else 0
     age = _AGE + 1 if width >= 52 else 0
     word = 10 if width >= 60 else 0
     # One cell of margin, the number, its unit, the dot; gaps of two before each block.
     rest = width - (1 + 2 + _NUMBER + 1 + _UNIT + 2 + 1) - word - age
+    rest -= sum(2 + each for each in (expected, sigmas) if each)
     name = max(min(longest_name, rest - 10 if rest > 44 else rest, 34), 6)
     rest -= name
     bar_width = min(max(rest // 3, 0), 24) if rest >= 12 else 0
@@ -61,7 +83,7 @@ def columns_for(width: int, longest_name: int) -> Columns:
     spark = min(rest - 2, HISTORY_LENGTH) if rest >= 10 else 0
     if bar_width:
         bar_width = min(bar_width + max(rest - 2 - spark, 0), 30)
-    return Columns(name, bar_width, spark, word, age)
+    return Columns(name, bar_width, spark, word, age, expected, sigmas)
 
 
 def heading(columns: Columns) -> Text:
@@ -71,6 +93,10 @@ def heading(columns: Columns) -> Text:
         title = "within its limits" if columns.bar >= 17 else "limits"
         text.append("  " + _fit(title, columns.bar))
     text.append("  " + "value".rjust(_WHOLE) + " " * (_FRACTION + 1) + _fit("unit", _UNIT))
+    if columns.expected:
+        text.append("  " + "expected".rjust(columns.expected))
+    if columns.sigmas:
+        text.append("  " + "off by".rjust(columns.sigmas))
     if columns.spark:
         text.append("  " + f"last {columns.spark * HISTORY_STEP:g} s".rjust(columns.spark))
     text.append("  " + ("quality".ljust(columns.word + 1) if columns.word else "q"))
@@ -87,6 +113,7 @@ def signal_row(
     label.truncate(columns.name, overflow="ellipsis", pad=True)
     row = Text.assemble(" ", label)
     row.append_text(_value_cells(signal, reading, columns.bar, trusted))
+    row.append_text(_model_cells(signal, reading, columns, trusted))
     if columns.spark:
         least = signal.span / 25 if math.isfinite(signal.span) else 0.0
         ends = (0.0, 1.0) if isinstance(reading.value, bool) else None
@@ -101,6 +128,38 @@ def signal_row(
     if columns.age:
         row.append(" " + age_text(reading.age).rjust(_AGE), "" if trusted else style)
     return row
+
+
+def _model_cells(signal: Signal, reading: Reading, columns: Columns, trusted: bool) -> Text:
+    """Return what a model expects, and how far the value is from it."""
+    cells = Text()
+    if columns.expected:
+        cells.append("  " + _expected_text(signal, reading, columns.expected), "#8fa9b8")
+    if columns.sigmas:
+        far = reading.sigmas is not None and abs(reading.sigmas) > _FAR
+        style = "dim" if not trusted else "bold #f0b94b" if far else "#8fa9b8"
+        cells.append("  " + _sigmas_text(reading.sigmas).rjust(columns.sigmas), style)
+    return cells
+
+
+def _expected_text(signal: Signal, reading: Reading, width: int) -> str:
+    if reading.expected is None:
+        return " " * width
+    if isinstance(reading.value, bool):
+        return ("on" if reading.expected else "off").rjust(width)
+    whole, fraction = split_number(reading.expected, signal.span)
+    if len(whole) <= width - _FRACTION:
+        return whole.rjust(width - _FRACTION) + fraction.ljust(_FRACTION)
+    return _fit((whole + fraction).rjust(width), width)
+
+
+def _sigmas_text(sigmas: float | None) -> str:
+    """Return a residual in standard deviations, at most 9999 of them; empty for none."""
+    if sigmas is None or not math.isfinite(sigmas):
+        return ""
+    digits = 1 if abs(sigmas) < 99.95 else 0
+    rounded = round(max(min(sigmas, 9999.0), -9999.0), digits)
+    return f"{rounded:+.{digits}f}σ" if rounded else "0.0σ"
 
 
 def _value_cells(signal: Signal, reading: Reading, width: int, trusted: bool) -> Text:
@@ -188,3 +247,9 @@ def plain_row(signal: Signal, reading: Reading) -> tuple[str, str, str, str, str
         plain_text(reading.quality),
         age_text(reading.age),
     )
+
+
+def model_texts(reading: Reading) -> tuple[str, str]:
+    """Return what a model expects, and how far the value is from it, as plain text."""
+    expected = "" if reading.expected is None else f"{reading.expected:.6g}"
+    return expected, _sigmas_text(reading.sigmas)

@@ -167,7 +167,7 @@ def render(
     names = max((len(s.name) for s in model.signals), default=0) + 2
     if view.sort != "name":
         names = max((len(s.name) + len(_tail(s.prim)) + 2 for s in model.signals), default=0)
-    columns = columns_for(width, names)
+    columns = columns_for(width, names, model.modelled)
     titles = heading(columns)
     titles.stylize(f"dim {_BAND}")
     room = body_height(model, width, height, panel)

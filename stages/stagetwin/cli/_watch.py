@@ -22,7 +22,7 @@ from stagetwin.cli._app import (
 )
 from stagetwin.cli._cells import plain_text
 from stagetwin.cli._model import WatchModel
-from stagetwin.cli._rows import QUALITY_STYLES, plain_row
+from stagetwin.cli._rows import QUALITY_STYLES, model_texts, plain_row
 from stagetwin.cli._screen import Feed, Screen
 from stagetwin.service import ControlClient
 
@@ -118,14 +118,17 @@ def _print_once(reply: dict[str, object]) -> None:
     model = WatchModel()
     model.apply(reply, 0.0)
     rows = [plain_row(s, r) for s, r in zip(model.signals, model.readings, strict=True)]
+    expected = [model_texts(r) if model.modelled else () for r in model.readings]
     widths = [max(map(len, column), default=0) for column in zip(*rows, strict=True)]
-    for path, value, unit, quality, age in rows:
+    more = [max(map(len, column), default=0) for column in zip(*expected, strict=True)]
+    for (path, value, unit, quality, age), texts in zip(rows, expected, strict=True):
         line = "  ".join(
             (
                 path.ljust(widths[0]),
                 f"{value:>{min(widths[1], 14)}} {unit.ljust(widths[2])}",
                 quality.ljust(widths[3]),
                 age.rjust(widths[4]),
+                *(text.rjust(width) for text, width in zip(texts, more, strict=True)),
             )
         )
         style = QUALITY_STYLES.get(quality, "")

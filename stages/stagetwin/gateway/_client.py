@@ -64,12 +64,14 @@ class Subscription:
         rate: frames a second at most [Hz].
         values: whether it wants channels.
         poses: `channels`, `moves` or `none`.
+        expected: whether it wants what models expect.
     """
 
     prims: tuple[str, ...] = ("/",)
     rate: float = 30.0
     values: bool = True
     poses: str = "channels"
+    expected: bool = False
 
     @classmethod
     def of(cls, message: dict[str, Any]) -> Subscription:
@@ -92,7 +94,10 @@ class Subscription:
             raise SyncError(f"values must be true or false, got {values!r:.80}")
         if poses not in _POSES:
             raise SyncError(f"poses must be one of {', '.join(_POSES)}, got {poses!r:.80}")
-        return cls(tuple(prims), float(rate), values, poses)
+        expected = message.get("expected", False)
+        if not isinstance(expected, bool):
+            raise SyncError(f"expected must be true or false, got {expected!r:.80}")
+        return cls(tuple(prims), float(rate), values, poses, expected)
 
 
 class Client:
@@ -225,6 +230,7 @@ class Client:
             values=wanted.values,
             moves=wanted.poses == "moves",
             poses=wanted.poses == "channels",
+            expected=wanted.expected,
         )
         resumed = False
         if self._resume is not None:

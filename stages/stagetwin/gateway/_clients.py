@@ -34,15 +34,16 @@ class Clients:
     Attributes:
         counts: what was sent.
         moves: whether anybody wants the transforms of what moves.
+        expected: whether anybody wants what models expect.
     """
 
-    def __init__(self, store: Store, door: Door, want: Callable[[bool], None]) -> None:
+    def __init__(self, store: Store, door: Door, want: Callable[[bool, bool], None]) -> None:
         """Begin.
 
         Args:
             store: what the service told.
             door: says who still is who they were.
-            want: told when moves come to be wanted, or no more.
+            want: told whether moves, and expected values, come to be wanted, or no more.
         """
         self._store, self._door, self._want = store, door, want
         self._clients: dict[str, Client] = {}
@@ -53,7 +54,7 @@ class Clients:
         self._news = asyncio.Event()
         self._presence = asyncio.Event()
         self.counts = Counts()
-        self.moves = False
+        self.moves = self.expected = False
         store.on_state.append(self._news.set)
         store.on_told.append(self._tell)
 
@@ -106,11 +107,12 @@ class Clients:
         self.look_at_wishes()
 
     def look_at_wishes(self) -> None:
-        """See whether anybody wants moves."""
-        moves = any(c.wanted and c.wanted.poses == "moves" for c in self._clients.values())
-        if moves != self.moves:
-            self.moves = moves
-            self._want(moves)
+        """See whether anybody wants moves, and what models expect."""
+        wanted = [c.wanted for c in self._clients.values() if c.wanted is not None]
+        wishes = any(w.poses == "moves" for w in wanted), any(w.expected for w in wanted)
+        if wishes != (self.moves, self.expected):
+            self.moves, self.expected = wishes
+            self._want(*wishes)
 
     def send_away(self, why: str) -> None:
         """Tell everybody that this ends, and why."""

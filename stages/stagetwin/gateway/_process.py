@@ -107,7 +107,7 @@ class _Gateway:
             raise _CannotListen from None
         self._store.opening = opening
         wants = self._post(wire.Kind.WANTS)
-        self._clients = Clients(self._store, door, lambda moves: wants(wire.Wants(moves)))
+        self._clients = Clients(self._store, door, lambda *wished: wants(wire.Wants(*wished)))
         self._scenes = Scenes(door)
         files = Files(viewer_folder())
         app = make_app(opening, self._store, door, self._clients, self._link, self._scenes, files)

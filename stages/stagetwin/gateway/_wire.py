@@ -234,9 +234,10 @@ class Answer(msgspec.Struct):
 
 
 class Wants(msgspec.Struct):
-    """Whether any client wants composed transforms of what moves."""
+    """Whether any client wants composed transforms of what moves, and what models expect."""
 
     moves: bool
+    expected: bool = False
 
 
 _encoder = msgspec.msgpack.Encoder()

@@ -73,6 +73,7 @@ class PredictedLayer:
             the first counts.
         refused: why something is never written, by its path.
         values: newest number of each output, shape (output_count,); NaN where it is not known.
+        matrices: newest place of each pose, shape (pose_count, 16); NaN where it is not known.
         time: of which time they are [s, Unix]; NaN while nothing is known.
         writes: attributes written so far.
     """
@@ -84,13 +85,13 @@ class PredictedLayer:
         self.poses: Sequence[Placed] = ()
         self.refused: dict[str, str] = {}
         self.values: Floats = np.empty(0)
+        self.matrices: Floats = np.empty((0, 16))
         self.time = math.nan
         self.writes = 0
         self._position: dict[str, int] = {}
         self._specs: list[Sdf.AttributeSpec | None] = []
         self._cast: list[Callable[[float], Any]] = []
         self._plain = np.empty(0, np.bool_)
-        self._matrices: Floats = np.empty((0, 16))
         self._orders: list[tuple[Sdf.AttributeSpec, Sdf.AttributeSpec] | None] = []
 
     # -- binding
@@ -220,7 +221,7 @@ class PredictedLayer:
             for pose in self.poses
         ]
         self.values = np.full(len(self.outputs), math.nan)
-        self._matrices = np.full((len(self.poses), 16), math.nan)
+        self.matrices = np.full((len(self.poses), 16), math.nan)
         specs = [spec for spec in self._specs if spec is not None]
         write_specs(specs, [Sdf.ValueBlock()] * len(specs))
         self._release(range(len(self.poses)))
@@ -278,14 +279,14 @@ class PredictedLayer:
             OwnershipError: called on another thread.
         """
         self._owner.check()
-        there = (index >= 0) & (index < len(self._matrices))
+        there = (index >= 0) & (index < len(self.matrices))
         index, matrices = index[there], matrices[there]
-        before = self._matrices[index]
+        before = self.matrices[index]
         known = np.isfinite(matrices).all(axis=1)
         moved = known & ~(np.abs(matrices - before) <= STILL).all(axis=1)
         rows = index[moved]
-        fresh = [int(i) for i in rows[np.isnan(self._matrices[rows, 0])].tolist()]
-        self._matrices[rows] = matrices[moved]
+        fresh = [int(i) for i in rows[np.isnan(self.matrices[rows, 0])].tolist()]
+        self.matrices[rows] = matrices[moved]
         rows_of = np.ascontiguousarray(matrices[moved]).reshape(-1, 4, 4)
         held: Any = Vt.Matrix4dArray.FromNumpy(rows_of)  # type: ignore[no-untyped-call]
         pairs = [
@@ -307,7 +308,7 @@ class PredictedLayer:
         specs = [s for i in known.tolist() if (s := self._specs[i]) is not None]
         write_specs(specs, [Sdf.ValueBlock()] * len(specs))
         self.values[:] = math.nan
-        self._release(np.flatnonzero(~np.isnan(self._matrices[:, 0])).tolist())
+        self._release(np.flatnonzero(~np.isnan(self.matrices[:, 0])).tolist())
         self.time = math.nan
 
     def _release(self, positions: Collection[int]) -> None:
@@ -317,7 +318,7 @@ class PredictedLayer:
                 if (own := self._orders[i]) is not None:
                     for spec in own:
                         spec.ClearDefaultValue()
-                self._matrices[i] = math.nan
+                self.matrices[i] = math.nan
 
     # -- reading
 

@@ -236,7 +236,7 @@ class ModelReading:
             authored = prim.GetAttribute("purpose")
             if authored and authored.HasAuthoredValue():
                 purpose = str(values.get(authored))
-            if Values.resets(prim):
+            if values.resets(prim):
                 local = local * self._world_of_parent(prim).GetInverse()
                 self._private = True
             if not row.visible:

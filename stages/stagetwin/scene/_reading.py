@@ -81,7 +81,7 @@ class SceneReading:
         if not is_finite(local):
             self._models.problem(row.path, "its transform is not finite: left out")
             local = Gf.Matrix4d(1)
-        if parent >= 0 and Values.resets(prim):
+        if parent >= 0 and self._values.resets(prim, now=True):
             local = local * above.GetInverse()
         world = local * above
         purpose = str(UsdGeom.Imageable(prim).ComputePurpose()) if prim else "default"
@@ -225,6 +225,8 @@ class SceneReading:
             if prim:
                 matrix = self._values.local_matrix(prim, now=True)
                 matrix = matrix if is_finite(matrix) else Gf.Matrix4d(1)
+                if self._values.resets(prim, now=True):
+                    matrix = matrix * self._xforms.GetParentToWorldTransform(prim).GetInverse()
                 found.append({"path": str(path), "matrix": matrix_rows(matrix)})
         return found
 

@@ -9,6 +9,8 @@ from pxr import Gf, Sdf, Usd, UsdGeom
 
 __all__ = ["Values", "reading_time"]
 
+_RESET = "!resetXformStack!"
+
 
 def reading_time(stage: Usd.Stage) -> Usd.TimeCode:
     """Return the time at which an animated stage is shown: its first frame."""
@@ -79,19 +81,23 @@ class Values:
             return xformable.GetLocalTransformation(self.time)
         scratch = Usd.Stage.CreateInMemory()
         copy = UsdGeom.Xform.Define(scratch, "/Prim")
-        for op in xformable.GetOrderedXformOps():
-            attribute = op.GetAttr()
-            value = (self.now if now else self.get)(attribute)
+        read = self.now if now else self.get
+        # A model that places a prim gives it another order too.
+        order = read(xformable.GetXformOpOrderAttr()) or ()
+        for name in {str(each).removeprefix("!invert!") for each in order if each != _RESET}:
+            attribute = prim.GetAttribute(name)
+            value = read(attribute)
             if value is not None:
-                name, kind = attribute.GetName(), attribute.GetTypeName()
+                kind = attribute.GetTypeName()
                 copy.GetPrim().CreateAttribute(name, kind, False).Set(value)
-        order = self.now(xformable.GetXformOpOrderAttr())
-        if order is not None:
+        if order:
             copy.GetXformOpOrderAttr().Set(order)
         return copy.GetLocalTransformation()
 
-    @staticmethod
-    def resets(prim: Usd.Prim) -> bool:
+    def resets(self, prim: Usd.Prim, *, now: bool = False) -> bool:
         """Tell whether a prim's transform is not relative to its parent's."""
         xformable = UsdGeom.Xformable(prim)
-        return bool(xformable) and xformable.GetResetXformStack()
+        if not xformable or prim.GetPath() not in self.movers:
+            return bool(xformable) and xformable.GetResetXformStack()
+        order = (self.now if now else self.get)(xformable.GetXformOpOrderAttr())
+        return _RESET in (order or ())

@@ -120,6 +120,17 @@ class Desk:
         """Return how each rule stands; see `RuleBook.timers`."""
         return self._rules.timers(self._twin.clock.steady())
 
+    def displaced(self) -> dict[str, Any]:
+        """Return what is in force in place of requests that have not left, by path of `desired`.
+
+        None where nothing was in force before.
+        """
+        return {
+            life.target.binding.target: life.displaced[0]
+            for life in self.path.records.lives()
+            if life.unsent and life.target.desired[1] == life.command.id
+        }
+
     def _is_calm(self) -> bool:
         """Tell whether the service keeps up, so that what it knows is of now."""
         now = self._twin.clock.steady()

@@ -12,12 +12,13 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from pxr import Sdf, Usd, UsdGeom
+from pxr import Gf, Sdf, Usd, UsdGeom
 
 from stagetwin.bindings import TelemetryBinding
 from stagetwin.gateway import wire
 from stagetwin.hub import Changes
 from stagetwin.ports import ValueKind
+from stagetwin.service._expected_feed import ExpectedFeed
 from stagetwin.twin import Twin
 from stagetwin.values import Bound, ValueType, plain
 
@@ -50,6 +51,7 @@ class Feed:
     Attributes:
         tick: number of the newest tick.
         moves: whether somebody wants the composed transforms of what moves.
+        expected: what models expect.
         coalesced: ticks that were not sent by themselves, because the gateway did not keep up.
     """
 
@@ -57,6 +59,7 @@ class Feed:
         self._twin = twin
         self.tick = 0
         self.moves = False
+        self.expected = ExpectedFeed(twin)
         self.coalesced = 0
         self._order: Rows = np.empty(0, np.intp)
         self._row_of = np.empty(0, np.int32)
@@ -68,6 +71,7 @@ class Feed:
         self._object = np.empty(0, np.bool_)
         self._described: dict[int, tuple[TelemetryBinding, dict[str, Any]]] = {}
         self._movers: list[UsdGeom.Xformable] = []
+        self._placed_from = 0
         self._mover_of = np.empty(0, np.int32)
         self._moved = np.empty(0, np.bool_)
         self._instancers: list[UsdGeom.PointInstancer] = []
@@ -98,10 +102,13 @@ class Feed:
         for row in self._find_moving(bindings.items(), size):
             self._described[row][1]["pose"] = True
         connections = {name: spec.prim for name, spec in self._twin.table.connections.items()}
+        measured = [row for _, row in self._described.values()]
+        expected = self.expected.bind({(row["prim"], row["signal"]): row for row in measured})
+        self._add_placed()
         self.all_anew()
         return wire.Table(
             epoch,
-            [row for _, row in self._described.values()],
+            measured + expected,
             [str(x.GetPath()) for x in self._movers],
             [{"path": str(x.GetPath()), "count": _count(x)} for x in self._instancers],
             connections,
@@ -168,15 +175,30 @@ class Feed:
         self._stirred = set(range(len(instancers)))
         return poses
 
+    def _add_placed(self) -> None:
+        """Let the prims that models place move too."""
+        stage, self._placed_from = self._twin.stage, len(self._movers)
+        self._movers += [UsdGeom.Xformable.Get(stage, pose.prim) for pose in self.expected.poses]
+        self._moved = np.ones(len(self._movers), np.bool_)
+
     def all_anew(self) -> None:
         """Have everything sent with the next state: to a gateway that knows nothing yet."""
         self._dirty[self._order] = True
+        self.expected.all_anew()
         self.all_moved()
 
     def all_moved(self) -> None:
         """Have everything that moves sent: to whom it was not sent before."""
         self._moved[:] = True
         self._stirred = set(range(len(self._instancers)))
+
+    def want(self, moves: bool, expected: bool) -> None:
+        """Take what somebody wants from now on beside the channels."""
+        if moves and not self.moves:
+            self.all_moved()
+        if expected and not self.expected.wanted:
+            self.expected.all_anew()
+        self.moves, self.expected.wanted = moves, expected
 
     # -- every tick
 
@@ -208,8 +230,10 @@ class Feed:
     @property
     def stirred(self) -> bool:
         """Whether there is anything to send."""
+        if self.moves:
+            self._moved[self._placed_from + self.expected.moved()] = True
         moves = self.moves and (bool(self._stirred) or bool(self._moved.any()))
-        return moves or bool(self._dirty.any())
+        return moves or bool(self._dirty.any()) or self.expected.stirred
 
     def state(self) -> wire.State:
         """Return what changed since the last call, and forget it."""
@@ -229,6 +253,7 @@ class Feed:
             state.qualities = latest.quality[channels].tobytes()
             state.status = latest.status[channels].tobytes()
             self._add_objects(state, channels)
+        self.expected.add(state, len(self._order))
         if self.moves:
             self._add_moves(state)
         return state
@@ -270,8 +295,13 @@ class Feed:
 def _matrices(movers: list[UsdGeom.Xformable]) -> npt.NDArray[np.float64]:
     """Return composed local transforms, shape (n, 16), in rows of row vectors."""
     out = np.empty((len(movers), 4, 4))
+    above = UsdGeom.XformCache()
     for row, mover in zip(out, movers, strict=True):
-        row[:] = np.asarray(mover.GetLocalTransformation()) if mover.GetPrim() else np.eye(4)
+        local = mover.GetLocalTransformation() if mover.GetPrim() else Gf.Matrix4d(1)
+        if mover.GetPrim() and mover.GetResetXformStack():
+            # Viewers without USD place everything in its parent.
+            local = local * above.GetParentToWorldTransform(mover.GetPrim()).GetInverse()
+        row[:] = np.asarray(local)
     return out.reshape(-1, 16)
 
 

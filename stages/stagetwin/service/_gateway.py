@@ -201,7 +201,7 @@ class Gateway(HostProcess):
             sessions=list(self._sessions.values()),
             tokens=[wire.Token(digest, until) for digest, until in self._tokens.items()],
         )
-        self._feed.moves = False
+        self._feed.want(False, False)
         self._scene.forget()
         return wire.encode(wire.Kind.OPEN, opening) + self._table()
 
@@ -225,7 +225,8 @@ class Gateway(HostProcess):
         elif kind == wire.Kind.ASK:
             self._take_question(wire.decode(body, wire.Ask))
         elif kind == wire.Kind.WANTS:
-            self._want(wire.decode(body, wire.Wants))
+            wants: wire.Wants = wire.decode(body, wire.Wants)
+            self._feed.want(wants.moves, wants.expected)
         elif kind == wire.Kind.SESSION_MADE:
             self._remember(wire.decode(body, wire.SessionMade))
         elif kind == wire.Kind.SESSION_ENDED:
@@ -241,11 +242,6 @@ class Gateway(HostProcess):
         if self._config.people is None:
             _log.info("`stagetwin open %s` lets a browser in", self._config.stage)
         self._start(self._tell_all())
-
-    def _want(self, wants: wire.Wants) -> None:
-        if wants.moves and not self._feed.moves:
-            self._feed.all_moved()
-        self._feed.moves = wants.moves
 
     def _remember(self, session: wire.SessionMade) -> None:
         self._tokens.pop(session.token, None)
@@ -272,6 +268,8 @@ class Gateway(HostProcess):
         if self.waiting > MAX_WAITING:
             self._feed.coalesced += 1
             return
+        if self._feed.expected.outdated:
+            self.rebound()  # models give other things than before
         if self._untold and self._up:
             self._untold = False
             self._start(self._tell_all())

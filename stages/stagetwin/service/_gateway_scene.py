@@ -39,7 +39,9 @@ class SceneFeed:
 
     def rebound(self) -> None:
         """Take note of other bindings."""
-        self._reader.drive(driven_properties(self._twin.table))
+        predicted = self._twin.predicted
+        placed = [pose.prim for pose in predicted.poses if pose.prim not in predicted.refused]
+        self._reader.drive(driven_properties(self._twin.table, placed))
 
     def forget(self) -> None:
         """Have everything sent again: the gateway is another."""

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -28,10 +29,20 @@ class Measured:
 
     A session could bind a signal to another address, and a rehearsal would believe it. So a channel
     counts only where it is the very one that the plant binds; else its signal is stale.
+
+    A set-point that was asked for and has not left yet is none in force: a rehearsal would compare
+    the command with itself, and models would expect what nobody told the machine.
     """
 
-    def __init__(self, twin: Twin) -> None:
-        self._twin = twin
+    def __init__(self, twin: Twin, displaced: Callable[[], Mapping[str, Any]] = dict) -> None:
+        """Begin to tell of nothing.
+
+        Args:
+            twin: whose numbers.
+            displaced: returns what is in force in place of requests that have not left, by the path
+                of the property; None where nothing ever was.
+        """
+        self._twin, self._displaced = twin, displaced
         self._paths: Sequence[str] = ()
         self._distrusted: set[int] = set()
         self._since: dict[int, float] = {}
@@ -105,13 +116,17 @@ class Measured:
             for channel, since in self._since.items():
                 unseen |= (self._channel == channel) & (latest.accepted[channel] <= since)
             values[self._at[unseen]], quality[self._at[unseen]] = math.nan, _STALE
+        displaced = self._displaced() if self._desired else {}
         for position, path in self._desired:
-            values[position] = number = self._in_force(path)
+            values[position] = number = self._in_force(path, displaced)
             quality[position] = Quality.STALE if math.isnan(number) else Quality.GOOD
         quality[~np.isfinite(values)] = _STALE
         return values, quality
 
-    def _in_force(self, path: str) -> float:
+    def _in_force(self, path: str, displaced: Mapping[str, Any]) -> float:
+        if path in displaced:
+            before = displaced[path]
+            return self._authored[path] if before is None else _number(before)
         spec = self._twin.layers.desired.GetAttributeAtPath(Sdf.Path(path))
         if spec is not None and spec.HasDefaultValue():
             return _number(spec.default)

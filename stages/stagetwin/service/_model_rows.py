@@ -36,7 +36,7 @@ class ModelRows:
             "name": model.name,
             "asset": model.asset,
             "kind": model.kind,
-            "fidelity": model.fidelity or (known.fidelity if known is not None else ""),
+            "fidelity": known.fidelity if known is not None else _claimed(model),
             "state": state.state,
             "cause": state.cause,
             "forkable": known.forkable if known is not None else None,
@@ -102,6 +102,12 @@ class ModelRows:
             for path in self._paths(model)
             if path.startswith(prefix)
         ]
+
+
+def _claimed(model: ModelBinding) -> str:
+    """Return the fidelity of a model that no simulator has read: a claim to be calibrated counts
+    for nothing until the set of parameters behind it was looked at."""
+    return "engineering" if model.fidelity == "calibrated" else model.fidelity
 
 
 def _finite(number: float) -> float | None:

@@ -20,6 +20,12 @@ _log = logging.getLogger(__name__)
 
 Row = dict[str, Any]
 
+OLDEST = 5.0
+"""How far the present of the models may be from now [s on the wall]."""
+
+_WHOLE = 1 - 1e-3
+"""Share of a horizon that counts as all of it: frames do not divide each."""
+
 
 class SimulatedRehearser:
     """Rehearses; see `stagetwin.commands.Rehearser`. What cannot be said is inconclusive."""
@@ -86,18 +92,35 @@ class SimulatedRehearser:
     async def _rehearse(self, given: Row, budget: float) -> Verdict:
         loop, simulation = asyncio.get_running_loop(), self._simulation
         end = loop.time() + budget
+        version, guards = simulation.version, dict(self._twin.hashes)
         self._check_guards(simulation.beside)
         present = await simulation.present(budget=budget)
+        if not present.data:
+            why = present.result.get("unforkable") or "the present came without its state"
+            raise SimulatorError(str(why), "unforkable")
+        self._check_age(present.result.get("time"))
         left = end - loop.time()
         if left <= 0:
             raise SimulatorError("no time was left", "over-budget")
         answer = await simulation.future(
             "rehearse", {**given, "budget": left}, present.data, budget=left
         )
-        self._check_guards(simulation.ahead)
+        for simulator in (simulation.beside, simulation.ahead):
+            self._check_guards(simulator)
+        if (version, guards) != (simulation.version, dict(self._twin.hashes)):
+            raise SimulatorError("the plant's files changed meanwhile", "guards")
         evidence = answer.result
         verdict = str(evidence.get("verdict", "inconclusive"))
+        if verdict == "held" and (doubt := doubt_of(evidence, given)):
+            return Verdict("inconclusive", doubt, {**evidence, "verdict": "inconclusive"})
         return Verdict(verdict, cause_of(verdict, evidence), evidence)
+
+    def _check_age(self, time: object) -> None:
+        """Raise SimulatorError unless a present is of now."""
+        now, most = self._twin.clock.wall(), OLDEST * self._twin.clock.rate
+        if not _is_number(time) or not abs(now - float(str(time))) <= most:
+            behind = f"{now - float(str(time)):.3g} s off" if _is_number(time) else "of no time"
+            raise SimulatorError(f"the models' present is {behind}: they do not keep up", "late")
 
     def _check_guards(self, simulator: Simulator | None) -> None:
         """Raise SimulatorError unless a simulator believes the approved guards and no others."""
@@ -111,9 +134,30 @@ class SimulatedRehearser:
             if model.asset in twin.demoted:
                 text = f"the models of {model.asset} do not count: {twin.demoted[model.asset]}"
                 raise SimulatorError(text, "guards")
+        if simulator.table.version != self._simulation.version:
+            text = "the simulator has not read the plant's files as they are now"
+            raise SimulatorError(text, "guards")
         if dict(twin.hashes) != simulator.table.guards or not twin.settled:
             text = "the simulator has read other guards than the service; it reads them anew"
             raise SimulatorError(text, "guards")
+
+
+def doubt_of(evidence: Mapping[str, Any], given: Mapping[str, Any]) -> str:
+    """Return why evidence does not bear out that a command holds; empty where it does.
+
+    Args:
+        evidence: what a simulator says that its word rests on.
+        given: what it was asked.
+    """
+    simulated = evidence.get("simulated")
+    if evidence.get("violations"):
+        return "its evidence names what is violated"
+    if not isinstance(simulated, (int, float)) or not simulated >= given["horizon"] * _WHOLE:
+        return f"its evidence does not show {given['horizon']:g} s, got {simulated!r:.40}"
+    for name in ("command", "value"):
+        if name in evidence and evidence[name] != given[name]:
+            return f"its evidence is of another {name}, {evidence[name]!r:.80}"
+    return ""
 
 
 def cause_of(verdict: str, evidence: Mapping[str, Any]) -> str:

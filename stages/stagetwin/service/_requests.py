@@ -167,11 +167,12 @@ class Requests:
 
     def _expected(self, binding: TelemetryBinding) -> Reply:
         """Return what a model expects of a signal, and the residual, where one does."""
-        stem = binding.target.removesuffix(":value")
-        if binding.element >= 0 or stem == binding.target:
+        if binding.element >= 0:
             return {}
         value = self._service.twin.predicted.value
-        found = {name: value(f"{stem}:{name}") for name in ("predicted", "residual")}
+        stem = f"{binding.prim}.twin:telemetry:{binding.signal}"
+        named = ("predicted", "residual", "residualSigma")
+        found = {name: value(f"{stem}:{name}") for name in named}
         return {name: number for name, number in found.items() if math.isfinite(number)}
 
     def _examples(self) -> list[Reply]:

@@ -138,6 +138,7 @@ class Service:
                 self.alarms.follow(self.desk)
                 self.desk.path.rehearsals.rehearser = self.models.rehearser
                 self.simulation.rules = self.desk.rule_timers
+                self.simulation.displaced = self.desk.displaced
             with self._read_only_if_damaged():
                 if self.desk is not None:
                     self.desk.start()

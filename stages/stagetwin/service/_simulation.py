@@ -52,17 +52,21 @@ class Simulation:
         beside: the process that goes along with the machine; None while there are no models.
         ahead: the process that runs futures; None while nobody asks for any.
         rules: returns the timers of rules, by `PRIM.NAME`; a service that commands sets it.
+        displaced: returns what is in force in place of requests that have not left; likewise.
+        version: grows whenever simulators have to read the plant's files anew.
     """
 
     def __init__(self, config: ServiceConfig, twin: Twin) -> None:
         self._config, self._twin = config, twin
         self._module: str | None = None
-        self._measured = Measured(twin)
+        self._measured = Measured(twin, lambda: self.displaced())
         self._numbers = ExpectedNumbers()
         self.states = ModelStates(twin.layers)
         self.beside: Simulator | None = None
         self.ahead: Simulator | None = None
         self.rules: Callable[[], Mapping[str, Any]] = dict
+        self.displaced: Callable[[], Mapping[str, Any]] = dict
+        self.version = 0
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._changed = asyncio.Event()
         self._opened = ""
@@ -146,7 +150,8 @@ class Simulation:
         files = wire.Files(
             str(config.stage), [str(path) for path in config.sidecars], dict(config.endpoints)
         )
-        return wire.Open(files, role, rate=1.0 if role == "beside" else 0.0)
+        rate = self._twin.clock.rate if role == "beside" else 0.0
+        return wire.Open(files, role, rate=rate, version=self.version)
 
     def _rebound(self) -> None:
         """Take note that the bindings changed; a simulator reads the plant's files if they did."""
@@ -154,6 +159,7 @@ class Simulation:
         opened = self._fingerprint()
         if opened != self._opened:
             self._opened = opened
+            self.version += 1
             for each in (self.beside, self.ahead):
                 if each is not None:
                     each.reopen()

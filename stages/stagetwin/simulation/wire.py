@@ -95,6 +95,7 @@ class Open(msgspec.Struct):
         frame: length of a frame of the engine [s].
         seed: of everything random.
         device: Warp's name of the device; empty is the simulator's own choice.
+        version: of the files, as the service counts them; the table that answers says it again.
     """
 
     files: Files
@@ -103,6 +104,7 @@ class Open(msgspec.Struct):
     frame: float = 0.05
     seed: int = 0
     device: str = ""
+    version: int = 0
 
 
 class Ask(msgspec.Struct):
@@ -257,6 +259,8 @@ class Table(msgspec.Struct):
         models: all that run.
         states: how they stand at first.
         problems: what keeps others from running.
+        version: of the files that it was made from, as the service counts them; of older ones where
+            those could not be read. A rehearsal counts only if it is the service's own.
     """
 
     number: int
@@ -268,6 +272,7 @@ class Table(msgspec.Struct):
     models: list[ModelRow] = []
     states: list[State] = []
     problems: list[Problem] = []
+    version: int = -1
 
 
 class Health(msgspec.Struct):

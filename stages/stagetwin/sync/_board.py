@@ -255,6 +255,7 @@ class Board:
         values: bool = True,
         poses: bool = True,
         moves: bool = False,
+        expected: bool = False,
     ) -> Selection:
         """Return the rows that a client is sent; equal questions share one selection.
 
@@ -264,15 +265,18 @@ class Board:
             values: whether it wants channels.
             poses: whether it wants those with `pose` too: they say where something stands.
             moves: whether it wants movers and instancers.
+            expected: whether it wants those with `expected`: what models say.
         """
-        key = (tuple(sorted(set(prims))), tuple(sorted(set(within))), values, poses, moves)
+        below, seen = tuple(sorted(set(prims))), tuple(sorted(set(within)))
+        key = (below, seen, values, poses, moves, expected)
         found = self._selections.get(key)
         if found is None:
             state = self._state
             channels = choose(self.channels if values else (), *key[:2])
-            if not poses:
-                kept = [i for i in channels.tolist() if not self.channels[i].get("pose")]
-                channels = np.array(kept, np.intp)
+            for wanted, name in ((poses, "pose"), (expected, "expected")):
+                if not wanted:
+                    kept = [i for i in channels.tolist() if not self.channels[i].get(name)]
+                    channels = np.array(kept, np.intp)
             found = Selection(
                 0,
                 channels,

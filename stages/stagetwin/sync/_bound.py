@@ -9,11 +9,12 @@ import numpy as np
 import numpy.typing as npt
 from pxr import Sdf, Tf, Usd
 
-from stagetwin._authoring import declaring_spec, write_specs
+from stagetwin._authoring import author_specs, declaring_spec, write_specs
 from stagetwin._errors import SyncError
 from stagetwin.signals import Quality
 from stagetwin.sync._columns import wire_kind
 from stagetwin.sync._elements import Elements
+from stagetwin.sync._expected import ExpectedRows
 from stagetwin.sync._frames import SectionKind
 
 __all__ = ["BoundTable", "Place"]
@@ -53,6 +54,7 @@ class BoundTable:
         signals: how many signals there are.
         alternatives: rows that drive one property, in order of their signals' names.
         alternative: which of `alternatives` a row is of.
+        expected: those of its rows that models give.
         problems: why a channel is not shown, by its path.
         wire: kind and width by which a row may come, as one number.
     """
@@ -62,6 +64,7 @@ class BoundTable:
         message: Mapping[str, Any],
         stage: Usd.Stage,
         layer: Sdf.Layer,
+        predicted: Sdf.Layer,
         ignored: frozenset[str],
         before: BoundTable | None = None,
     ) -> None:
@@ -71,6 +74,7 @@ class BoundTable:
             message: a `channels` message.
             stage: the mirror's stage.
             layer: where values are written.
+            predicted: where what models expect is written.
             ignored: identifiers of the mirror's layers.
             before: the table before; what stays keeps its value.
 
@@ -85,6 +89,7 @@ class BoundTable:
             signals = [str(row["signal"]) for row in self.rows]
             elements = [int(row.get("element", -1)) for row in self.rows]
             kinds = [wire_kind(str(row["type"])) for row in self.rows]
+            self.expected = ExpectedRows(self.rows)
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise SyncError(f"a table of channels is malformed: {error!r}") from None
         size = len(self.rows)
@@ -101,15 +106,25 @@ class BoundTable:
         self.told_status = np.full(size, -1, np.int64)
         self.told_time = np.full(size, np.nan)
         numbers: dict[tuple[str, str], int] = {}
-        names = zip(prims, signals, strict=True)
+        # What is expected of a signal shares its name, and none of its attributes.
+        own = [t if mine else s for t, s, mine in zip(targets, signals, self._mine(), strict=True)]
+        names = zip(prims, own, strict=True)
         self.signal = np.array([numbers.setdefault(n, len(numbers)) for n in names], np.intp)
         self.signals = len(numbers)
         self.alternatives: list[list[int]] = []
         self.alternative = np.full(size, -1, np.intp)
         self._find_alternatives(targets)
         self._bind(stage, layer, ignored, prims, targets)
+        known = before.expected if before is not None else None
+        faults = self.expected.bind(stage, predicted, ignored, known)
+        self.problems |= {self.path(row): cause for row, cause in faults.items()}
         if before is not None:
             self._take_over(before)
+
+    def _mine(self) -> list[bool]:
+        """Tell which rows models give."""
+        mine: list[bool] = self.expected.mask.tolist()
+        return mine
 
     def _find_alternatives(self, targets: Sequence[str]) -> None:
         sharing: dict[tuple[str, int], list[int]] = {}
@@ -132,7 +147,9 @@ class BoundTable:
         wanted: dict[Sdf.Path, tuple[Sdf.ValueTypeName, Sdf.Variability, bool]] = {}
         driven: dict[int, Usd.Attribute] = {}
         varying = Sdf.VariabilityVarying
-        for row, (prim, target) in enumerate(zip(prims, targets, strict=True)):
+        measured = [row for row, mine in enumerate(self._mine()) if not mine]
+        for row in measured:
+            prim, target = prims[row], targets[row]
             cause, attr = self._fault(stage, row, prim, target)
             if cause:
                 self.problems[self.path(row)] = cause
@@ -144,7 +161,7 @@ class BoundTable:
                 driven[row] = attr
             for path, type_name in zip(self._signal_paths(row), _TYPES, strict=True):
                 wanted[path] = (type_name, varying, False)
-        _author(layer, wanted)
+        author_specs(layer, wanted)
         arrays: dict[str, int] = {}
         counts: dict[str, int] = {}
         for row in driven:
@@ -166,7 +183,7 @@ class BoundTable:
                 self.places.append(key)
             self.place[row] = codes[key]
         columns = (self.times, self.qualities, self.status)
-        for row in range(len(self.rows)):
+        for row in measured:
             for column, path in zip(columns, self._signal_paths(row), strict=True):
                 column[row] = layer.GetAttributeAtPath(path)
         fresh = [spec for spec in self.qualities if spec is not None and spec.default is None]
@@ -197,8 +214,11 @@ class BoundTable:
 
     def outdated(self, stage: Usd.Stage) -> bool:
         """Tell whether a row could be shown now that could not be, or the other way round."""
-        for row, each in enumerate(self.rows):
-            cause, _ = self._fault(stage, row, str(each["prim"]), str(each["target"]))
+        for row, (each, mine) in enumerate(zip(self.rows, self._mine(), strict=True)):
+            if mine:
+                cause = self.expected.fault(stage, row)
+            else:
+                cause, _ = self._fault(stage, row, str(each["prim"]), str(each["target"]))
             if cause != self.problems.get(self.path(row), ""):
                 return True
         return False
@@ -239,27 +259,3 @@ class BoundTable:
 
 def _wire(kind: int, width: int) -> int:
     return int(kind) * 256 + width
-
-
-def _author(
-    layer: Sdf.Layer, wanted: Mapping[Sdf.Path, tuple[Sdf.ValueTypeName, Sdf.Variability, bool]]
-) -> None:
-    """Create wanted specs in one block, and remove those that are not wanted any more."""
-    gone: list[Sdf.AttributeSpec] = []
-
-    def visit(path: Sdf.Path | str) -> None:
-        at = Sdf.Path(path)
-        if at.IsPropertyPath():
-            spec = layer.GetAttributeAtPath(at)
-            if (spec.typeName, spec.variability) != wanted.get(at, ())[:2]:
-                gone.append(spec)
-
-    layer.Traverse(Sdf.Path.absoluteRootPath, visit)
-    with Sdf.ChangeBlock():
-        for spec in gone:
-            layer.GetPrimAtPath(spec.path.GetPrimPath()).RemoveProperty(spec)
-        for path, (type_name, variability, custom) in wanted.items():
-            if not layer.GetAttributeAtPath(path):
-                Sdf.JustCreatePrimAttributeInLayer(layer, path, type_name, variability, custom)
-    if gone:
-        layer.RemoveInertSceneDescription()

@@ -22,7 +22,7 @@ Array = npt.NDArray[Any]
 _CHANNELS = 16
 """Kinds of sections below this one are of channels; the others are for viewers without USD."""
 
-_LAYERS = ("review", "desired", "state", "live")
+_LAYERS = ("review", "desired", "state", "predicted", "live")
 """Strongest first, as the service has them."""
 
 _PROBLEMS_KEPT = 1000
@@ -85,7 +85,8 @@ class Mirror:
                 self.needs_resync = True
             return
         before = self.table
-        table = BoundTable(message, self._stage, self._layers["live"], self._ignored, before)
+        live, predicted = self._layers["live"], self._layers["predicted"]
+        table = BoundTable(message, self._stage, live, predicted, self._ignored, before)
         self.table, self._message = table, message
         self._writer = TableWriter(table, self._problem)
         self.epoch = int(message.get("epoch", 0))

@@ -81,7 +81,7 @@ class LiveSession:
         """
         self._owner = Owner()
         self._stage = stage
-        subscription = {"prims": list(prims), "rate": rate}
+        subscription = {"prims": list(prims), "rate": rate, "expected": True}
         # First, since it is what may fail: the stage is not touched then.
         self.client = SyncClient(
             url, token=token, ca_file=ca_file, subscribe=subscription, program=program
@@ -251,7 +251,7 @@ class LiveSession:
         return [
             row_of(table.path(i), table.rows[i], self.mirror.reading(i), now)
             for i in range(len(table.rows))
-            if is_below(str(table.rows[i]["path"]), prim)
+            if not table.expected.mask[i] and is_below(str(table.rows[i]["path"]), prim)
         ]
 
     def alarms(self, prim: str = "/") -> list[Reply]:

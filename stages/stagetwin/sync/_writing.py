@@ -87,6 +87,7 @@ class TableWriter:
         if doubted == self.doubted:
             return
         self.doubted, table = doubted, self._table
+        table.expected.doubt(doubted)
         if doubted:
             specs = list(dict.fromkeys(spec for spec in table.qualities if spec is not None))
             write_specs(specs, [Quality.STALE.token] * len(specs))
@@ -98,7 +99,9 @@ class TableWriter:
         """Return what is shown of a row."""
         table, value = self._table, None
         place = int(table.place[row])
-        if place >= 0:
+        if table.expected.mask[row]:
+            value = table.expected.value(row)
+        elif place >= 0:
             elements, spec = table.places[place].elements, table.values[row]
             if elements is not None:
                 value = elements.value(int(table.element[row]))
@@ -118,6 +121,8 @@ class TableWriter:
         table, written = self._table, 0
         whole: set[int] = set()
         rivals: set[int] = set()
+        if table.expected:
+            written += self._expect(sections)
         for section in sections:
             if section.kind is SectionKind.NONE:
                 if frame.since == 0:
@@ -144,6 +149,19 @@ class TableWriter:
         arrays = [elements for n in whole if (elements := table.places[n].elements) is not None]
         arrays = list(dict.fromkeys(arrays))
         write_specs([each.spec for each in arrays], [each.whole() for each in arrays])
+        return written
+
+    def _expect(self, sections: Sequence[Section]) -> int:
+        """Write what models expect; returns the number of values."""
+        expected, written = self._table.expected, 0
+        for section in sections:
+            here = np.flatnonzero(expected.mask[section.rows])
+            if len(here):
+                try:
+                    written += expected.take(section, here)
+                except _WRONG as error:
+                    path = self._table.path(int(section.rows[here[0]]))
+                    self._problem(path, f"what is expected cannot be shown: {error}")
         return written
 
     def _put(

@@ -266,3 +266,25 @@ test("kinds come back as what they are; traces keep a window; watches tell rows"
     mock.timers.reset();
   }
 });
+
+test("what a model expects stands beside a signal, and is no signal itself", () => {
+  const values = new Values();
+  const prim = "/World/P";
+  const stem = `${prim}.twin:telemetry:flow:`;
+  const expected = (end) => ({ path: stem + end, prim, signal: "flow", target: stem + end, type: "double", element: -1, expected: end });
+  const flow = { path: `${prim}.flow`, prim, signal: "flow", target: `${stem}value`, type: "double", element: -1 };
+  const level = { ...flow, path: `${prim}.level`, signal: "level", target: `${prim}.b` };
+  values.bind([flow, level, expected("predicted"), expected("residual"), expected("residualSigma")]);
+  assert.deepEqual(values.below("/World"), [0, 1]);
+  assert.equal(values.expected(level), null);
+  assert.equal(values.expected(flow).value, null);
+  const section = (quality) => ({
+    kind: Kind.FLOAT64, count: 3, width: 1, rows: [2, 3, 4], first: 0, values: [20, -1.5, 0.5],
+    times: [0, 0, 0], qualities: [quality, quality, quality], status: null, quaternions: null,
+  });
+  values.apply({ time: 1000, since: 0, sections: [section(0)] });
+  assert.deepEqual(values.expected(flow), { path: `${stem}predicted`, value: 20, residual: -1.5, sigma: 0.5, sigmas: -3 });
+  values.apply({ time: 1001, since: 5, sections: [section(3)] });
+  assert.equal(values.expected(flow).value, null);
+  assert.equal(values.expected(flow).sigmas, null);
+});

@@ -10,7 +10,16 @@ import pytest
 
 from stagetwin_sim._errors import CancelledError
 from stagetwin_sim.futures import Outcome, rehearse
-from tests.sim.futures.plants import INFLOW, LEVEL, OPENING, READY, basin_plant, basin_present
+from tests.sim.futures.plants import (
+    INFLOW,
+    LEVEL,
+    OPENING,
+    READY,
+    basin_bodies,
+    basin_plant,
+    basin_present,
+)
+from tests.sim.plant.stages import codes, read
 from tests.stages.plants import command
 
 VALVE = "/Plant/V1.position"
@@ -40,6 +49,16 @@ def test_it_catches_an_overflow_before_it_happens() -> None:
     assert [(b.model, b.kind, b.fidelity) for b in verdict.believed] == [
         ("/Plant/T1.basin", "test-basin", "engineering")
     ]
+
+
+def test_evidence_believes_no_model_that_merely_calls_itself_calibrated() -> None:
+    kind = "uniform token twin:model:basin:kind"
+    claim = f'uniform token twin:model:basin:fidelity = "calibrated"\n{kind}'
+    claiming = read(*(body.replace(kind, claim) for body in basin_bodies(rules=False)))
+    assert codes(claiming) == [("/Plant/T1", "model-uncalibrated")]
+    verdict = rehearse(basin_present(claiming), VALVE, 0.6, horizon=1.0, budget=60.0)
+    assert [b.fidelity for b in verdict.believed] == ["engineering"]
+    assert [b["fidelity"] for b in verdict.to_json()["believed"]] == ["engineering"]
 
 
 def test_what_breaks_nothing_is_held_with_its_margins() -> None:

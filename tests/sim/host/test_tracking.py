@@ -78,7 +78,7 @@ def twin(*more: Part, **shares: float) -> str:
             reads=[value_of(P1, "speed"), value_of(P1, "flow")],
             writes=value_of(P1, "head"),
         ),
-        track(**(shares or {"rated_head": 0.05})),
+        track("curve", **(shares or {"rated_head": 0.05})),
         *more,
     )
     return HEADER + connection() + prim("World", prim("Line1", pump))

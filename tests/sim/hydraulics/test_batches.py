@@ -8,6 +8,7 @@ import warp as wp
 
 from stagetwin_sim._errors import ModelError, SnapshotError
 from stagetwin_sim.engine import Engine, Snapshot
+from stagetwin_sim.hydraulics._lanes_kernels import LANES
 from tests.sim.hydraulics.networks import SPEED, Networks, hydraulics, put, transfer, value
 
 
@@ -38,6 +39,34 @@ def test_one_world_equals_any_of_many() -> None:
         run(engine, 30)
     assert np.array_equal(many.read(), one.read().repeat(5, axis=0))
     assert many.save().world(3).digest() == one.save().digest()
+
+
+def test_worlds_side_by_side_are_as_each_by_itself_bit_for_bit() -> None:
+    plan = busy().plan()
+    worlds = LANES + 3  # the last lanes stand empty
+    names = ("/P.in.speed", "/Q.in.speed", "/W.in.opening", "/J.in.demand", "/X.in.flow")
+    columns = [plan.column(name) for name in names]
+    draw = np.random.default_rng(5).random((12, worlds, len(names)))
+    draw[:, :, :2] = SPEED * np.where(draw[:, :, :2] < 0.3, 0.0, draw[:, :, :2])
+    draw[:, :, 3:] *= np.where(draw[:, :, 3:] < 0.3, 0.0, 0.01)
+    many, found = plan.engine(worlds), []
+    for values in draw:
+        many.write(columns, values)
+        many.context.bus[2:3, columns[0] : columns[0] + 1].fill_(np.nan)  # counted as a failure
+        many.step(3)
+        found.append(many.read())
+    end = many.save()
+    for world in range(worlds):
+        one = plan.engine()
+        for values, expected in zip(draw, found, strict=True):
+            one.write(columns, values[world])
+            if world == 2:
+                one.context.bus[:, columns[0] : columns[0] + 1].fill_(np.nan)
+            one.step(3)
+            assert np.array_equal(one.read()[0], expected[world], equal_nan=True)
+        assert one.save().digest() == end.world(world).digest()
+    assert hydraulics(many).failures()
+    assert sum(len(np.unique(values[:, plan.column("/P.flow")])) for values in found) > 60
 
 
 def test_worlds_go_their_own_ways() -> None:

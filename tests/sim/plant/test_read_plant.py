@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ import pytest
 from stagetwin.bindings import Severity
 from stagetwin_sim.engine import GroupPlan
 from stagetwin_sim.plant import read_plant
+from tests.sim.plant.kinds import LAG
 from tests.sim.plant.stages import clean, codes, edited, model, out_of, read, value_of
 from tests.stages.plants import command, plant, prim, stage_of, telemetry
 
@@ -277,6 +279,8 @@ def test_nothing_is_calibrated_because_it_says_so() -> None:
     assert codes(found) == [("/Plant/A", "model-uncalibrated")]
     fidelities = [found.instances[f"/Plant/{name}.m"].fidelity for name in "ABC"]
     assert fidelities == ["engineering", "screening", "engineering"]
+    boasting = replace(found.instances["/Plant/C.m"], kind=replace(LAG, fidelity="calibrated"))
+    assert boasting.fidelity == "engineering"
 
 
 def test_the_revision_tells_plans_apart_and_nothing_else() -> None:

@@ -87,10 +87,18 @@ class Served:
         self.send("speed", speed)
         await self.until(lambda: self.get(PREDICTED) == flow)
 
+    async def revision(self) -> int:
+        """Return the revision of the drive's set-point, once the drive can be commanded."""
+        async with asyncio.timeout(30):
+            while True:
+                for target in (await self.ask(op="targets"))["targets"]:
+                    if target["path"] == DRIVE:
+                        return int(target["revision"])
+                await asyncio.sleep(0.02)
+
     async def publish(self, value: float, until: str = "", timeout: float = 30.0) -> Any:
         """Publish, and return the command's row at its end, or in a state."""
-        target = next(t for t in (await self.ask(op="targets"))["targets"] if t["path"] == DRIVE)
-        request = {"target": DRIVE, "value": value, "revision": target["revision"]}
+        request = {"target": DRIVE, "value": value, "revision": await self.revision()}
         made = (await self.ask(op="publish", **request))["command"]
 
         async def row() -> Any:

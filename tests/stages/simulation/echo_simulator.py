@@ -65,7 +65,7 @@ class Echo:
             wire.Kind.TABLE,
             wire.Table(
                 self.number,
-                revision=f"echo {self.number}",
+                revision="echo",
                 guards=guard_hashes(self.table),
                 measured=self.measured,
                 outputs=outputs,
@@ -73,6 +73,7 @@ class Echo:
                 models=[wire.ModelRow(m.path, m.kind, "screening") for m in models],
                 states=[wire.State(m.path, "waiting", "nothing measured") for m in models],
                 problems=problems,
+                version=request.version,
             ),
         )
         self.models = models
@@ -128,6 +129,7 @@ class Echo:
         """Hold below 50; find an overflow up to 90; beyond that take for ever, or fall at 99."""
         value = ask.given["value"]
         answer.result = {"verdict": "held", "cause": "nothing near a limit", "hash": "abc"}
+        answer.result["simulated"] = ask.given["horizon"]
         answer.result["from"] = ask.data.decode()
         if value == 99:
             os._exit(4)

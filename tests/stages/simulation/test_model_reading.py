@@ -147,6 +147,9 @@ def test_a_signal_without_a_source_may_be_expected_but_not_read() -> None:
         ("range", model("m", more="double twin:model:m:step = -1"), "step must be at least 0"),
         ("range", model("m", more="double twin:model:m:horizon = inf"), "horizon must be finite"),
         ("model-file", model("m", more="asset twin:model:m:file = @gone.fmu@"), "gone.fmu"),
+        ("model-track", model("m", more="double twin:model:m:track:a = 1"), "(0, 1)"),
+        ("model-track", model("m", more="double twin:model:m:track:a = nan"), "got nan"),
+        ("model-track", model("m", more="bool twin:model:m:track:a = 1"), "got True"),
     ],
 )
 def test_a_model_that_is_wrong_is_a_problem_and_costs_nothing_else(
@@ -155,6 +158,17 @@ def test_a_model_that_is_wrong_is_a_problem_and_costs_nothing_else(
     found = problems_of(part)
     assert [(problem[0], problem[1]) for problem in found if problem[0] == code] == [(code, "m")]
     assert says in "".join(message for *_, message in found)
+
+
+def test_parameters_that_are_followed_have_a_tolerance_and_guard_nothing() -> None:
+    loose, followed = (
+        table_of(text_of(model("m", parameters={"a": 2.0}, more=more)))
+        for more in ("", "double twin:model:m:track:a = 0.05")
+    )
+    assert followed.problems == []
+    assert followed.models[0].tracked == {"a": 0.05}
+    assert loose.models[0].tracked == {}
+    assert guard_hashes(followed) == guard_hashes(loose)
 
 
 def test_a_vector_of_limits_is_refused() -> None:

@@ -176,6 +176,24 @@ def test_files_that_change_are_read_anew(serve: Serve, simulated: Path) -> None:
     serve(scenario)
 
 
+@pytest.mark.parametrize(("models", "fidelity"), [(True, "screening"), (False, "engineering")])
+def test_nothing_is_calibrated_because_the_stage_says_so(
+    serve: Serve, simulated: Path, models: bool, fidelity: str
+) -> None:
+    async def scenario(s: Served) -> None:
+        if models:
+            await s.predicted(10.0, 20.0)
+        (row,) = (await s.ask(op="models"))["models"]
+        assert row["fidelity"] == fidelity  # the simulator's word, or what a claim is worth
+
+    claim = 'uniform token twin:model:m:fidelity = "calibrated"'
+    text = plant_text(simulated.name).replace(
+        "double twin:model:m:", f"{claim}\ndouble twin:model:m:"
+    )
+    assert claim in text
+    serve(scenario, text, models=models)
+
+
 def test_a_service_may_run_no_models(serve: Serve) -> None:
     async def scenario(s: Served) -> None:
         s.send("speed", 10.0)

@@ -58,7 +58,7 @@ export class Session extends Known {
     this.#url = url ?? defaultUrl();
     this.#client = client;
     this.#Socket = socket ?? globalThis.WebSocket;
-    this.subscription = { prims: ["/"], rate: 30, values: true, poses: "moves", ...subscription };
+    this.subscription = { prims: ["/"], rate: 30, values: true, poses: "moves", expected: true, ...subscription };
     this.state = "closed";
     this.welcome = null;
     this.epoch = 0;

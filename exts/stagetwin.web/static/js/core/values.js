@@ -17,6 +17,15 @@ const UNKNOWN = 255;
  */
 
 /**
+ * @typedef {object} Expected
+ * @property {string} path of the expected value, to trace it by
+ * @property {number|null} value null while it is not known
+ * @property {number|null} residual measured minus expected
+ * @property {number|null} sigma its standard deviation while model and machine agree
+ * @property {number|null} sigmas the residual in standard deviations
+ */
+
+/**
  * The newest state of every channel, as columns.
  *
  * Applying a frame allocates nothing for numbers, truths and vectors.
@@ -61,6 +70,7 @@ export class Values {
       const channel = channels[row];
       // A property that several channels drive answers with the first; a path is one channel's own.
       if (channel.target && !this.#rows.has(channel.target)) this.#rows.set(channel.target, row);
+      if (channel.expected) continue; // no signal of the prim: found by its path
       const same = this.#prims.get(channel.prim);
       if (same === undefined) this.#prims.set(channel.prim, [row]);
       else same.push(row);
@@ -147,7 +157,29 @@ export class Values {
     };
   }
 
-  /** @returns {number[]} rows of the channels of exactly a prim */
+  /**
+   * What a model expects of a signal.
+   *
+   * @param {object} channel
+   * @returns {Expected|null} null where no model expects anything of it
+   */
+  expected(channel) {
+    if (channel.element >= 0) return null;
+    const stem = `${channel.prim}.twin:telemetry:${channel.signal}:`;
+    const row = this.row(`${stem}predicted`);
+    if (row < 0) return null;
+    const said = (name) => this.#sure(this.row(stem + name));
+    const [residual, sigma] = [said("residual"), said("residualSigma")];
+    const sigmas = residual !== null && sigma > 0 ? residual / sigma : null;
+    return { path: `${stem}predicted`, value: this.#sure(row), residual, sigma, sigmas };
+  }
+
+  /** A number that is known now; of what models say, what is stale is not. */
+  #sure(row) {
+    return row >= 0 && this.qualities[row] < 3 && this.numbers[row] === this.numbers[row] ? this.numbers[row] : null;
+  }
+
+  /** @returns {number[]} rows of the channels of exactly a prim; not of what models expect */
   at(prim) {
     return this.#prims.get(prim)?.slice() ?? [];
   }

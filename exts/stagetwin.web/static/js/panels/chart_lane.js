@@ -33,7 +33,7 @@ export class ChartLane {
     this.paint = this.canvas.getContext("2d");
   }
 
-  /** @param {Array<{trace: object, channel: object, line: number}>} lines */
+  /** @param {Array<{trace: object, channel: object, line: number, isExpected: boolean}>} lines - what models expect of a signal before the signal itself */
   setLines(lines) {
     this.lines = lines;
   }
@@ -164,13 +164,14 @@ export class ChartLane {
     }
   }
 
-  curve({ trace, channel, line }, from, to, outages, x, y) {
+  curve({ trace, channel, line, isExpected }, from, to, outages, x, y) {
     const { paint } = this;
     const { times, values, qualities } = trace;
     const isStep = channel.type === "bool";
     paint.strokeStyle = this.colours.lines[line % LINES.length];
-    paint.setLineDash(LINES[line % LINES.length][1]);
-    paint.lineWidth = 1.7;
+    // What is expected is a thin dashed line in its signal's colour, beneath it.
+    paint.setLineDash(isExpected ? [3, 5] : LINES[line % LINES.length][1]);
+    paint.lineWidth = isExpected ? 1.1 : 1.7;
     paint.lineJoin = "round";
     paint.beginPath();
     let first = times.length - 1;
@@ -202,6 +203,7 @@ export class ChartLane {
     paint.lineTo(x(end), y(values[last]));
     paint.stroke();
     paint.setLineDash([]);
+    if (isExpected) return;
     paint.fillStyle = paint.strokeStyle;
     paint.beginPath();
     paint.arc(x(end), y(values[last]), 2.5, 0, 7);

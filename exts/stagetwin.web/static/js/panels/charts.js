@@ -91,23 +91,28 @@ export class Charts {
 
   rebuild() {
     const { session } = this.place;
-    for (const [path, trace] of this.traces) {
-      if (!this.isPinned(path)) {
-        trace.stop();
-        this.traces.delete(path);
-      }
-    }
+    const kept = new Set(this.pinned);
     const byUnit = new Map();
     this.shown = [];
     this.pinned.forEach((path, line) => {
       const row = session.values.row(path);
       const channel = row >= 0 ? session.channels[row] : null;
       if (!this.traces.has(path)) this.traces.set(path, session.values.trace(path, KEPT));
-      this.shown.push({ path, channel, line });
+      const expected = channel ? session.values.expected(channel) : null;
+      if (expected) kept.add(expected.path);
+      if (expected && !this.traces.has(expected.path)) this.traces.set(expected.path, session.values.trace(expected.path, KEPT));
+      this.shown.push({ path, channel, line, expected: expected?.path });
       if (!channel) return;
       const unit = channel.type === "bool" ? "yes/no" : channel.unit ?? "";
-      byUnit.set(unit, [...(byUnit.get(unit) ?? []), { trace: this.traces.get(path), channel, line }]);
+      const drawn = [{ trace: this.traces.get(path), channel, line }];
+      if (expected) drawn.unshift({ trace: this.traces.get(expected.path), channel, line, isExpected: true });
+      byUnit.set(unit, [...(byUnit.get(unit) ?? []), ...drawn]);
     });
+    for (const [path, trace] of this.traces) {
+      if (kept.has(path)) continue;
+      trace.stop();
+      this.traces.delete(path);
+    }
     for (const unit of [...this.lanes.keys()]) if (!byUnit.has(unit)) this.lanes.delete(unit);
     for (const [unit, lines] of byUnit) {
       if (!this.lanes.has(unit)) this.lanes.set(unit, new ChartLane(unit));
@@ -124,16 +129,17 @@ export class Charts {
     this.legend.hidden = !this.shown.length;
     fill(
       this.legend,
-      this.shown.map(({ path, channel, line }) => {
+      this.shown.map(({ path, channel, line, expected }) => {
         const name = channel ? `${this.place.labelOf(channel.prim)} ${channel.label || channel.signal}` : path;
         const off = button("Take off", () => this.toggle(path), { icon: "close", iconOnly: true, kind: "quiet small" });
         mark(off, "aria-label", `Take ${name} off the chart`);
         return h(
           "li",
-          { data: { path } },
+          { data: { path, expected: expected ?? "" } },
           sample(line),
           h("button.link.clip", { type: "button", title: path, on: { click: () => this.place.goTo(path) } }, name),
           h("strong.number", {}),
+          h("span.muted.number", { hidden: !expected }),
           off,
         );
       }),
@@ -147,12 +153,15 @@ export class Charts {
     this.to = to;
     for (const lane of this.lanes.values()) lane.draw(this.from, to, this.cursor === null ? null : to - this.cursor, this.outages);
     for (const item of this.legend.children) {
-      const { path } = item.dataset;
+      const { path, expected } = item.dataset;
       const reading = this.place.session.values.get(path);
       const at = this.cursor === null ? null : valueAt(this.traces.get(path), to - this.cursor);
       const value = this.cursor === null ? reading?.value : at;
       const quality = reading?.quality && reading.quality !== "good" && this.cursor === null ? ` (${reading.quality})` : "";
       say(item.children[2], `${withUnit(value, reading?.channel.unit)}${quality}`);
+      if (!expected) continue;
+      const told = this.cursor === null ? this.place.session.values.expected(reading.channel)?.value : valueAt(this.traces.get(expected), to - this.cursor);
+      say(item.children[3], `expected (dashed) ${withUnit(told ?? null, reading?.channel.unit)}`);
     }
     say(this.readout, this.cursor === null ? "" : ageText(this.cursor));
   }
@@ -180,7 +189,7 @@ export class Charts {
     this.cursor = ago;
     this.draw();
     if (!tell) return;
-    const parts = [...this.legend.children].map((item) => `${item.children[1].textContent} ${item.children[2].textContent}`);
+    const parts = [...this.legend.children].map((item) => `${item.children[1].textContent} ${item.children[2].textContent} ${item.children[3].textContent}`);
     announce(`${ageText(ago)}: ${parts.join(", ")}`);
   }
 }

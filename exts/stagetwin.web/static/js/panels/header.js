@@ -106,7 +106,7 @@ export class Header {
         row("Stage", welcome.stage ?? "–"),
         row("Scene", `epoch ${welcome.epoch ?? "–"}`),
         row("Tick rate", welcome.tick_rate ? `${welcome.tick_rate} Hz` : "–"),
-        row("Values", `${session.channels.length} signals, ${session.values.changes} changes seen`),
+        row("Values", `${session.channels.filter((channel) => !channel.expected).length} signals, ${session.values.changes} changes seen`),
         row("Commands", welcome.commands ? "allowed, each is judged" : "this service is read-only"),
         ...links.map(([name, link]) => row(name, this.place.isLive ? linkText(link) : "unknown, not live")),
       );

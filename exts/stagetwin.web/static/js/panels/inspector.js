@@ -6,6 +6,7 @@ import { alarmWords } from "./alarm_words.js";
 import { toast } from "./dialog.js";
 import { button, fill, h, icon, say } from "./dom.js";
 import { ageText } from "./format.js";
+import { ModelList } from "./models.js";
 import { SignalList } from "./signals.js";
 import { TargetList } from "./targets.js";
 
@@ -27,6 +28,7 @@ export class Inspector {
     this.topics = h("div.stack");
     this.signals = new SignalList(place, actions);
     this.targets = new TargetList(place);
+    this.models = new ModelList(place);
     this.nothing = h("div.empty.stack", {}, h("p", {}, "Nothing is selected."), h("p", {}, "Click something on the stage, or choose it in the hierarchy (", h("kbd", {}, "/"), ")."));
     this.content = h(
       "div.inspect",
@@ -35,11 +37,15 @@ export class Inspector {
       this.alarms,
       this.targets.element,
       this.signals.element,
+      this.models.element,
       this.topics,
     );
     this.element = h("div.scroll", { tabindex: "0", role: "region", "aria-label": "Details of the selection" }, this.nothing, this.content);
     place.hear("select scene reset", () => this.show());
-    place.hear("channels", () => this.signals.show(place.prim));
+    place.hear("channels", () => {
+      this.signals.show(place.prim);
+      this.models.show(place.prim);
+    });
     place.hear("alarms", () => (this.stale = true));
     place.session.on("topic", () => (this.stale = true));
     place.pulse.add(() => {
@@ -48,7 +54,9 @@ export class Inspector {
         this.showAlarms();
         this.showTopics();
       }
-      if (this.element.offsetParent) this.signals.refresh();
+      if (!this.element.offsetParent) return;
+      this.signals.refresh();
+      this.models.refresh();
     });
   }
 
@@ -59,6 +67,7 @@ export class Inspector {
     this.content.hidden = !path;
     if (!path) {
       this.signals.show("");
+      this.models.show("");
       this.targets.show("");
       return;
     }
@@ -79,6 +88,7 @@ export class Inspector {
     this.showAlarms();
     this.signals.show(path, element);
     this.targets.show(path);
+    this.models.show(path);
     this.showTopics();
   }
 

@@ -10,6 +10,9 @@ import { SILENT } from "./workplace.js";
 const WORDS = { good: "good", uncertain: "uncertain", bad: "bad", stale: "stale", "": "no value yet" };
 const LONG = 60;
 
+/** Standard deviations beyond which a residual is no noise. */
+const FAR = 3;
+
 export class SignalList {
   /**
    * @param {Workplace} place
@@ -26,7 +29,7 @@ export class SignalList {
       label: "Values",
       role: "list",
       rowRole: "listitem",
-      rowHeight: () => 62,
+      rowHeight: () => (this.isModelled ? 82 : 62),
       keyOf: (channel) => channel.path,
       make: (channel) => this.make(channel),
       update: (element, channel) => this.update(element, channel),
@@ -50,6 +53,7 @@ export class SignalList {
     if (index !== undefined && !this.channels.length) this.channels = found;
     this.channels.sort((a, b) => Number(a.prim !== prim) - Number(b.prim !== prim) || (a.path < b.path ? -1 : 1));
     const many = this.channels.length > LONG;
+    this.isModelled = this.channels.some((channel) => session.values.expected(channel) !== null);
     this.element.hidden = !prim;
     fill(this.heading, "Values", h("span.muted", {}, this.channels.length ? ` (${this.channels.length})` : " none here"));
     this.short.hidden = many;
@@ -80,6 +84,7 @@ export class SignalList {
         h("span.signal-value.number", {}, h("span", {}, "–"), h("span.unit", {})),
         chart,
       ),
+      h("div.signal-model", { hidden: true }, h("span.number", {}), h("span.off.number", {}, icon("uncertain"), h("span", {}))),
       hasBounds(channel) ? limitBar() : null,
       h("div.signal-foot", {}, h("span.quality", {}, icon("none"), h("span", {})), h("span.age.number", {}), h("span.clip.raw", {})),
     );
@@ -91,11 +96,27 @@ export class SignalList {
     this.long.refresh();
   }
 
+  /** Say what a model expects beside what is measured. */
+  updateModel(line, channel) {
+    const { place } = this;
+    const expected = place.session.values.expected(channel);
+    line.hidden = expected === null;
+    if (expected === null) return;
+    const [said, off] = line.children;
+    const unit = unitText(channel.unit);
+    const value = channel.type === "bool" ? valueText(expected.value !== 0) : `${fixedText(expected.value)}${unit ? `\u00a0${unit}` : ""}`;
+    say(said, `expected ${expected.value === null ? "value not known" : value}`);
+    say(off.lastChild, offText(expected));
+    mark(off, "title", expected.sigmas === null ? null : "Measured minus expected, in standard deviations of what is noise");
+    mark(line, "data-far", String(expected.sigmas !== null && Math.abs(expected.sigmas) > FAR));
+    mark(line, "data-live", String(place.isLive));
+  }
+
   update(row, channel) {
     const { place } = this;
     const reading = place.session.values.get(channel.path);
     const value = reading?.value;
-    const [line, ...rest] = row.children;
+    const [line, model, ...rest] = row.children;
     const [, shown, chart] = line.children;
     const text = typeof value === "number" ? fixedText(value) : valueText(value);
     say(shown.firstChild, text);
@@ -103,6 +124,7 @@ export class SignalList {
     if (text.length > 24) mark(shown, "title", text);
     mark(chart, "aria-pressed", String(this.actions.isCharted(channel.path)));
     chart.hidden = typeof value !== "number" && typeof value !== "boolean";
+    this.updateModel(model, channel);
     const quality = reading?.quality ?? "";
     const foot = rest.at(-1);
     const [word, age, raw] = foot.children;
@@ -119,6 +141,19 @@ export class SignalList {
     mark(raw, "title", status || null);
     if (rest.length === 2) updateBar(rest[0], channel, value);
   }
+}
+
+/** How far a value is from what a model expects. */
+function offText({ residual, sigma, sigmas }) {
+  if (residual === null) return "";
+  const off = signed(fixedText(residual));
+  if (sigmas === null) return off;
+  return `${off} = ${signed(sigmas.toFixed(Math.abs(sigmas) < 99.95 ? 1 : 0))}\u00a0σ of ${fixedText(sigma)}`;
+}
+
+function signed(text) {
+  if (Number(text) === 0) return "0";
+  return text.startsWith("-") ? `−${text.slice(1)}` : `+${text}`;
 }
 
 /** How long nothing was heard, where the service's clock stands still meanwhile [s]. */

@@ -220,6 +220,7 @@ export class Workplace extends EventTarget {
   noteChannels() {
     this.livePrims = new Set();
     for (const channel of this.session.channels) {
+      if (channel.expected) continue;
       let path = channel.prim;
       while (path && !this.livePrims.has(path)) {
         this.livePrims.add(path);

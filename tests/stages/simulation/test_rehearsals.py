@@ -1,0 +1,73 @@
+"""What a service believes of a rehearsal, and what it tells simulators of requests under way."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import pytest
+
+from stagetwin.service._measured import Measured
+from stagetwin.service._rehearser import doubt_of
+from tests.stages.simulation.conftest import DRIVE, Serve, Served, plant_text
+
+DESIRED = "/Plant/P.twin:command:drive:desired"
+
+
+def test_a_request_that_has_not_left_is_no_set_point_in_force(serve: Serve, simulated: Any) -> None:
+    """A rehearsal would else compare the command with itself, and find nothing wrong."""
+
+    async def scenario(s: Served) -> None:
+        await s.predicted(10.0, 20.0)
+        desk = s.service.desk
+        assert desk is not None
+        told = Measured(s.service.twin, desk.displaced)
+        told.bind((DESIRED,))
+        request = {"target": DRIVE, "value": 20.0, "revision": await s.revision()}
+        made = (await s.ask(op="publish", **request))["command"]
+        await s.until(lambda: s.get(DESIRED) == 20.0)  # people see what was asked for
+        ((value,), _) = told.all()
+        assert math.isnan(value)  # and the models, what was ever told the machine
+        await s.ask(op="cancel", id=made["id"])
+        await s.until(lambda: s.get(DESIRED) is None)
+        ((value,), _) = told.all()
+        assert math.isnan(value)
+
+    serve(scenario, plant_text(simulated.name, rehearsal="none", approval="one"))
+
+
+def test_a_simulator_that_reads_older_files_is_not_believed(serve: Serve) -> None:
+    async def scenario(s: Served) -> None:
+        await s.predicted(10.0, 20.0)
+        ahead = s.service.simulation.ahead
+        assert ahead is not None
+        await s.until(lambda: ahead.table is not None)
+        s.service.simulation.version += 1  # as when files changed that no guard is in
+        found = (await s.ask(op="rehearse", target=DRIVE, value=20.0))["rehearsal"]
+        assert found["verdict"] == "inconclusive"
+        assert found["cause"] == "the simulator has not read the plant's files as they are now"
+
+    serve(scenario)
+
+
+GIVEN = {"command": DRIVE, "value": 20.0, "horizon": 60.0}
+
+
+@pytest.mark.parametrize(
+    ("evidence", "says"),
+    [
+        ({"simulated": 60.0}, ""),
+        ({"simulated": 60.0, "command": DRIVE, "value": 20.0, "violations": []}, ""),
+        ({}, "does not show 60 s"),
+        ({"simulated": 30.0}, "does not show 60 s"),
+        ({"simulated": math.nan}, "does not show 60 s"),
+        ({"simulated": None}, "does not show 60 s"),
+        ({"simulated": 60.0, "violations": [{"kind": "hard"}]}, "names what is violated"),
+        ({"simulated": 60.0, "value": 21.0}, "is of another value"),
+        ({"simulated": 60.0, "command": "/Plant/Q.drive"}, "is of another command"),
+    ],
+)
+def test_evidence_must_bear_out_that_a_command_holds(evidence: dict[str, Any], says: str) -> None:
+    doubt = doubt_of(evidence, GIVEN)
+    assert says in doubt
+    assert bool(says) == bool(doubt)
