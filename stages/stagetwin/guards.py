@@ -84,8 +84,9 @@ def guard_hashes(table: BindingTable) -> dict[str, str]:
     A hash covers the asset's level, roles and local/remote switch, every field of its commands and
     of the rules that command it, the telemetry behind permissives, read-backs, the switch and those
     rules, and where the connections of all of these lead. It covers the asset's models, parameters
-    and files included, since a rehearsal believes them; where a command of the asset asks for a
-    rehearsal, also those of assets that are no twins, whose own guards nobody approves.
+    and files included, since a rehearsal believes them. Where a command of the asset asks for a
+    rehearsal, it covers the models of assets that are no twins as well, whose own guards nobody
+    approves, and what any rehearsal measures and judges by: see `_judged`.
     """
     by_target: dict[str, list[TelemetryBinding]] = {}
     for binding in table.telemetry.values():
@@ -103,6 +104,7 @@ def guard_hashes(table: BindingTable) -> dict[str, str]:
         models_of.setdefault(model.asset, []).append(model)
     twins = {asset.prim for asset in table.assets.values() if asset.level == "twin"}
     loose = [m for prim in sorted(models_of.keys() - twins) for m in models_of[prim]]
+    judged: bytes | None = None
     hashes: dict[str, str] = {}
     for asset in table.assets.values():
         if asset.level != "twin":
@@ -122,14 +124,46 @@ def guard_hashes(table: BindingTable) -> dict[str, str]:
         # msgpack keeps types apart and floats exact, infinity included.
         parts: list[object] = [asset, commands, rules, paths, inputs, connections]
         models = list(models_of.get(asset.prim, ()))
-        if any(command.rehearsal == "required" for command in commands):
+        rehearsed = any(command.rehearsal == "required" for command in commands)
+        if rehearsed:
             models += loose
         if models:
             # What is only watched decides nothing.
             sound = [replace(model, tracked={}) for model in models]
             parts.append([(model, _digest(model.file)) for model in sound])
+        if rehearsed:
+            judged = _judged(table) if judged is None else judged
+            parts.append(judged)
         hashes[asset.prim] = hashlib.sha256(msgspec.msgpack.encode(parts)).hexdigest()
     return hashes
+
+
+def _judged(table: BindingTable) -> bytes:
+    """Return the hash of what rehearsals judge by: alarms, and all that models read and write.
+
+    Of these signals and commands it holds each field, limits included, and where their connections
+    lead; of alarms everything but their words.
+    """
+    named = {path for model in table.models for path in (*model.reads, *model.writes)}
+    named |= {path for m in table.models for paths in m.relations.values() for path in paths}
+
+    def is_named(each: TelemetryBinding | CommandBinding, own: str) -> bool:
+        # A signal that drives another property is found by that one, by its own, or by its prim.
+        return bool(named & {each.target, f"{each.prim}.twin:{own}", each.prim})
+
+    commands = [c for c in table.commands if is_named(c, f"command:{c.signal}:desired")]
+    # What an actuator is read back by stands for it where it was never told anything.
+    named |= {command.readback for command in commands}
+    signals = [t for t in table.telemetry.values() if is_named(t, f"telemetry:{t.signal}:value")]
+    names = {each.connection for each in (*commands, *signals)}
+    alarms = [replace(alarm, message="", advice="") for alarm in table.alarms]
+    parts: list[object] = [
+        sorted(alarms, key=lambda alarm: alarm.path),
+        sorted(commands, key=lambda command: command.path),
+        sorted(signals, key=lambda signal: (signal.path, signal.element)),
+        [table.connections[name] for name in sorted(names)],
+    ]
+    return hashlib.sha256(msgspec.msgpack.encode(parts)).digest()
 
 
 def _digest(file: str) -> str:

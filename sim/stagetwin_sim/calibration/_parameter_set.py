@@ -94,7 +94,9 @@ def write_parameter_set(
 ) -> ParameterSet:
     """Write the parameters that a fit determined; the file is whole or not there.
 
-    What the data do not determine is left as the plant has it, and said in the report.
+    A model of which the data leave a parameter undetermined, or that wants one beyond its bound, is
+    left as the plant has it, and the report says so: the others were fitted to go with a number
+    that is not the plant's. Hold that parameter (leave it out of `free`), and fit again.
 
     Args:
         path: of the layer.
@@ -114,25 +116,25 @@ def write_parameter_set(
     moment = (time or datetime.datetime.now(datetime.UTC)).astimezone(datetime.UTC)
     layer = Sdf.Layer.CreateAnonymous(path.name)
     reports: dict[str, Any] = {}
-    written = 0
+    written: dict[str, dict[str, float]] = {}
     for i, place in enumerate(fitted.places):
         binding, report = models[place], fitted.report(i)
         reports[place] = str(report)
-        prim = Sdf.CreatePrimInLayer(layer, binding.prim)
-        lost = {*report.unidentifiable, *report.at_bound}
         free = [n for n in fitted.names if not n.startswith(INITIAL)]
-        for name in (n for n in free if n not in lost):
-            _author(prim, binding, fitted, fitted.row(name), i)
-            written += 1
-        if free and not lost.intersection(free):
-            fidelity = _attribute(
-                prim, f"twin:model:{binding.name}:fidelity", Sdf.ValueTypeNames.Token, True
-            )
-            fidelity.default = "calibrated"
+        if not free or not {*report.unidentifiable, *report.at_bound}.isdisjoint(free):
+            continue
+        prim = Sdf.CreatePrimInLayer(layer, binding.prim)
+        written[place] = {
+            name: _author(prim, binding, fitted, fitted.row(name), i) for name in free
+        }
+        fidelity = _attribute(
+            prim, f"twin:model:{binding.name}:fidelity", Sdf.ValueTypeNames.Token, True
+        )
+        fidelity.default = "calibrated"
         asset = Sdf.CreatePrimInLayer(layer, binding.asset)
         _attribute(asset, "twin:modelVersion", Sdf.ValueTypeNames.String, True).default = version
     if not written:
-        raise CalibrationError("the data determine nothing: " + "; ".join(reports.values()))
+        raise CalibrationError("the data determine no model: " + "; ".join(reports.values()))
     layer.customLayerData = {
         _DATA: {
             "version": version,
@@ -145,6 +147,7 @@ def write_parameter_set(
             "dt": fitted.dt,
             "level": fitted.level,
             "reports": reports,
+            "fitted": written,
         }
     }
     layer.comment = f"parameters of {fitted.kind.name}, version {version}, fitted to telemetry"
@@ -244,7 +247,10 @@ def apply_parameter_set(root: Path, path: Path) -> None:
 
 
 def unproven(stage: Usd.Stage, models: Iterable[ModelBinding]) -> list[Problem]:
-    """Return a warning for each model that calls itself calibrated without a set that says so.
+    """Return a warning for each model that calls itself calibrated without a set that bears it out.
+
+    The strongest layer that says so must be a set with a report of the model, and each parameter
+    that was fitted must come from that layer, with the value that was fitted.
 
     Args:
         stage: the plant.
@@ -254,27 +260,60 @@ def unproven(stage: Usd.Stage, models: Iterable[ModelBinding]) -> list[Problem]:
     for binding in models:
         if binding.fidelity != "calibrated":
             continue
-        attr = stage.GetAttributeAtPath(f"{binding.prim}.twin:model:{binding.name}:fidelity")
-        stack = attr.GetPropertyStack() if attr else []
-        said = [spec for spec in stack if spec.HasDefaultValue()]
-        if not said or _DATA not in said[0].layer.customLayerData:
+        if doubt := _doubt(stage, binding):
             problems.append(
                 Problem(
                     prim=binding.prim,
                     signal=binding.name,
                     code="model-uncalibrated",
-                    message="fidelity is calibrated, but no set of fitted parameters says so "
-                    "(stagetwin calibrate); it counts as engineering",
+                    message=f"fidelity is calibrated, but {doubt} (stagetwin calibrate); "
+                    "it counts as engineering",
                     severity=Severity.WARNING,
                 )
             )
     return problems
 
 
+def _doubt(stage: Usd.Stage, binding: ModelBinding) -> str:
+    """Return why no set bears out that a model is calibrated; empty where one does."""
+    stem = f"{binding.prim}.twin:model:{binding.name}"
+    said = _strongest(stage, f"{stem}:fidelity")
+    data = said.layer.customLayerData.get(_DATA) if said is not None else None
+    if said is None or not isinstance(data, dict):
+        return "no set of fitted parameters says so"
+    layer = said.layer
+    # Of a plant that is referenced, the set knows the paths in its own layer.
+    place = f"{said.path.GetPrimPath()}.{binding.name}"
+    reports, fitted = (data.get(name) for name in ("reports", "fitted"))
+    of_it = fitted.get(place) if isinstance(fitted, dict) else None
+    if not isinstance(reports, dict) or place not in reports or not isinstance(of_it, dict):
+        return f"{layer.identifier} has no fit of {place}"
+    if not of_it:
+        return f"{layer.identifier} has no parameter of {place}"
+    for name, value in of_it.items():
+        spec = _strongest(stage, f"{stem}:param:{name}")
+        if spec is None or spec.layer != layer:
+            where = spec.layer.identifier if spec is not None else "nowhere"
+            return f"param:{name} is from {where}, not from {layer.identifier}, which fitted it"
+        if spec.default != value:
+            return f"param:{name} is {spec.default!r}, and {value!r} was fitted"
+    return ""
+
+
+def _strongest(stage: Usd.Stage, path: str) -> Sdf.AttributeSpec | None:
+    """Return the strongest opinion of an attribute; None for none."""
+    attr = stage.GetAttributeAtPath(path)
+    for spec in attr.GetPropertyStack() if attr else []:
+        found = spec.layer.GetAttributeAtPath(spec.path)
+        if found is not None and (found.HasDefaultValue() or found.HasInfo("timeSamples")):
+            return found
+    return None
+
+
 def _author(
     prim: Sdf.PrimSpec, binding: ModelBinding, fitted: Fitted, row: int, index: int
-) -> None:
-    """Author one parameter, in the unit that the plant has it in."""
+) -> float:
+    """Author one parameter, in the unit that the plant has it in, and return its value there."""
     name, unit = fitted.names[row], fitted.units[row]
     there = binding.parameters.get(name)
     wanted = there.unit if there is not None and there.unit else unit
@@ -288,6 +327,7 @@ def _author(
     data["unit"] = wanted
     data["stderr"] = abs(to.scale) * float(fitted.stderr[row, index])
     data["low"], data["high"] = low, high
+    return float(spec.default)
 
 
 def _attribute(

@@ -4,8 +4,7 @@ FMUs are native code of others: see docs/fmi.md for what is loaded, and how.
 """
 
 from stagetwin_sim.fmi._family import FMUS, FmuFamily
-from stagetwin_sim.fmi._fmu import Fmu, Variable, port_name, read_fmu
-from stagetwin_sim.fmi._prims import fmu_bindings
+from stagetwin_sim.fmi._fmu import Fmu, Variable, read_fmu
 from stagetwin_sim.fmi._system import FmuHealth, FmuPlan, FmuSystem, FmuUnit
 from stagetwin_sim.fmi._trial import trial
 
@@ -18,8 +17,6 @@ __all__ = [
     "FmuSystem",
     "FmuUnit",
     "Variable",
-    "fmu_bindings",
-    "port_name",
     "read_fmu",
     "trial",
 ]

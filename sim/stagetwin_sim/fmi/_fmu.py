@@ -13,12 +13,13 @@ from typing import Any
 import fmpy
 from fmpy.model_description import ValidationError, read_model_description
 
+from stagetwin.bindings import fmu_name
 from stagetwin_sim._errors import FmuError
 from stagetwin_sim.fmi._archive import digest_of, unpacked
 from stagetwin_sim.fmi._units import si_unit
 from stagetwin_sim.plant import Conversion
 
-__all__ = ["Fmu", "Variable", "port_name", "read_fmu", "read_folder"]
+__all__ = ["Fmu", "Variable", "read_fmu", "read_folder"]
 
 NUMBERS = {
     "Real": "f8",
@@ -73,7 +74,7 @@ class Variable:
     @property
     def port(self) -> str:
         """The name that USD can hold."""
-        return port_name(self.name)
+        return fmu_name(self.name)
 
     @property
     def settable(self) -> bool:
@@ -154,12 +155,6 @@ class Fmu:
     def library(self) -> Path:
         """Path of its shared library for this platform."""
         return _library(self.folder, self.version, self.identifier)
-
-
-def port_name(name: str) -> str:
-    """Return a variable's name with everything that no USD name can hold turned into `_`."""
-    plain = re.sub(r"[^A-Za-z0-9_]", "_", name)
-    return f"_{plain}" if plain[:1].isdigit() else plain
 
 
 def read_fmu(path: str | Path) -> Fmu:
@@ -243,7 +238,7 @@ def _variables(said: Any, path: Path) -> tuple[dict[str, Variable], dict[str, st
     found: dict[str, Variable] = {}
     unusable: dict[str, str] = {}
     for each in said.modelVariables:
-        port = port_name(each.name)
+        port = fmu_name(each.name)
         if port in found:
             unusable[port] = f"{found.pop(port).name} and {each.name} have one name in USD"
         elif port in unusable:

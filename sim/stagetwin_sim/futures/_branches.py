@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -11,6 +11,7 @@ import numpy as np
 from scipy.stats import qmc
 
 from stagetwin_sim._errors import ScenarioError
+from stagetwin_sim.futures._bounds import Bounds, wanted
 from stagetwin_sim.futures._branch import Branch, ParameterChange
 from stagetwin_sim.futures._forecast import Forecast, Setting
 from stagetwin_sim.futures._recording import recorded, within
@@ -26,6 +27,10 @@ from stagetwin_sim.futures._scenario import (
 from stagetwin_sim.futures._slots import Slots
 
 __all__ = ["Reader", "World", "grid_of", "random_of", "worlds_of"]
+
+
+_ASKED = 1024
+"""Worlds that are made between two questions whether anybody waits for them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,12 +152,23 @@ class Reader:
         return [within(self._folder, name, self._confined) for name in layout.layers]
 
 
-def worlds_of(scenario: Scenario) -> list[World]:
-    """Return all worlds of a scenario, in order.
+def worlds_of(
+    scenario: Scenario,
+    bounds: Bounds | None = None,
+    cancelled: Callable[[], bool] | None = None,
+) -> list[World]:
+    """Return all worlds of a scenario, in order; they are counted before they are made.
+
+    Args:
+        scenario: what is asked.
+        bounds: how much may be asked; None is that of the command line.
+        cancelled: asked whether nobody wants it any more.
 
     Raises:
-        ScenarioError: a sweep starts from a future that is not there.
+        ScenarioError: a sweep starts from a future that is not there, or it is too much.
+        CancelledError: nobody wants it any more.
     """
+    (bounds or Bounds()).check(scenario)
     futures = list(scenario.future)
     if not futures and not scenario.sweep:
         futures = [FutureOf(name="as it is")]
@@ -168,7 +184,9 @@ def worlds_of(scenario: Scenario) -> list[World]:
             raise ScenarioError(f"sweep {sweep.name!r}: no future {sweep.future!r}; {known}")
         base = named.get(sweep.future, FutureOf(name=sweep.name))
         points = grid_of(sweep.over) if sweep.kind == "grid" else _random(sweep)
-        for values in points:
+        for nth, values in enumerate(points):
+            if nth % _ASKED == 0:
+                wanted(cancelled)
             told = ", ".join(f"{value:.6g}" for value in values)
             pairs = tuple(zip(sweep.over, values, strict=True))
             worlds.append(World(base, f"{sweep.name} {told}", pairs))

@@ -43,6 +43,11 @@ class Collisions:
         self._first: list[dict[frozenset[str], float]] = [{} for _ in range(future.engine.worlds)]
 
     @property
+    def systems(self) -> set[str]:
+        """Names of the systems of bodies."""
+        return {n for n, each in self._future.engine.systems.items() if isinstance(each, Touching)}
+
+    @property
     def watched(self) -> bool:
         """Whether there are bodies at all."""
         return bool(self._systems)
@@ -56,11 +61,15 @@ class Collisions:
                     self._first[touch.world].setdefault(frozenset((touch.a, touch.b)), now)
 
     def findings(self) -> list[Finding]:
-        """Return the pairs that touch with the command alone, the earliest first."""
+        """Return the pairs that touch with the command alone or earlier, the earliest first.
+
+        A collision that comes anyway excuses none that comes sooner.
+        """
         told, *others = self._first
         found = []
         for pair, when in sorted(told.items(), key=lambda each: (each[1], sorted(each[0]))):
-            if not others or any(pair not in untold for untold in others):
+            late = when + self._future.engine.plan.frame
+            if not others or any(not untold.get(pair, math.inf) <= late for untold in others):
                 a, b = sorted(pair)
                 found.append(
                     Finding(

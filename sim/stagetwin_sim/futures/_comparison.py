@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -30,11 +30,13 @@ class Row:
         name: unique.
         branch: what it was told.
         measures: by name; NaN for what never happened.
+        relaid: whether it is of another layout than the plant's own.
     """
 
     name: str
     branch: Branch
     measures: dict[str, float]
+    relaid: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,12 +159,26 @@ class Comparison:
 
         plot(self, path)
 
-    def write_stage(self, path: Path, future: str = "") -> None:
+    def first_of_this_layout(self) -> Row:
+        """Return the first future that is of the plant's own layout.
+
+        Raises:
+            ScenarioError: all are of other ones.
+        """
+        for row in self.rows:
+            if not row.relaid:
+                return row
+        raise ScenarioError(f"{self.scenario.name}: every future is of another layout")
+
+    def write_stage(
+        self, path: Path, future: str = "", cancelled: Callable[[], bool] | None = None
+    ) -> None:
         """Write one future as a stage to look at: the plant, and its expected values over time.
 
         Args:
             path: of the layer.
             future: name of it; empty is the first.
+            cancelled: asked whether nobody wants it any more.
 
         Raises:
             ScenarioError: there is none of that name, or it is of another layout.
@@ -170,7 +186,9 @@ class Comparison:
         from stagetwin_sim.futures._stage import write_stage
 
         row = self.row(future) if future else self.rows[0]
-        write_stage(self.present, self.scenario, row.branch, path)
+        if row.relaid:
+            raise ScenarioError(f"{row.name}: a what-if stage of another layout is not written")
+        write_stage(self.present, self.scenario, row.branch, path, cancelled)
 
 
 def _ends(values: Sequence[float]) -> tuple[float, float]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
 
@@ -12,10 +12,17 @@ from stagetwin_sim.futures._branch import Branch
 from stagetwin_sim.futures._depends import missing, sources
 from stagetwin_sim.futures._forecast import Setting
 from stagetwin_sim.futures._future import Future
-from stagetwin_sim.futures._slots import Slots
+from stagetwin_sim.futures._slots import Slots, Tap
+from stagetwin_sim.futures._watch import Limit
 from stagetwin_sim.plant import Instance
 
 __all__ = ["Grounds", "Unknown"]
+
+AGREES = 0.1
+"""Share of a limit's span by which a model and what it stands for may differ at the beginning."""
+
+ARRIVED = 0.02
+"""Share of its way that a machine may be short of its set-point, and has arrived."""
 
 
 class Unknown(Exception):
@@ -35,6 +42,7 @@ class Grounds:
         self._slots, self._path, self._value = slots, path, value
         self._present = slots.present
         self._name = slots.commands[path].path
+        self._began: dict[Tap, float] = {}
 
     def baselines(self) -> list[Branch]:
         """Return the futures without the command: as it is set, and as the machine does.
@@ -103,21 +111,148 @@ class Grounds:
             what = "has no value yet"
         raise Unknown(f"{source} {what}, and {model} rests on it")
 
-    @staticmethod
-    def check_limits(future: Future, bodies: bool) -> None:
+    def check_limits(
+        self, future: Future, moved: Mapping[str, Instance], bodies: Collection[str]
+    ) -> None:
         """Raise Unknown where there is nothing to hold to, or what is no limit.
 
         Args:
             future: of the rehearsal.
-            bodies: whether collisions are looked for.
+            moved: models that the command moves.
+            bodies: names of the systems in which collisions are looked for.
         """
-        limits = future.wiring.limits
-        for limit in limits:
+        for limit in future.wiring.limits:
             if math.isnan(limit.low) or math.isnan(limit.high):
                 raise Unknown(f"a limit of {limit.signal} is no number")
-        held = any(limit.refuses and limit.kind != "permissive" for limit in limits)
-        if not held and not bodies:
-            raise Unknown("nothing that a model predicts has a limit: nothing is known")
+        collides = any(each.group in bodies for each in moved.values())
+        if not self._binding(future, moved) and not collides:
+            raise Unknown(
+                f"nothing that {self._name} moves and a model predicts has a limit: nothing is "
+                "known"
+            )
+        self._check_read_back(future)
+
+    @staticmethod
+    def _binding(future: Future, moved: Mapping[str, Instance]) -> list[Limit]:
+        """Return the limits that refuse and that the command may break."""
+        reach = {column for each in moved.values() for column in each.outputs.values()}
+        return [
+            limit
+            for limit in future.wiring.limits
+            if limit.refuses and limit.kind != "permissive" and limit.tap.column in reach
+        ]
+
+    def _check_read_back(self, future: Future) -> None:
+        """Raise Unknown where a rule gives another command that moves the same read-back."""
+        wiring, slots = future.wiring, self._slots
+        mine = slots.commands[self._path].readback
+        if mine not in wiring.actuators:
+            return
+        ruled = {rule.desired for rule in wiring.rules}
+        for path, other in slots.commands.items():
+            if path != self._path and other.readback == mine and slots.slots.get(path) in ruled:
+                raise Unknown(f"{other.path} moves {mine} too, and a rule gives it")
+
+    def check_authored(self, future: Future, moved: Mapping[str, Instance]) -> None:
+        """Raise Unknown where something that would watch the future could not be read.
+
+        Args:
+            future: of the rehearsal.
+            moved: models that the command moves.
+        """
+        slots, command = self._slots, self._slots.commands[self._path]
+        prims = {command.prim, *(each.binding.prim for each in moved.values())}
+        prims |= {limit.prim for limit in self._binding(future, moved)}
+        reach = {column for each in moved.values() for column in each.outputs.values()}
+        followed = {path for path, output in slots.outputs.items() if output.column in reach}
+        followed |= {command.readback, *command.permissives}
+        prims |= {slots.telemetry[path].prim for path in followed if path in slots.telemetry}
+        for problem in self._present.plant.table.errors():
+            # Which signal a lost alarm would have watched, nobody knows.
+            if problem.prim in prims or problem.code.startswith("alarm"):
+                raise Unknown(f"what watches {self._name} is not as it was meant: {problem}")
+
+    def check_anchors(self, future: Future, moved: Mapping[str, Instance]) -> None:
+        """Raise Unknown unless what is held to limits began where it was measured.
+
+        Args:
+            future: of the rehearsal; has made its first frame.
+            moved: models that the command moves.
+        """
+        outputs = self._slots.outputs
+        for limit in self._binding(future, moved):
+            for path, output in outputs.items():
+                if output.column == limit.tap.column and limit.kind in ("hard", "alarm"):
+                    self._check_anchor(path, limit)
+
+    def _check_anchor(self, path: str, limit: Limit) -> None:
+        present = self._present
+        if not present.is_known(path):
+            what = present.quality.get(path, "bad") if path in present.values else "not known"
+            raise Unknown(
+                f"{path} is {what}: nobody knows whether the model is where the machine is, and "
+                "its limit is held to that"
+            )
+        measured, expected = present.values[path], self._began[limit.tap]
+        bound = limit.low if math.isfinite(limit.low) else limit.high
+        span = limit.span if math.isfinite(limit.span) else self._span(path)
+        if not math.isfinite(span):
+            span = max(abs(bound), abs(measured))
+        if not abs(measured - expected) <= AGREES * span:
+            unit = f" {limit.unit}" if limit.unit not in ("", "1") else ""
+            raise Unknown(
+                f"{path} is {measured:.6g}{unit} and its model says {expected:.6g}{unit}: they "
+                f"differ by more than {AGREES:.0%} of {span:.6g}{unit}"
+            )
+
+    def _span(self, path: str) -> float:
+        """Return how far the limits of a signal lie apart; infinite where they do not say."""
+        limits = self._slots.telemetry[path].limits
+        for low, high in (
+            (limits.hard_min, limits.hard_max),
+            (limits.soft_min, limits.soft_max),
+        ):
+            if isinstance(low, (int, float)) and isinstance(high, (int, float)):
+                if math.isfinite(high - low):
+                    return float(high - low)
+        return math.inf
+
+    def began(self, future: Future) -> None:
+        """Note what models said of the present; call after the first frame."""
+        taps = [limit.tap for limit in future.wiring.limits]
+        if not taps:
+            return
+        if self._present.snapshot.frames:
+            bus = self._present.snapshot.bus[0]
+            said = [
+                float(bus[tap.column]) * tap.scale + tap.offset if tap.column < len(bus) else 0.0
+                for tap in taps
+            ]
+        else:  # an engine that never ran has put out nothing yet
+            said = future.read(taps)[-1].tolist()
+        self._began = dict(zip(taps, said, strict=True))
+
+    def check_arrived(self, future: Future) -> None:
+        """Raise Unknown unless the machine is where it was commanded when the future ends."""
+        command = self._slots.commands[self._path]
+        if future.time < command.settle_time - future.engine.plan.frame / 2:
+            raise Unknown(
+                f"{self._name} may take {command.settle_time:g} s to settle, and the rehearsal "
+                f"looks {future.time:g} s ahead"
+            )
+        goal = self._slots.slot(self._path)
+        for signal, followed in future.wiring.actuators.items():
+            if followed != self._path:
+                continue
+            columns = [self._slots.slot(signal), goal]
+            is_at, told = (float(value) for value in future.engine.read(columns)[0])
+            began = self._present.value(signal)
+            way = abs(told - began) if began is not None else 0.0
+            if not abs(is_at - told) <= max(command.tolerance, ARRIVED * way) + 1e-9:
+                raise Unknown(
+                    f"{signal} has come to {is_at:.6g} of {told:.6g} when the rehearsal ends after "
+                    f"{future.time:g} s: what follows is not known"
+                )
 
     def check_told(self, future: Future) -> None:
         """Raise Unknown unless the command came into force in the future with it."""

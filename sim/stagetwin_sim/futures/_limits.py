@@ -26,7 +26,7 @@ def limits_of(slots: Slots, moving: Collection[str]) -> list[Limit]:
     found = [limit for path in watched for limit in _authored(slots, path)]
     for alarm in slots.present.plant.table.alarms:
         if alarm.kind == "limit" and alarm.signal in watched:
-            found.extend(_alarm(slots, alarm))
+            found.extend(_alarm(slots, alarm, moving))
     return [side for limit in [*found, *_declared(slots)] for side in _sides(limit)]
 
 
@@ -65,10 +65,11 @@ def _authored(slots: Slots, path: str) -> list[Limit]:
     ]
 
 
-def _alarm(slots: Slots, alarm: AlarmBinding) -> list[Limit]:
+def _alarm(slots: Slots, alarm: AlarmBinding, moving: Collection[str]) -> list[Limit]:
     condition = -1
-    # What nobody knows silences no alarm.
-    if alarm.active_while in slots.telemetry and slots.is_known(alarm.active_while):
+    # What nobody knows, or what stands still here and moves in the plant, silences no alarm.
+    gate = alarm.active_while
+    if gate in slots.outputs or (gate in moving and slots.is_known(gate)):
         condition = slots.slot(alarm.active_while)
     signal = slots.telemetry[alarm.signal]
     high = alarm.side.startswith("high")
@@ -82,11 +83,21 @@ def _alarm(slots: Slots, alarm: AlarmBinding) -> list[Limit]:
             high=alarm.limit if high else math.inf,
             unit=signal.unit,
             delay=alarm.on_delay,
+            waited=_waited(slots, alarm, high),
             condition=condition,
             refuses=alarm.side in _REFUSING and alarm.priority != "none",
             text=f"{alarm.path} ({alarm.side}): {alarm.message}".rstrip(": "),
         )
     ]
+
+
+def _waited(slots: Slots, alarm: AlarmBinding, high: bool) -> bool:
+    """Tell whether the delay of an alarm may be over: it is beyond now, nobody knows how long."""
+    known = [slots.present.values.get(alarm.signal, math.nan)]
+    output = slots.outputs.get(alarm.signal)
+    if output is not None:
+        known.append(output.of(float(slots.present.snapshot.bus[0, output.column])))
+    return any(value > alarm.limit if high else value < alarm.limit for value in known)
 
 
 def _declared(slots: Slots) -> list[Limit]:

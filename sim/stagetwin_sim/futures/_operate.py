@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from stagetwin_sim._errors import ScenarioError
+from stagetwin_sim.futures._bounds import Bounds
 from stagetwin_sim.futures._branch import Branch
 from stagetwin_sim.futures._comparison import Comparison
 from stagetwin_sim.futures._forecast import Setting
@@ -94,6 +95,9 @@ def _what_if(
     given = arguments.get("scenario")
     if not isinstance(given, Mapping):
         raise ScenarioError("what_if takes a scenario, as its file has it")
+    stage = arguments.get("stage")
+    if stage is not None and (not isinstance(stage, str) or not stage):
+        raise ScenarioError(f"stage is the path of a what-if stage, got {stage!r:.80}")
     scenario = Scenario.of(dict(given))
     # Whoever asks over a wire reads no file that does not lie beside the plant.
     folder = Path(present.plant.root).parent
@@ -105,8 +109,14 @@ def _what_if(
         progress=progress,
         cancelled=cancelled,
         device=device,
+        bounds=Bounds.of_wire(),
     )
-    return found.to_json(traces=bool(arguments.get("traces", True)))
+    said = found.to_json(traces=bool(arguments.get("traces", True)))
+    if stage is not None:
+        row = found.first_of_this_layout()
+        found.write_stage(Path(stage), row.name, cancelled)
+        said["stage"] = {"path": stage, "future": row.name}
+    return said
 
 
 def compare(
@@ -118,11 +128,13 @@ def compare(
     progress: Progress | None = None,
     cancelled: Cancelled | None = None,
     device: str = "cpu",
+    bounds: Bounds | None = None,
 ) -> Comparison:
     """Run the futures of a scenario, and seek the set-points that it asks for.
 
     See run_scenario for arguments and errors.
     """
+    allowed = bounds or Bounds()  # of both together
     share = 0.5 if scenario.optimise is not None else 1.0
 
     def first(done: float) -> None:
@@ -141,6 +153,7 @@ def compare(
         progress=first,
         cancelled=cancelled,
         device=device,
+        bounds=allowed,
     )
     if scenario.optimise is None:
         return found
@@ -152,6 +165,7 @@ def compare(
         progress=second,
         cancelled=cancelled,
         device=device,
+        bounds=allowed,
     )
     return replace(found, optimum=best)
 

@@ -13,6 +13,7 @@ from scipy.optimize import minimize
 
 from stagetwin_sim._errors import ScenarioError
 from stagetwin_sim.engine import Floats
+from stagetwin_sim.futures._bounds import Bounds
 from stagetwin_sim.futures._branches import Reader, World, grid_of, random_of
 from stagetwin_sim.futures._present import Present
 from stagetwin_sim.futures._run import Batch, Measures
@@ -83,6 +84,7 @@ def optimise(
     progress: Callable[[float], None] | None = None,
     cancelled: Callable[[], bool] | None = None,
     device: str = "cpu",
+    bounds: Bounds | None = None,
 ) -> Optimum:
     """Seek the set-points that a scenario asks for.
 
@@ -95,7 +97,7 @@ def optimise(
     Args:
         present: where the futures start.
         scenario: what is asked; has `optimise`.
-        folder, confined, progress, cancelled, device: see run_scenario.
+        folder, confined, progress, cancelled, device, bounds: see run_scenario.
 
     Raises:
         ScenarioError: it asks for what is not there, or may not be.
@@ -104,8 +106,18 @@ def optimise(
     asked = scenario.optimise
     if asked is None:
         raise ScenarioError(f"{scenario.name}: it has no [optimise]")
+    allowed = bounds or Bounds()
+    allowed.check(scenario)
     search = _Search(
-        present, scenario, asked, folder or Path.cwd(), confined, cancelled, progress, device
+        present,
+        scenario,
+        asked,
+        folder or Path.cwd(),
+        confined,
+        cancelled,
+        progress,
+        device,
+        allowed,
     )
     return search.run()
 
@@ -123,6 +135,7 @@ class _Search:
         cancelled: Callable[[], bool] | None,
         progress: Callable[[float], None] | None,
         device: str,
+        bounds: Bounds,
     ) -> None:
         self._asked, self._cancelled, self._progress = asked, cancelled, progress
         self._slots = Slots(present)
@@ -132,7 +145,9 @@ class _Search:
             if name not in measures.names:
                 known = ", ".join(measures.names) or "none"
                 raise ScenarioError(f"optimise: no measure {name!r}; there are {known}")
-        self._batch = Batch(present=present, scenario=scenario, measures=measures, device=device)
+        self._batch = Batch(
+            present=present, scenario=scenario, measures=measures, device=device, bounds=bounds
+        )
         futures = {future.name: future for future in scenario.future}
         if asked.future and asked.future not in futures:
             raise ScenarioError(

@@ -112,15 +112,16 @@ class _Rehearsal:
             self._present, branches, slots=slots, limits=limits, limited=True, device=device
         )
         self._future = future
-        moved = dependants(future.wiring, path)
+        moved = dict(dependants(future.wiring, path))
         self._believed = [
-            Believed(model, instance.binding.kind, instance.fidelity) for model, instance in moved
+            Believed(model, instance.binding.kind, instance.fidelity) for model, instance in moved.items()
         ]
         if not moved:
             raise Unknown(f"no model depends on {self._command}: nothing is known of it")
-        grounds.check_sources(future, dict(moved), [limit.tap.column for limit in limits])
+        grounds.check_sources(future, moved, [limit.tap.column for limit in limits])
         self._collisions = Collisions(future)
-        grounds.check_limits(future, self._collisions.watched)
+        grounds.check_limits(future, moved, self._collisions.systems)
+        grounds.check_authored(future, moved)
         failures = self._failures()
         over = self._run(future, cancelled, grounds)
         findings = _Findings(future, self._collisions)
@@ -134,7 +135,12 @@ class _Rehearsal:
         if failed := self._failures() - failures:
             text = f"a network found no solution in {failed:g} steps"
             return self.verdict(Outcome.INCONCLUSIVE, text, findings)
-        grounds.check_watch(future, future.frames(self._horizon))
+        try:
+            grounds.check_watch(future, future.frames(self._horizon))
+            grounds.check_anchors(future, moved)
+            grounds.check_arrived(future)
+        except Unknown as why:
+            return self.verdict(Outcome.INCONCLUSIVE, str(why), findings)
         cause = f"nothing is violated within {self._horizon:g} s"
         return self.verdict(Outcome.HELD, cause, findings)
 
@@ -189,6 +195,7 @@ class _Rehearsal:
                 bodies.look()
             if not done:
                 grounds.check_told(future)
+                grounds.began(future)
             done += frames
             took = self._clock() - began
             if took < _STRETCH / 2:
@@ -254,7 +261,8 @@ class _Findings:
         watch = future.watch
         self._limits = future.wiring.limits
         names = ("first_time", "first_value", "worst", "worst_time", "beyond")
-        self._seen = {name: watch.found(name) for name in names}
+        self._seen = {name: watch.found(name).copy() for name in names}
+        self._pending = self._wait_on(future)
         self.violations: list[Finding] = collisions.findings()
         self.warnings: list[Finding] = []
         self.already: list[Finding] = []
@@ -271,6 +279,22 @@ class _Findings:
         for findings in (self.violations, self.warnings, self.already):
             findings.sort(key=lambda found: (found.time, found.signal, found.kind))
         self.margins = self._margins()
+
+    def _wait_on(self, future: Future) -> set[int]:
+        """Count what is beyond at the end, and waits for its delay only, as what it will be.
+
+        Returns:
+            Limits for which that decides with the command.
+        """
+        if not self._limits:
+            return set()
+        since = future.watch.found("since")
+        delays = np.array([limit.delay for limit in self._limits])
+        waits = (since >= 0) & (self._seen["first_time"] < 0)
+        values = future.read([limit.tap for limit in self._limits])
+        self._seen["first_time"][waits] = (future.time + delays - since)[waits]
+        self._seen["first_value"][waits] = values[waits]
+        return set(np.flatnonzero(waits[0]).tolist())
 
     def _is_caused(self, i: int) -> bool:
         """Tell whether the command breaks a limit, or breaks it earlier or further.
@@ -290,6 +314,9 @@ class _Findings:
         value = float(self._seen["first_value"][0, i])
         when = float(self._seen["first_time"][0, i])
         bound = limit.low if value < limit.low else limit.high
+        text = _text(limit, value, bound, when)
+        if i in self._pending:
+            text += f", if it stays so for its delay of {limit.delay:g} s"
         return Finding(
             kind=limit.kind,
             prim=limit.prim,
@@ -298,7 +325,7 @@ class _Findings:
             limit=bound,
             unit=limit.unit,
             time=when,
-            message=_text(limit, value, bound, when),
+            message=text,
         )
 
     def _margins(self) -> list[Margin]:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
 from stagetwin_sim._errors import ScenarioError
 from stagetwin_sim.engine import Floats
+from stagetwin_sim.futures._bounds import Bounds, wanted
 from stagetwin_sim.futures._branch import Branch
 from stagetwin_sim.futures._branches import Reader, World, worlds_of
 from stagetwin_sim.futures._comparison import Comparison, Row, Traces
@@ -28,6 +29,9 @@ Progress = Callable[[float], None]
 Cancelled = Callable[[], bool]
 
 _MEBI = 1024.0 * 1024.0
+
+_ASKED = 256
+"""Branches that are made between two questions whether anybody waits for them."""
 
 
 class Measures:
@@ -95,6 +99,7 @@ class Batch:
         measures: of it.
         traces: names of signals that are kept over time.
         device: Warp's name of it.
+        bounds: how much may be run.
     """
 
     present: Present
@@ -102,6 +107,7 @@ class Batch:
     measures: Measures
     traces: Sequence[str] = ()
     device: str = "cpu"
+    bounds: Bounds = field(default_factory=Bounds)
 
     def run(
         self,
@@ -113,12 +119,20 @@ class Batch:
 
         Returns:
             The measures of each, and traces, shape (times, worlds, traces).
+
+        Raises:
+            ScenarioError: it is more than may be run.
+            CancelledError: nobody wants it any more.
         """
+        frames = round(self.scenario.horizon / self.present.plant.plan.frame)
+        self.bounds.run(len(branches), frames)
+        self.bounds.traced(self._samples() * len(self.traces) * len(branches))
         rows: list[dict[str, float]] = []
         kept: list[Floats] = []
         most = self._at_once(len(branches))
         parts = [branches[i : i + most] for i in range(0, len(branches), most)]
         for i, part in enumerate(parts):
+            wanted(cancelled)
 
             def told(done: float, i: int = i) -> None:
                 if progress is not None:
@@ -183,6 +197,7 @@ def run_scenario(
     progress: Progress | None = None,
     cancelled: Cancelled | None = None,
     device: str = "cpu",
+    bounds: Bounds | None = None,
 ) -> Comparison:
     """Run all futures of a scenario, and compare them.
 
@@ -194,16 +209,18 @@ def run_scenario(
         progress: told how much is done, 0 to 1.
         cancelled: asked whether nobody wants it any more.
         device: Warp's name of it.
+        bounds: how much may be asked; None is that of the command line.
 
     Raises:
-        ScenarioError: it asks for what is not there, or may not be.
+        ScenarioError: it asks for what is not there, or may not be, or for too much.
         CancelledError: nobody wants it any more.
         UnforkableError: a model cannot be copied.
     """
     began = time.monotonic()
     base = folder if folder is not None else Path.cwd()
+    allowed = bounds or Bounds()
     measures = Measures(scenario)
-    worlds = worlds_of(scenario)
+    worlds = worlds_of(scenario, allowed, cancelled)
     traces = scenario.trace or list(dict.fromkeys(m.signal for m in scenario.measure))
     rows: dict[int, Row] = {}
     kept: dict[int, Floats] = {}
@@ -214,9 +231,19 @@ def run_scenario(
         if layout is not None:
             there = relaid(present, layout, reader.layers(layout))
             reader = Reader(scenario, Slots(there), base, confined)
-        branches = [reader.branch(worlds[i]) for i in members]
+        wanted(cancelled)
+        branches = []
+        for i in members:
+            branches.append(reader.branch(worlds[i]))
+            if len(branches) % _ASKED == 0:
+                wanted(cancelled)
         batch = Batch(
-            present=there, scenario=scenario, measures=measures, traces=traces, device=device
+            present=there,
+            scenario=scenario,
+            measures=measures,
+            traces=traces,
+            device=device,
+            bounds=allowed,
         )
 
         def told(done: float, nth: int = nth) -> None:
@@ -225,7 +252,7 @@ def run_scenario(
 
         found, over_time = batch.run(branches, told, cancelled)
         for k, i in enumerate(members):
-            rows[i] = Row(worlds[i].name, branches[k], found[k])
+            rows[i] = Row(worlds[i].name, branches[k], found[k], layout is not None)
             kept[i] = over_time[:, k]
     slots = Slots(present)
     order = sorted(rows)
@@ -248,13 +275,9 @@ def run_scenario(
 
 
 def _by_layout(worlds: Sequence[World]) -> list[tuple[Layout | None, list[int]]]:
-    groups: list[tuple[Layout | None, list[int]]] = []
+    groups: dict[str, tuple[Layout | None, list[int]]] = {}
     for i, world in enumerate(worlds):
         layout = world.future.layout
-        for known, members in groups:
-            if known == layout:
-                members.append(i)
-                break
-        else:
-            groups.append((layout, [i]))
-    return groups
+        key = layout.model_dump_json() if layout is not None else ""
+        groups.setdefault(key, (layout, []))[1].append(i)
+    return list(groups.values())

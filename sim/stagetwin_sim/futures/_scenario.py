@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tomllib
+from collections import Counter
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -148,7 +149,7 @@ class Sweep(_Part):
 
     name: Name
     kind: Literal["grid", "random"] = "grid"
-    over: Annotated[list[Over], Field(min_length=1)]
+    over: Annotated[list[Over], Field(min_length=1, max_length=64)]
     samples: Annotated[int, Field(ge=1, le=100_000)] = 16
     seed: int = 0
     future: str = ""
@@ -242,7 +243,7 @@ class Scenario(_Part):
         measured = [*(m.name for m in self.measure), *(c.name for c in self.cost)]
         futures = [f.name for f in self.future]
         for what, names in (("future", futures), ("measure or cost", measured)):
-            if doubled := sorted({n for n in names if names.count(n) > 1}):
+            if doubled := sorted(name for name, n in Counter(names).items() if n > 1):
                 raise ValueError(f"two of one name among {what}s: {', '.join(doubled)}")
         return self
 

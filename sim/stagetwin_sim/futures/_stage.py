@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,13 @@ _CASTS: dict[str, Any] = {"bool": lambda value: value > 0.5}
 _WHOLE = ("int", "uint", "int64", "uint64", "uchar")
 
 
-def write_stage(present: Present, scenario: Scenario, branch: Branch, path: Path) -> None:
+def write_stage(
+    present: Present,
+    scenario: Scenario,
+    branch: Branch,
+    path: Path,
+    cancelled: Callable[[], bool] | None = None,
+) -> None:
     """Run one future again, and write all that moves in it as time samples over the plant.
 
     A signal's samples are authored on its value and, where a model predicts it, on its expected
@@ -33,14 +40,17 @@ def write_stage(present: Present, scenario: Scenario, branch: Branch, path: Path
         scenario: horizon and sample, and whether rules are approved.
         branch: what it is told.
         path: of the layer, `.usda` or `.usdc`; written whole or not at all.
+        cancelled: asked whether nobody wants it any more.
 
     Raises:
-        ScenarioError: the plant has no file that a layer could stand on.
+        ScenarioError: the plant has no file that a layer could stand on, or its samples do not fit
+            into the memory.
+        CancelledError: nobody wants it any more.
     """
     root = Sdf.Layer.FindOrOpen(present.plant.root)
     if root is None:
         raise ScenarioError(f"{present.plant.root}: a what-if stage needs the plant's own file")
-    times, targets, values = _recorded(present, scenario, branch)
+    times, targets, values = _recorded(present, scenario, branch, cancelled)
     beside = path.with_name(f".{os.getpid()}.{path.name}")
     layer = Sdf.Layer.CreateNew(str(beside))
     for name in _references(root, path):
@@ -79,7 +89,10 @@ def _references(root: Sdf.Layer, path: Path) -> list[str]:
 
 
 def _recorded(
-    present: Present, scenario: Scenario, branch: Branch
+    present: Present,
+    scenario: Scenario,
+    branch: Branch,
+    cancelled: Callable[[], bool] | None,
 ) -> tuple[Any, list[tuple[str, str]], Any]:
     slots = Slots(present)
     future = fork(present, [branch], slots=slots, approve_rules=scenario.approve_rules)
@@ -98,7 +111,18 @@ def _recorded(
     rows = [future.read(taps)[0]]
     frame = present.plant.plan.frame
     every = max(1, round(scenario.sample / frame))
-    future.run(scenario.horizon, every=every, sample=lambda: rows.append(future.read(taps)[0]))
+    size = future.frames(scenario.horizon) // every * len(taps) * 8 / 2**20
+    if size > scenario.memory:
+        raise ScenarioError(
+            f"a what-if stage of {len(taps)} signals takes {size:.0f} MiB; memory is "
+            f"{scenario.memory:g} MiB: make sample longer"
+        )
+    future.run(
+        scenario.horizon,
+        cancelled=cancelled,
+        every=every,
+        sample=lambda: rows.append(future.read(taps)[0]),
+    )
     times = np.arange(len(rows)) * every * frame
     return times, [(path, kind) for path, (kind, _) in targets.items()], np.array(rows)
 

@@ -94,6 +94,7 @@ class Limit:
         low, high: what it may be [unit].
         unit: UCUM.
         delay: how long it must be beyond [s].
+        waited: whether it is beyond already, and its delay may be over.
         condition: column that must be true for it to count; -1 for always.
         refuses: whether it refuses a command, or only warns.
         text: what an alarm says.
@@ -108,6 +109,7 @@ class Limit:
     high: float = math.inf
     unit: str = ""
     delay: float = 0.0
+    waited: bool = False
     condition: int = -1
     refuses: bool = True
     text: str = ""
@@ -190,8 +192,9 @@ class Watch:
             device_array([limit.delay for limit in limits], "f", device),
             device_array([limit.condition for limit in limits], "i", device),
         ]
+        since = [limit.delay if limit.waited else -1.0 for limit in limits]
+        self._state.add("since", _worlds(since, worlds), "f")
         for name, begin in (
-            ("since", -1.0),
             ("first_time", -1.0),
             ("first_value", 0.0),
             ("worst", -math.inf),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from stagetwin.bindings import CommandBinding
@@ -64,7 +64,8 @@ def wire(
         approve_rules: whether people approve what rules ask for.
     """
     present = slots.present
-    actuators = _actuators(slots)
+    set_here = {setting.path for branch in branches for setting in branch.settings}
+    actuators = _actuators(slots, set_here)
     rules, silent = rule_rows(slots, approve_rules)
     forecast = dict.fromkeys(path for branch in branches for path in branch.forecasts)
     moving = [*actuators, *forecast]
@@ -77,8 +78,7 @@ def wire(
             if path not in forecast
         ),
     ]
-    commanded = {setting.path for branch in branches for setting in branch.settings}
-    commanded |= {slots.commands[p].target for p in slots.commands if _ruled(slots, p, rules)}
+    commanded = set_here | {slots.commands[p].target for p in slots.commands if _ruled(slots, p, rules)}
     rows = [*(_setpoint_row(slots, path, branches) for path in sorted(commanded)), *rows]
     links = _links(slots, branches)
     starts = [int(present.snapshot.ticks[0])] * len(branches)
@@ -107,10 +107,15 @@ def _ruled(slots: Slots, path: str, rules: Sequence[RuleRow]) -> bool:
     return column is not None and any(rule.desired == column for rule in rules)
 
 
-def _actuators(slots: Slots) -> dict[str, CommandBinding]:
-    """Return the commands whose read-backs follow them by themselves, by the path of the signal."""
+def _actuators(slots: Slots, first: Collection[str]) -> dict[str, CommandBinding]:
+    """Return the commands whose read-backs follow them by themselves, by the path of the signal.
+
+    Args:
+        slots: of the present.
+        first: paths of commands that go before others of the same read-back: those that are given.
+    """
     found: dict[str, CommandBinding] = {}
-    for command in slots.commands.values():
+    for command in sorted(slots.commands.values(), key=lambda each: each.target not in first):
         path = command.readback
         if path in slots.telemetry and path not in slots.outputs and path not in found:
             found[path] = command

@@ -36,17 +36,13 @@ def models_of(
     if whole is None:
         return None
     here = {b.asset for b in (*table.telemetry.values(), *table.commands)}
-    fmus = any(
-        prim.GetTypeName() == "FmuInstance" and any(prim.GetPath().HasPrefix(a) for a in here)
-        for prim in stage.Traverse()
-    )
-    if not whole.models and not fmus:
+    if not whole.models:
         return None
     # Warp is loaded for those who have models alone.
     from stagetwin_sim.standin import Physics, models_for
 
     wanted = models_for(whole, here)
-    if not wanted and not fmus:
+    if not wanted:
         return None
     physics = Physics(stage, replace(whole, models=wanted), seed)
     heard = set(physics.heard)

@@ -50,7 +50,7 @@ def read_plant(
     kinds = _Kinds()
     running: dict[str, ModelBinding] = {}
     held = {column.name: column for outs in (left_out or {}).values() for column in outs}
-    for binding in _proven(stage, _authored(stage, bindings, problems), problems):
+    for binding in _proven(stage, bindings.models, problems):
         if binding.path in (left_out or {}):
             continue
         if fault := kinds.fault(binding):
@@ -84,17 +84,6 @@ def read_plant(
         root=stage.GetRootLayer().identifier,
     )
     return _followed(plant)
-
-
-def _authored(
-    stage: Usd.Stage, bindings: BindingTable, problems: list[Problem]
-) -> list[ModelBinding]:
-    """Return the models of a stage, with those that are authored as FmuInstance prims."""
-    if not any(prim.GetTypeName() == "FmuInstance" for prim in stage.Traverse()):
-        return bindings.models
-    from stagetwin_sim.fmi import fmu_bindings  # loads fmpy
-
-    return [*bindings.models, *fmu_bindings(stage, problems)]
 
 
 def _proven(

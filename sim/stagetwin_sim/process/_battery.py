@@ -27,7 +27,7 @@ BATTERY = Kind(
     ),
     outputs=(
         Port("voltage", "V", 0.0, "at the terminals"),
-        Port("soc", "1", 0.0, "state of charge", low=0.0, high=1.0),
+        Port("soc", "1", 0.0, "state of charge"),
         Port("resting_voltage", "V", 0.0, ""),
         Port("accepted_current", "A", 0.0, "0 while full or empty and asked for more"),
         Port("power", "W", 0.0, "at the terminals, positive charges"),
@@ -35,6 +35,8 @@ BATTERY = Kind(
         Port("stored_energy", "J", 0.0, "over empty"),
         Port("energy", "J", 0.0, "counter: in at the terminals, less out"),
         Port("heat", "J", 0.0, "counter: lost in resistances"),
+        # Charge itself ends at 0 and 1: what is asked for beyond that is what may not be.
+        Port("refused_current", "A", 0.0, "asked for while full or empty, its size", high=0.0),
     ),
     parameters=(
         Parameter("capacity", "C", 360e3, 1.0, 1e10, "charge: 100 A.h is 360,000 C"),

@@ -73,5 +73,14 @@ def battery_observe(x: Any, u: Any, p: Any):
     current = accepted(x[0], u, p)
     voltage = rest + p[2] * current + x[1]
     return wp.vector(
-        voltage, x[0], rest, current, voltage * current, x[2], stored_energy(x[0], p), x[4], x[5]
+        voltage,
+        x[0],
+        rest,
+        current,
+        voltage * current,
+        x[2],
+        stored_energy(x[0], p),
+        x[4],
+        x[5],
+        wp.abs(u[0] - current),
     )

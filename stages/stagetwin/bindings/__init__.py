@@ -14,6 +14,7 @@ from stagetwin.bindings._model import (
     is_below,
 )
 from stagetwin.bindings._read import BindingReading, read_bindings
+from stagetwin.bindings._read_fmus import fmu_name
 from stagetwin.bindings._read_models import MODEL_OUTPUT
 from stagetwin.bindings._table import BindingTable, ChannelIndex
 from stagetwin.bindings._templates import placeholders, resolve
@@ -33,6 +34,7 @@ __all__ = [
     "RuleBinding",
     "Severity",
     "TelemetryBinding",
+    "fmu_name",
     "is_below",
     "placeholders",
     "read_bindings",

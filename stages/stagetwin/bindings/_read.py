@@ -14,6 +14,7 @@ from stagetwin.bindings._attributes import ALARM, COMMAND, MODEL, RULE, TELEMETR
 from stagetwin.bindings._model import TelemetryBinding
 from stagetwin.bindings._read_alarms import read_alarm
 from stagetwin.bindings._read_commands import read_command
+from stagetwin.bindings._read_fmus import FMU_PRIM, read_fmu_prim
 from stagetwin.bindings._read_models import read_model
 from stagetwin.bindings._read_rules import read_rule
 from stagetwin.bindings._scope import Scope, Skip, element_names
@@ -68,6 +69,7 @@ class BindingReading:
             COMMAND.api: lambda prim, name: read_command(self._scope, prim, name),
             RULE.api: lambda prim, name: read_rule(self._scope, prim, name),
             MODEL.api: lambda prim, name: read_model(self._scope, prim, name),
+            FMU_PRIM: lambda prim, _: read_fmu_prim(self._scope, prim),
             ALARM.api: lambda prim, name: read_alarm(self._scope, prim, name),
         }
         self._steps = self._read()
@@ -95,7 +97,8 @@ class BindingReading:
         # Connections may come after the assets that use them: bindings are resolved last. Commands
         # are held to the signals that they are read back by, rules and models to both, and alarms
         # to all of these.
-        order = {TELEMETRY.api: 0, COMMAND.api: 1, RULE.api: 2, MODEL.api: 3, ALARM.api: 4}
+        apis = (TELEMETRY.api, COMMAND.api, RULE.api, MODEL.api, FMU_PRIM, ALARM.api)
+        order = {api: place for place, api in enumerate(apis)}
         for prim, api, name in sorted(prims, key=lambda found: order[found[1]]):
             yield
             read = self._readers[api]
@@ -116,6 +119,8 @@ class BindingReading:
     def _read_prim(self, prim: Usd.Prim, found: list[tuple[Usd.Prim, str, str]]) -> None:
         if prim.GetTypeName() == "TwinConnection":
             self._scope.read_connection(prim)
+        elif prim.GetTypeName() == FMU_PRIM:
+            found.append((prim, FMU_PRIM, "fmu"))
         for applied in prim.GetPrimTypeInfo().GetAppliedAPISchemas():
             api, _, name = applied.partition(":")
             if api == "TwinAssetAPI":

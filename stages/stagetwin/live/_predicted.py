@@ -33,6 +33,16 @@ _CASTS: Mapping[str, Callable[[float], Any]] = {
     **dict.fromkeys(("int", "int64", "uint", "uint64", "uchar"), round),
     "bool": bool,
 }
+_REACH: Mapping[str, tuple[float, float]] = {
+    "float": (-3.4028234663852886e38, 3.4028234663852886e38),
+    "half": (-65504.0, 65504.0),
+    "int": (-(2.0**31), 2.0**31 - 1),
+    "int64": (-(2.0**63), 2.0**63 - 1024),
+    "uint": (0.0, 2.0**32 - 1),
+    "uint64": (0.0, 2.0**64 - 2048),
+    "uchar": (0.0, 255.0),
+}
+"""Least and largest number of each type that a double can say as well."""
 
 Floats = npt.NDArray[np.float64]
 Rows = npt.NDArray[np.int32]
@@ -92,6 +102,7 @@ class PredictedLayer:
         self._specs: list[Sdf.AttributeSpec | None] = []
         self._cast: list[Callable[[float], Any]] = []
         self._plain = np.empty(0, np.bool_)
+        self._least = self._most = np.empty(0)
         self._orders: list[tuple[Sdf.AttributeSpec, Sdf.AttributeSpec] | None] = []
 
     # -- binding
@@ -211,6 +222,8 @@ class PredictedLayer:
         ]
         self._cast = [_CASTS.get(kind, float) for kind in kinds]
         self._plain = np.array([cast is float for cast in self._cast], np.bool_)
+        reach = [_REACH.get(kind, (-math.inf, math.inf)) for kind in kinds]
+        self._least, self._most = np.array(reach, np.float64).reshape(-1, 2).T
         self._orders = [
             None
             if pose.prim in refused
@@ -234,7 +247,8 @@ class PredictedLayer:
 
         Args:
             index: positions in `outputs`, shape (n,); those that are not there do not count.
-            values: shape (n,); NaN where something is not known.
+            values: shape (n,); NaN where something is not known. What the type of an attribute
+                cannot hold is not known either.
             time: of which time they are [s, Unix].
 
         Returns:
@@ -247,7 +261,9 @@ class PredictedLayer:
         self.time = time
         there = (index >= 0) & (index < len(self.values))
         index, values = index[there], values[there]
-        values = np.where(np.isfinite(values), values, math.nan)
+        rounded = np.where(self._plain[index], values, np.rint(values))
+        held = (rounded >= self._least[index]) & (rounded <= self._most[index])
+        values = np.where(np.isfinite(values) & held, values, math.nan)
         before = self.values[index]
         changed = (values != before) & ~(np.isnan(values) & np.isnan(before))
         rows, numbers = index[changed], values[changed]
@@ -304,8 +320,8 @@ class PredictedLayer:
     def withdraw(self) -> None:
         """Take everything back: whoever gave it is gone, and nothing may look as if it were new."""
         self._owner.check()
-        known = np.flatnonzero(~np.isnan(self.values))
-        specs = [s for i in known.tolist() if (s := self._specs[i]) is not None]
+        # All of them: a write that failed may have left values that nobody counted.
+        specs = [spec for spec in self._specs if spec is not None]
         write_specs(specs, [Sdf.ValueBlock()] * len(specs))
         self.values[:] = math.nan
         self._release(np.flatnonzero(~np.isnan(self.matrices[:, 0])).tolist())

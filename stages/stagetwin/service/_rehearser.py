@@ -111,7 +111,8 @@ class SimulatedRehearser:
             raise SimulatorError("the plant's files changed meanwhile", "guards")
         evidence = answer.result
         verdict = str(evidence.get("verdict", "inconclusive"))
-        if verdict == "held" and (doubt := doubt_of(evidence, given)):
+        plan = present.result.get("revision")
+        if verdict == "held" and (doubt := doubt_of(evidence, {**given, "plan": plan})):
             return Verdict("inconclusive", doubt, {**evidence, "verdict": "inconclusive"})
         return Verdict(verdict, cause_of(verdict, evidence), evidence)
 
@@ -145,18 +146,27 @@ class SimulatedRehearser:
 def doubt_of(evidence: Mapping[str, Any], given: Mapping[str, Any]) -> str:
     """Return why evidence does not bear out that a command holds; empty where it does.
 
+    What evidence does not say of command, value, horizon and plan counts against it: nobody would
+    know of which question it is the answer.
+
     Args:
         evidence: what a simulator says that its word rests on.
-        given: what it was asked.
+        given: what it was asked: `command`, `value`, `horizon` [s], and the `plan` of the present.
     """
-    simulated = evidence.get("simulated")
+    simulated, value = evidence.get("simulated"), evidence.get("value")
     if evidence.get("violations"):
         return "its evidence names what is violated"
-    if not isinstance(simulated, (int, float)) or not simulated >= given["horizon"] * _WHOLE:
+    if evidence.get("command") != given["command"]:
+        return f"its evidence is of another command, {evidence.get('command')!r:.80}"
+    # A simulator knows numbers alone: a boolean comes back as 0 or 1.
+    if not isinstance(value, (bool, int, float)) or value != given["value"]:
+        return f"its evidence is of another value, {value!r:.80}"
+    if not _is_number(simulated) or not float(str(simulated)) >= given["horizon"] * _WHOLE:
         return f"its evidence does not show {given['horizon']:g} s, got {simulated!r:.40}"
-    for name in ("command", "value"):
-        if name in evidence and evidence[name] != given[name]:
-            return f"its evidence is of another {name}, {evidence[name]!r:.80}"
+    present = evidence.get("present")
+    plan = present.get("plan") if isinstance(present, Mapping) else None
+    if not plan or plan != given["plan"]:
+        return f"its evidence is of another plan than the present, {plan!r:.80}"
     return ""
 
 

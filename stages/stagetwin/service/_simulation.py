@@ -38,7 +38,12 @@ STALE_AFTER = 3.5
 """Time without expected values or a word of health after which they are withdrawn [s]."""
 
 IDLE = 60.0
-"""Time without a question after which the process for futures is ended [s]."""
+"""Time without a question after which a process for futures is ended [s]."""
+
+Future = Literal["ahead", "what-if"]
+
+FUTURES: tuple[Future, ...] = ("ahead", "what-if")
+"""Processes for futures."""
 
 NO_MODELS = "this stage has no models"
 NO_SIMULATOR = "no simulator is installed (pip install 'stagetwin[sim]')"
@@ -50,7 +55,9 @@ class Simulation:
     Attributes:
         states: how each model stands.
         beside: the process that goes along with the machine; None while there are no models.
-        ahead: the process that runs futures; None while nobody asks for any.
+        ahead: the process that rehearses commands; None while nobody asks for that.
+        what_if: the process for all other futures, which are long and anybody's: no rehearsal waits
+            for them; None while nobody asks for any.
         rules: returns the timers of rules, by `PRIM.NAME`; a service that commands sets it.
         displaced: returns what is in force in place of requests that have not left; likewise.
         version: grows whenever simulators have to read the plant's files anew.
@@ -64,6 +71,7 @@ class Simulation:
         self.states = ModelStates(twin.layers)
         self.beside: Simulator | None = None
         self.ahead: Simulator | None = None
+        self.what_if: Simulator | None = None
         self.rules: Callable[[], Mapping[str, Any]] = dict
         self.displaced: Callable[[], Mapping[str, Any]] = dict
         self.version = 0
@@ -71,7 +79,8 @@ class Simulation:
         self._changed = asyncio.Event()
         self._opened = ""
         self._told = self._heard = -math.inf
-        self._asked = -math.inf
+        self._broken = ""
+        self._asked = dict.fromkeys(FUTURES, -math.inf)
         twin.on_rebind.append(self._rebound)
         self._rebound()
 
@@ -100,50 +109,63 @@ class Simulation:
                 self._changed.clear()
                 await self._apply()
                 with contextlib.suppress(TimeoutError):
-                    async with asyncio.timeout(IDLE if self.ahead is not None else None):
+                    async with asyncio.timeout(IDLE if self.ahead or self.what_if else None):
                         await self._changed.wait()
         finally:
-            for role in list(self._tasks):
-                await self._end(role)
+            for name in list(self._tasks):
+                await self._end(name)
 
     async def _apply(self) -> None:
         if self.fault:
-            await self._end("beside")
-            await self._end("ahead")
+            for name in ("beside", *FUTURES):
+                await self._end(name)
             self._twin.predicted.bind(())
         elif self.beside is None:
             self.beside = self._start("beside")
         if self.fault:
             self.states.all_of(self.plant, self.fault)
-        elif self.ahead is None and self._wants_ahead():
+            return
+        if self.ahead is None and self._wants("ahead"):
             self.ahead = self._start("ahead")
-        elif self.ahead is not None and not self._wants_ahead():
-            await self._end("ahead")
+        for name in FUTURES:
+            if name in self._tasks and not self._wants(name):
+                await self._end(name)
 
-    def _wants_ahead(self) -> bool:
-        """Tell whether futures may be asked for at any moment: starting takes too long then."""
-        if any(command.rehearsal == "required" for command in self.plant.commands):
+    def _wants(self, name: Future) -> bool:
+        """Tell whether a process for futures may be asked soon: starting one takes long."""
+        required = any(command.rehearsal == "required" for command in self.plant.commands)
+        if name == "ahead" and required:
             return True
-        busy = self.ahead is not None and self.ahead.busy
-        return busy or self._twin.clock.steady() - self._asked < IDLE
+        simulator = self.ahead if name == "ahead" else self.what_if
+        busy = simulator is not None and simulator.busy
+        return busy or self._twin.clock.steady() - self._asked[name] < IDLE
 
-    def _start(self, role: wire.Role) -> Simulator:
+    def _start(self, name: Literal["beside"] | Future) -> Simulator:
         assert self._module is not None  # or there is a fault
-        made = Simulator(self._module, role, self._open, self if role == "beside" else None)
-        self._tasks[role] = asyncio.create_task(made.run(), name=f"simulator {role}")
+        made = Simulator(
+            self._module,
+            "beside" if name == "beside" else "ahead",
+            self._open,
+            self if name == "beside" else None,
+            name,
+            polite=name == "what-if",
+        )
+        self._tasks[name] = asyncio.create_task(made.run(), name=f"simulator {name}")
         return made
 
-    async def _end(self, role: str) -> None:
-        task = self._tasks.get(role)
+    async def _end(self, name: str) -> None:
+        task = self._tasks.get(name)
         if task is not None:
             if not task.cancelling():  # a second time would cut short how it ends its process
                 task.cancel()
             await asyncio.wait([task])
-            del self._tasks[role]
-        if role == "beside":
+            del self._tasks[name]
+        if name == "beside":
             self.beside = None
-        else:
+        elif name == "ahead":
             self.ahead = None
+        else:
+            self.what_if = None
 
     def _open(self, role: wire.Role) -> wire.Open:
         config = self._config
@@ -160,7 +182,7 @@ class Simulation:
         if opened != self._opened:
             self._opened = opened
             self.version += 1
-            for each in (self.beside, self.ahead):
+            for each in (self.beside, self.ahead, self.what_if):
                 if each is not None:
                     each.reopen()
         elif self.beside is not None and self.beside.table is not None:
@@ -226,7 +248,26 @@ class Simulation:
     # -- every tick
 
     def step(self) -> None:
-        """Pass on what is new, both ways; call after each tick of the twin."""
+        """Pass on what is new, both ways; call after each tick of the twin.
+
+        What a model says may be of no use to the stage, but it ends no service: expected values are
+        withdrawn then, and the next ones are tried again.
+        """
+        try:
+            self._step()
+            return
+        except Exception as error:
+            if (broken := f"{type(error).__name__}: {error}") != self._broken:
+                self._broken = broken
+                _log.exception("what models expect cannot be passed on, it counts as unknown")
+        self._numbers.again()
+        self._heard = -math.inf
+        try:
+            self._twin.predicted.withdraw()
+        except Exception:
+            _log.debug("what models expected cannot be withdrawn", exc_info=True)
+
+    def _step(self) -> None:
         now, layer = self._twin.clock.steady(), self._twin.predicted
         if self._numbers.fresh:
             numbers = self._numbers
@@ -234,7 +275,8 @@ class Simulation:
             layer.write(every, numbers.values, numbers.time)
             layer.place(np.arange(len(numbers.matrices), dtype=np.int32), numbers.matrices)
             self._numbers.fresh = False
-        elif not math.isnan(layer.time) and now - self._heard > STALE_AFTER:
+        elif math.isfinite(self._heard) and now - self._heard > STALE_AFTER:
+            self._heard = -math.inf
             layer.withdraw()
         self.states.write()
         beside = self.beside
@@ -276,21 +318,29 @@ class Simulation:
     ) -> wire.Answer:
         """Ask about futures that start from a present; the process for it is started if need be.
 
+        A rehearsal has a process of its own and waits for no what-if.
+
         Raises:
             SimulatorError: there is no answer.
         """
         if self.fault:
             raise SimulatorError(self.fault, "gone")
-        self._asked = self._twin.clock.steady()
-        if self.ahead is None:
-            self.ahead = self._start("ahead")
+        name: Future = "ahead" if operation == "rehearse" else "what-if"
+        self._asked[name] = self._twin.clock.steady()
+        simulator = self.ahead if name == "ahead" else self.what_if
+        if simulator is None:
+            simulator = self._start(name)
+            if name == "ahead":
+                self.ahead = simulator
+            else:
+                self.what_if = simulator
             self._changed.set()
-            while not self.ahead.pid and self.ahead.state == "starting":
-                await asyncio.sleep(0.01)
+        while not simulator.pid and simulator.state == "starting":
+            await asyncio.sleep(0.01)
         try:
-            return await self.ahead.ask(operation, given, data, budget=budget, progress=progress)
+            return await simulator.ask(operation, given, data, budget=budget, progress=progress)
         finally:
-            self._asked = self._twin.clock.steady()
+            self._asked[name] = self._twin.clock.steady()
 
     # -- how they are
 
@@ -301,7 +351,7 @@ class Simulation:
             "models": len(self.plant.models),
             "states": self.states.counts(),
             "simulators": {
-                each.role: {
+                each.name: {
                     "state": each.state,
                     "cause": each.cause,
                     "pid": each.pid,
@@ -312,7 +362,7 @@ class Simulation:
                     "outputs": len(each.table.outputs) if each.table is not None else 0,
                     "poses": len(each.table.poses) if each.table is not None else 0,
                 }
-                for each in (self.beside, self.ahead)
+                for each in (self.beside, self.ahead, self.what_if)
                 if each is not None
             },
         }

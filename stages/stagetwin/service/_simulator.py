@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import itertools
 import logging
+import os
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
@@ -21,6 +23,9 @@ Progress = Callable[[float, str], None]
 
 MAX_ASKED = 16
 """Questions that one simulator is asked at once."""
+
+_POLITE = 10
+"""How nice a process is that nobody's machine waits for; see nice(2)."""
 
 
 class SimulatorEvents(Protocol):
@@ -44,6 +49,7 @@ class Simulator(HostProcess):
 
     Attributes:
         role: what it is for.
+        name: what it is called; its role where there is one of that.
         table: what it made of the stage; None until it says.
         health: how it does; None until it says.
         state: `starting`, `running` or `offline`.
@@ -56,6 +62,8 @@ class Simulator(HostProcess):
         role: wire.Role,
         opening: Callable[[wire.Role], wire.Open],
         events: SimulatorEvents | None = None,
+        name: str = "",
+        polite: bool = False,
     ) -> None:
         """Prepare.
 
@@ -64,8 +72,12 @@ class Simulator(HostProcess):
             role: what it is for.
             opening: returns its first frame.
             events: who is told what it says; nobody if None.
+            name: what it is called; empty is its role.
+            polite: whether other processes go before it.
         """
-        super().__init__(f"simulator ({role})")
+        self.name = name or role
+        super().__init__(f"simulator ({self.name})")
+        self._polite = polite
         self.module = module
         self.role: wire.Role = role
         self._open_frame, self._events = opening, events
@@ -88,6 +100,9 @@ class Simulator(HostProcess):
 
     def opening(self) -> bytes:
         """See HostProcess."""
+        if self._polite and self.pid:
+            with contextlib.suppress(OSError):  # it has ended already
+                os.setpriority(os.PRIO_PROCESS, self.pid, _POLITE)
         return wire.encode(wire.Kind.OPEN, self._open_frame(self.role))
 
     def starting(self) -> None:
@@ -179,7 +194,7 @@ class Simulator(HostProcess):
         ask = wire.Ask(number, operation, dict(given), data, budget)
         if self.state == "offline" or not self.post(wire.encode(wire.Kind.ASK, ask)):
             why = self.cause or "it is starting"
-            raise SimulatorError(f"the simulator ({self.role}) does not run: {why}", "gone")
+            raise SimulatorError(f"the simulator ({self.name}) does not run: {why}", "gone")
         answer: asyncio.Future[wire.Answer] = asyncio.get_running_loop().create_future()
         self._asked[number] = answer, progress
         try:

@@ -8,6 +8,7 @@ USD.
 from __future__ import annotations
 
 import enum
+import math
 import struct
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -368,12 +369,14 @@ def decode_columns(body: bytes) -> Columns:
     """Return the columns of a frame's body.
 
     Raises:
-        ValueError: the body does not hold what its head says.
+        ValueError: the body does not hold what its head says, or is of no time.
     """
     try:
         table, time, n, width = _COLUMNS.unpack_from(body)
     except struct.error as error:
         raise ValueError(f"no columns: {error}") from None
+    if not math.isfinite(time):
+        raise ValueError(f"columns must be of a finite time, got {time}")
     at = _COLUMNS.size
     after = at + 4 * n + 8 * n * width
     if width not in (1, 16) or len(body) - after not in (0, n):

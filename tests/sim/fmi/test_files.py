@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from stagetwin_sim._errors import FmuError
-from stagetwin_sim.fmi import _archive, port_name, read_fmu
+from stagetwin.bindings import fmu_name
+from stagetwin_sim.fmi import _archive, read_fmu
 from stagetwin_sim.fmi._units import si_unit
 
 
@@ -153,5 +154,5 @@ def test_names_of_units_become_si(name: str, ucum: str, value: float, expected: 
 
 
 def test_names_that_usd_can_hold() -> None:
-    assert port_name("motor.T[1]") == "motor_T_1_"
-    assert port_name("2nd") == "_2nd"
+    assert fmu_name("motor.T[1]") == "motor_T_1_"
+    assert fmu_name("2nd") == "_2nd"

@@ -188,7 +188,7 @@ def test_a_disabled_one_is_passed_over(fmus: Path) -> None:
 def test_mappings_that_cannot_be_used(fmus: Path, made: str, targets: str, words: str) -> None:
     body = instance(fmus / "Lag3.fmu", made, targets=targets)
     found = read_plant(stage_of(plant(tank(), body)))
-    (problem,) = (p for p in found.problems if p.code == "fmu-mapping")
+    (problem,) = (p for p in found.table.problems if p.code == "fmu-mapping")
     assert problem.prim == "/Plant/Fmu/Both/M"
     assert words in problem.message
     assert set(found.instances) == {"/Plant/Fmu.fmu"}

@@ -116,7 +116,11 @@ class Echo:
         answer = wire.Answer(ask.number)
         if ask.operation == "present":
             answer.data = repr(sorted(self.known.items())).encode()
-            answer.result = {"time": time.time(), "rules": ask.given["rules"]}
+            answer.result = {
+                "time": time.time(),
+                "revision": "echo",
+                "rules": ask.given["rules"],
+            }
         elif ask.operation == "rehearse":
             self.rehearse(ask, answer)
         elif ask.operation == "what_if":
@@ -129,7 +133,8 @@ class Echo:
         """Hold below 50; find an overflow up to 90; beyond that take for ever, or fall at 99."""
         value = ask.given["value"]
         answer.result = {"verdict": "held", "cause": "nothing near a limit", "hash": "abc"}
-        answer.result["simulated"] = ask.given["horizon"]
+        answer.result |= {"command": ask.given["command"], "value": value}
+        answer.result |= {"simulated": ask.given["horizon"], "present": {"plan": "echo"}}
         answer.result["from"] = ask.data.decode()
         if value == 99:
             os._exit(4)

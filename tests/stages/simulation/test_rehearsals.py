@@ -33,7 +33,7 @@ def test_a_request_that_has_not_left_is_no_set_point_in_force(serve: Serve, simu
         ((value,), _) = told.all()
         assert math.isnan(value)
 
-    serve(scenario, plant_text(simulated.name, rehearsal="none", approval="one"))
+    serve(scenario, plant_text(simulated.name, rehearsal="none", approval="single"))
 
 
 def test_a_simulator_that_reads_older_files_is_not_believed(serve: Serve) -> None:
@@ -50,24 +50,39 @@ def test_a_simulator_that_reads_older_files_is_not_believed(serve: Serve) -> Non
     serve(scenario)
 
 
-GIVEN = {"command": DRIVE, "value": 20.0, "horizon": 60.0}
+GIVEN = {"command": DRIVE, "value": 20.0, "horizon": 60.0, "plan": "abc"}
+FULL = {"command": DRIVE, "value": 20.0, "simulated": 60.0, "present": {"plan": "abc"}}
 
 
 @pytest.mark.parametrize(
-    ("evidence", "says"),
+    ("changed", "says"),
     [
-        ({"simulated": 60.0}, ""),
-        ({"simulated": 60.0, "command": DRIVE, "value": 20.0, "violations": []}, ""),
-        ({}, "does not show 60 s"),
+        ({}, ""),
+        ({"violations": []}, ""),
         ({"simulated": 30.0}, "does not show 60 s"),
         ({"simulated": math.nan}, "does not show 60 s"),
         ({"simulated": None}, "does not show 60 s"),
-        ({"simulated": 60.0, "violations": [{"kind": "hard"}]}, "names what is violated"),
-        ({"simulated": 60.0, "value": 21.0}, "is of another value"),
-        ({"simulated": 60.0, "command": "/Plant/Q.drive"}, "is of another command"),
+        ({"simulated": True}, "does not show 60 s"),
+        ({"violations": [{"kind": "hard"}]}, "names what is violated"),
+        ({"value": 21.0}, "is of another value"),
+        ({"value": None}, "is of another value"),
+        ({"value": "20.0"}, "is of another value"),
+        ({"command": "/Plant/Q.drive"}, "is of another command"),
+        ({"command": None}, "is of another command"),
+        ({"present": {"plan": "abd"}}, "is of another plan"),
+        ({"present": {}}, "is of another plan"),
+        ({"present": None}, "is of another plan"),
     ],
 )
-def test_evidence_must_bear_out_that_a_command_holds(evidence: dict[str, Any], says: str) -> None:
-    doubt = doubt_of(evidence, GIVEN)
+def test_evidence_must_bear_out_that_a_command_holds(changed: dict[str, Any], says: str) -> None:
+    doubt = doubt_of({**FULL, **changed}, GIVEN)
     assert says in doubt
     assert bool(says) == bool(doubt)
+
+
+def test_evidence_without_a_plan_is_none_even_if_the_present_has_none() -> None:
+    assert doubt_of({**FULL, "present": {"plan": None}}, {**GIVEN, "plan": None})
+
+
+def test_a_boolean_comes_back_as_a_number() -> None:
+    assert doubt_of({**FULL, "value": 1.0}, {**GIVEN, "value": True}) == ""

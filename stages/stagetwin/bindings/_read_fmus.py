@@ -1,4 +1,4 @@
-"""NVIDIA's prims for FMUs, read as bindings of models.
+"""Reading NVIDIA's prims for FMUs as models. What they name is read; no FMU is opened.
 
     FmuInstance   asset fmi:fmu, bool fmi:enabled
       FmuConnection   rel fmi:targets
@@ -9,66 +9,65 @@ The prim types and attributes are those of `ovfmi` 0.2 (NVIDIA, 2026).
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from stagetwin.bindings import ModelBinding, Problem
-from stagetwin_sim.fmi._fmu import port_name
+from pxr import Usd
 
-if TYPE_CHECKING:
-    from pxr import Usd
+from stagetwin.bindings._model import ModelBinding
+from stagetwin.bindings._scope import Scope
 
-__all__ = ["fmu_bindings"]
+__all__ = ["FMU_PRIM", "fmu_name", "read_fmu_prim"]
 
-
-def fmu_bindings(stage: Usd.Stage, problems: list[Problem] | None = None) -> list[ModelBinding]:
-    """Return the FMUs that are authored as FmuInstance prims.
-
-    Args:
-        stage: the plant's.
-        problems: takes what is wrong; such a mapping is left out.
-    """
-    found = problems if problems is not None else []
-    return [
-        _binding(prim, found)
-        for prim in stage.Traverse()
-        if prim.GetTypeName() == "FmuInstance" and _value(prim, "fmi:enabled", True)
-    ]
+FMU_PRIM = "FmuInstance"
+"""Prim type of an FMU; its model has the name and the kind `fmu`."""
 
 
-def _binding(prim: Usd.Prim, problems: list[Problem]) -> ModelBinding:
-    path = str(prim.GetPath())
+def fmu_name(variable: str) -> str:
+    """Return a variable's name with everything that no USD name can hold turned into `_`."""
+    plain = re.sub(r"[^A-Za-z0-9_]", "_", variable)
+    return f"_{plain}" if plain[:1].isdigit() else plain
+
+
+def read_fmu_prim(scope: Scope, prim: Usd.Prim) -> None:
+    """Add the model of an FmuInstance to the table; a mapping that is wrong is left out."""
+    if not _value(prim, "fmi:enabled", True):
+        return
+    if prim.IsInstanceProxy():
+        text = "nothing below an instance root can carry a model"
+        raise scope.fail(prim, "fmu", "below-instance", text)
     asset = _value(prim, "fmi:fmu", None)
     relations: dict[str, tuple[str, ...]] = {}
     for connection, mapping in _mappings(prim):
-        place = str(mapping.GetPath())
         targets = [str(t) for t in connection.GetRelationship("fmi:targets").GetTargets()]
-        wrong = _wrong(mapping, targets)
-        if wrong:
-            problems.append(Problem(place, "", "fmu-mapping", wrong))
+        if wrong := _wrong(mapping, targets):
+            scope.report(mapping, "", "fmu-mapping", wrong)
             continue
         side = "in" if _value(mapping, "fmi:direction", "") == "input" else "out"
-        name = f"{side}:{port_name(str(_value(mapping, 'fmi:fmuAttribute', '')))}"
+        name = f"{side}:{fmu_name(str(_value(mapping, 'fmi:fmuAttribute', '')))}"
         attribute = _value(mapping, "fmi:usdAttribute", "")
         properties = tuple(f"{target}.{attribute}" for target in targets)
         if name in relations and side == "in":
             message = f"{name.partition(':')[2]} is fed twice"
-            problems.append(Problem(place, "", "fmu-mapping", message))
+            scope.report(mapping, "", "fmu-mapping", message)
             continue
         relations[name] = (*relations.get(name, ()), *properties)
-    return ModelBinding(
-        prim=path,
-        name="fmu",
-        asset=path,
-        kind="fmu",
-        file=str(asset.resolvedPath or asset.path) if asset else "",
-        reads=(),
-        writes=(),
-        step=0.0,
-        horizon=0.0,
-        fidelity="",
-        parameters={},
-        relations=relations,
+    scope.table.models.append(
+        ModelBinding(
+            prim=str(prim.GetPath()),
+            name="fmu",
+            asset=str(scope.asset_of(prim).GetPath()),
+            kind="fmu",
+            file=str(asset.resolvedPath or asset.path) if asset else "",
+            reads=(),
+            writes=(),
+            step=0.0,
+            horizon=0.0,
+            fidelity="",
+            parameters={},
+            relations=relations,
+        )
     )
 
 
