@@ -501,6 +501,22 @@ def test_a_read_back_in_another_unit_keeps_a_command_from_running(first: str) ->
     assert len(table.telemetry) == 1
 
 
+@pytest.mark.parametrize(
+    ("rehearsal", "horizon", "warned"),
+    [("required", 4.0, True), ("required", 5.0, False), ("none", 4.0, False)],
+)
+def test_a_rehearsal_that_ends_before_its_command_settles_is_a_warning(
+    rehearsal: str, horizon: float, warned: bool
+) -> None:
+    speed = command("speed", settleTime=5.0, rehearsal=rehearsal, rehearsalHorizon=horizon)
+    table = table_of(plant(prim("A", asset(), speed)))
+    assert table.errors() == []
+    assert [p.code for p in table.problems] == ["rehearsal-horizon"] * warned
+    assert len(table.commands) == 1
+    if warned:
+        assert "at least settleTime, 5 s, got 4 s" in table.problems[0].message
+
+
 def test_each_of_several_read_backs_has_the_commands_unit() -> None:
     signals = [
         telemetry(n, address=n, target="/Plant/A.rpm", redundancyGroup="rpm", unit=unit)

@@ -97,7 +97,7 @@ def demo(
         float | None,
         typer.Option(
             "--seconds",
-            help="End after this long [s]; by default when you quit, or, where nobody can, when "
+            help="End after this long \\[s]; by default when you quit, or, where nobody can, when "
             "everything was shown.",
             show_default=False,
             min=1.0,

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import warp as wp
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
@@ -18,6 +17,7 @@ from rich.table import Table
 
 from stagetwin.opening import open_stage
 from stagetwin_sim._errors import CalibrationError
+from stagetwin_sim._quiet import begin_quietly
 from stagetwin_sim.calibration._fit import fit, simulate
 from stagetwin_sim.calibration._fitted import Fitted
 from stagetwin_sim.calibration._gather import Gathered, gather
@@ -63,7 +63,7 @@ def run_calibration(request: CalibrationRequest) -> None:
     """
     if request.apply and request.out is None:
         raise CalibrationError("--apply needs --out: a set of parameters is a layer of its own")
-    wp.config.log_level = wp.LOG_WARNING  # its greeting is no part of the answer
+    begin_quietly()  # Warp's greeting is no part of the answer
     console = Console()
     plant = read_plant(open_stage(request.stage, request.sidecars))
     recorded = Recorded.open(request.data, request.time_column)

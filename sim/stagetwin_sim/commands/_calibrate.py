@@ -57,11 +57,11 @@ def calibrate(
     ] = 0.0,
     starts: Annotated[int, typer.Option(help="First guesses to start from.", min=1)] = 4,
     step: Annotated[
-        float, typer.Option(help="Time between rows [s]; 0: the recording's own.", min=0)
+        float, typer.Option(help="Time between rows \\[s]; 0: the recording's own.", min=0)
     ] = 0.0,
-    begin: Annotated[float, typer.Option(help="Leave out what is before [s].", min=0)] = 0.0,
+    begin: Annotated[float, typer.Option(help="Leave out what is before \\[s].", min=0)] = 0.0,
     end: Annotated[
-        float, typer.Option(help="Leave out what is after [s]; 0: nothing.", min=0)
+        float, typer.Option(help="Leave out what is after \\[s]; 0: nothing.", min=0)
     ] = 0.0,
     picture: Annotated[
         Path | None, typer.Option(help="Draw the fit (png, svg, pdf).", show_default=False)

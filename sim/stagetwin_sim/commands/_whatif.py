@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 import signal
 import threading
@@ -13,7 +14,6 @@ from pathlib import Path
 from types import FrameType
 
 import typer
-import warp as wp
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
@@ -22,6 +22,7 @@ from rich.text import Text
 from stagetwin.bindings import Severity, read_bindings
 from stagetwin.opening import open_stage
 from stagetwin_sim._errors import CancelledError, ScenarioError
+from stagetwin_sim._quiet import begin_quietly
 from stagetwin_sim.futures import Comparison, Optimum, Present, compare, read_scenario
 from stagetwin_sim.plant import read_plant
 
@@ -47,7 +48,7 @@ class WhatIf:
 
 def run_whatif(asked: WhatIf) -> None:
     """Run the futures, print the comparison, and write what was asked for."""
-    wp.config.log_level = wp.LOG_WARNING  # its greeting would stand before the JSON
+    begin_quietly()  # Warp's greeting would stand before the JSON
     said = Console(stderr=True)
     scenario = read_scenario(asked.scenario)
     stage = open_stage(asked.stage, asked.sidecars)
@@ -105,13 +106,18 @@ def _optimum(best: Optimum) -> Table:
     table.add_column("now", justify="right")
     table.add_column("best", justify="right")
     for name, value in best.settings.items():
-        table.add_row(name.rpartition("/")[2], f"{best.present[name]:.6g}", f"{value:.6g}")
-    table.add_row(best.goal, f"{best.present_value:.6g}", f"[green]{best.value:.6g}[/]")
+        table.add_row(name.rpartition("/")[2], _number(best.present[name]), _number(value))
+    table.add_row(best.goal, _number(best.present_value), f"[green]{_number(best.value)}[/]")
     for name, value in best.constraints.items():
-        table.add_row(name, f"{best.present_constraints[name]:.6g}", f"{value:.6g}")
+        table.add_row(name, _number(best.present_constraints[name]), _number(value))
     if not best.feasible:
         table.add_row("[red]no set-point that was tried keeps the constraints[/]")
     return table
+
+
+def _number(value: float) -> str:
+    """Return a number, a dash where nobody knows it."""
+    return f"{value:.6g}" if math.isfinite(value) else "-"
 
 
 def _write(found: Comparison, asked: WhatIf) -> list[Path]:

@@ -8,8 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from rich.markup import escape
 from rich.table import Table
 
+from stagetwin._text import unit_text
 from stagetwin_sim._errors import ScenarioError
 from stagetwin_sim.engine import Floats
 from stagetwin_sim.futures._branch import Branch
@@ -140,7 +142,7 @@ class Comparison:
         table.add_column("future", no_wrap=True)
         names = list(self.rows[0].measures) if self.rows else []
         for name in names:
-            unit = self.units.get(name, "")
+            unit = escape(unit_text(self.units.get(name, "")))
             table.add_column(f"{name} [dim]{unit}[/]" if unit else name, justify="right")
         ends = [_ends([row.measures[name] for row in self.rows]) for name in names]
         for row in self.rows[:most]:

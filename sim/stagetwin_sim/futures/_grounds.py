@@ -212,9 +212,10 @@ class Grounds:
             (limits.hard_min, limits.hard_max),
             (limits.soft_min, limits.soft_max),
         ):
-            if isinstance(low, (int, float)) and isinstance(high, (int, float)):
-                if math.isfinite(high - low):
-                    return float(high - low)
+            if not isinstance(low, (int, float)) or not isinstance(high, (int, float)):
+                continue
+            if math.isfinite(high - low):
+                return float(high - low)
         return math.inf
 
     def began(self, future: Future) -> None:

@@ -8,7 +8,7 @@ import math
 import os
 import zipfile
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -92,8 +92,8 @@ class Present:
         Raises:
             UnforkableError: a model cannot be copied.
         """
-        running = engine if engine is not None else _first(plant)
-        return cls(plant=plant, snapshot=running.save().world(0), **known)
+        begun = engine.save() if engine is not None else _first(plant)
+        return cls(plant=plant, snapshot=begun.world(0), **known)
 
     def value(self, path: str) -> float | None:
         """Return what a property holds [stage's unit], None where nobody knows."""
@@ -196,10 +196,28 @@ class Present:
         return f"{self.snapshot.digest()}-{said}"
 
 
-def _first(plant: PlantModel) -> Engine:
-    """Return an engine whose outputs show its first states already."""
+def _first(plant: PlantModel) -> Snapshot:
+    """Return the models' first states with outputs that show them already.
+
+    Networks, bodies and FMUs put out what they are only as they move: in the first frame.
+    """
     engine = plant.plan.engine()
     for system in engine.systems.values():
         if isinstance(system, Group):
             system.observe()
-    return engine
+    begun = engine.save()
+    feeds = (*plant.measured.values(), *plant.setpoints.values())
+    fed = {feed.column for each in feeds for feed in each}
+    shown = {
+        column
+        for instance in plant.instances.values()
+        if not isinstance(engine.systems.get(instance.group), Group)
+        for column in instance.outputs.values()
+    }
+    if columns := sorted(shown - fed):
+        engine.step(1)
+        said, bus = engine.read(), begun.bus.copy()
+        known = [column for column in columns if np.isfinite(said[0, column])]
+        bus[:, known] = said[:, known]
+        begun = replace(begun, bus=bus)
+    return begun

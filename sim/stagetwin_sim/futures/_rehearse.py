@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -114,7 +114,8 @@ class _Rehearsal:
         self._future = future
         moved = dict(dependants(future.wiring, path))
         self._believed = [
-            Believed(model, instance.binding.kind, instance.fidelity) for model, instance in moved.items()
+            Believed(model, instance.binding.kind, instance.fidelity)
+            for model, instance in moved.items()
         ]
         if not moved:
             raise Unknown(f"no model depends on {self._command}: nothing is known of it")
@@ -141,7 +142,7 @@ class _Rehearsal:
             grounds.check_arrived(future)
         except Unknown as why:
             return self.verdict(Outcome.INCONCLUSIVE, str(why), findings)
-        cause = f"nothing is violated within {self._horizon:g} s"
+        cause = _held(self._horizon, findings.already)
         return self.verdict(Outcome.HELD, cause, findings)
 
     def _check_request(self) -> None:
@@ -343,6 +344,18 @@ class _Findings:
         for _, margin in found:
             nearest.setdefault((margin.signal, margin.kind), margin)
         return list(nearest.values())[:_MARGINS]
+
+
+def _held(horizon: float, already: Sequence[Finding]) -> str:
+    """Return why a command holds, and what is broken whether it comes or not."""
+    if not already:
+        return f"nothing is violated within {horizon:g} s"
+    first, more = already[0], len(already) - 1
+    others = f", {more} more" if more else ""
+    return (
+        f"nothing is violated within {horizon:g} s that is not violated without it too "
+        f"({first.signal} after {first.time:.4g} s{others})"
+    )
 
 
 def _stopped(future: Future) -> str:

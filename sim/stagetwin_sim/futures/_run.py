@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -67,7 +68,7 @@ class Measures:
             unit = slots.unit(measure.signal)
             timed = ("above" in measure.kind) or ("below" in measure.kind)
             if measure.kind == "integral":
-                unit = f"{unit}.s" if unit not in ("", "1") else "s"
+                unit = _times_second(unit)
             units[measure.name] = "s" if timed else unit
         return units
 
@@ -78,6 +79,16 @@ class Measures:
         for name, expression in self._costs:
             named[name] = values[identifier(name)] = expression(values)
         return named
+
+
+def _times_second(unit: str) -> str:
+    """Return the unit of a quantity added up over time [s]."""
+    if unit in ("", "1"):
+        return "s"
+    if unit.endswith("/s"):
+        return unit.removesuffix("/s")
+    power = re.fullmatch(r"([kMG]?)W", unit)
+    return f"{power[1]}J" if power else f"{unit}.s"
 
 
 def _reading(slots: Slots, measure: Measure) -> Reading:

@@ -20,6 +20,9 @@ from stagetwin_sim.futures._slots import Slots, Tap
 __all__ = ["write_stage"]
 
 _CASTS: dict[str, Any] = {"bool": lambda value: value > 0.5}
+_STEP = 1e-3
+"""Share of the time between two samples in which a set-point steps."""
+
 _WHOLE = ("int", "uint", "int64", "uint64", "uchar")
 
 
@@ -143,8 +146,17 @@ def _author(
     cast = _CASTS.get(type_name, (lambda v: round(v)) if type_name in _WHOLE else float)
     given = [cast(value) for value in values.tolist()]
     last = len(given) - 1
+    steps = where.name.startswith("twin:command:")
     for i, (code, value) in enumerate(zip(codes, given, strict=True)):
         # Of a stretch in which nothing changes, the first and the last sample say all.
         if 0 < i < last and given[i - 1] == value == given[i + 1]:
             continue
+        if steps and i and given[i - 1] != value:
+            # Between samples a viewer draws a line; a set-point is what it was until it is another.
+            layer.SetTimeSample(spec.path, _just_before(code, codes[i - 1]), given[i - 1])
         layer.SetTimeSample(spec.path, code, value)
+
+
+def _just_before(code: float, last: float) -> float:
+    """Return a time code so near before one that nobody sees a ramp."""
+    return code - (code - last) * _STEP

@@ -78,7 +78,9 @@ def wire(
             if path not in forecast
         ),
     ]
-    commanded = set_here | {slots.commands[p].target for p in slots.commands if _ruled(slots, p, rules)}
+    commanded = set_here | {
+        slots.commands[p].target for p in slots.commands if _ruled(slots, p, rules)
+    }
     rows = [*(_setpoint_row(slots, path, branches) for path in sorted(commanded)), *rows]
     links = _links(slots, branches)
     starts = [int(present.snapshot.ticks[0])] * len(branches)

@@ -23,6 +23,9 @@ def main() -> int:
     try:
         # On a machine with much to do USD and Warp may load for longer than silence is borne.
         with line.busy():
+            from stagetwin_sim._quiet import begin_quietly
+
+            begin_quietly()
             from stagetwin_sim.host._host import Host
 
         Host(line).run()

@@ -13,13 +13,17 @@ JUMP = 0.5
 MOST_BEHIND = 2.0
 """How far an engine may fall behind before frames are dropped [s on the wall]."""
 
+MOST_REPLAYED = 600.0
+"""The same where only words of the service move the time, be they minutes apart [s of the plant].
+"""
+
 
 class Pace:
     """Plant time, between two words of the service, and the frames that it makes due.
 
     Args:
         frame: length of a frame [s of the plant].
-        rate: seconds of the plant for a second on the wall.
+        rate: seconds of the plant for a second on the wall; 0 if only the service's words move it.
         steady: a clock that never steps [s].
 
     Attributes:
@@ -44,7 +48,7 @@ class Pace:
 
     def hear(self, time: float, done: float) -> None:
         """Take the service's word for the time; one that jumps back takes the engine with it."""
-        if abs(time - self.now) > JUMP * max(1.0, self._rate):
+        if self._rate == 0 or abs(time - self.now) > JUMP * max(1.0, self._rate):
             self._said, self._heard_at = time, self._steady()
         if self.lag(done) < -JUMP * max(1.0, self._rate):
             self._origin = self.now - done
@@ -59,7 +63,8 @@ class Pace:
 
     def settle(self, done: float) -> int:
         """Drop the frames that will not be caught up; return how many."""
-        if self.lag(done) <= MOST_BEHIND * max(1.0, self._rate):
+        most = MOST_BEHIND * max(1.0, self._rate) if self._rate else MOST_REPLAYED
+        if self.lag(done) <= most:
             return 0
         dropped = self.due(done)
         self._origin += dropped * self._frame
@@ -72,4 +77,6 @@ class Pace:
 
     def wait(self, done: float) -> float:
         """Return how long until the next frame is due [s on the wall]."""
+        if self._rate == 0:
+            return 0.0 if self.due(done) else math.inf
         return max(0.0, (self._frame - self.lag(done)) / self._rate)

@@ -115,6 +115,7 @@ def _heard(bindings: BindingTable, signals: Signals, ports: Ports) -> tuple[str,
     for command in bindings.commands:
         wanted |= {command.target, command.readback, *command.permissives}
     wanted |= {rule.signal for rule in bindings.rules}
+    wanted |= {asset.remote for asset in bindings.assets.values()}
     return tuple(sorted(path for path in wanted if path and signals.is_number(path)))
 
 

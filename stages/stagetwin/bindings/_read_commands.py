@@ -74,6 +74,7 @@ def read_command(scope: Scope, prim: Usd.Prim, name: str) -> None:
         rehearsal_budget=values["rehearsalBudget"],
     )
     _check_units(scope, prim, name, binding)
+    _check_rehearsal(scope, prim, name, binding)
     _check_protocol(scope, prim, name, shared, binding)
     other = scope.commanded.setdefault(binding.target, binding.path)
     if other != binding.path:
@@ -106,6 +107,16 @@ def _check_units(scope: Scope, prim: Usd.Prim, name: str, binding: CommandBindin
                 f"commanded in {binding.unit!r}, but {readback.path} is read back in "
                 f"{readback.unit!r}: nothing converts",
             )
+
+
+def _check_rehearsal(scope: Scope, prim: Usd.Prim, name: str, binding: CommandBinding) -> None:
+    """Warn where a rehearsal ends before the machine is where it was commanded: none can hold."""
+    if binding.rehearsal == "required" and binding.rehearsal_horizon < binding.settle_time:
+        text = (
+            f"rehearsalHorizon must be at least settleTime, {binding.settle_time:g} s, got "
+            f"{binding.rehearsal_horizon:g} s: no rehearsal can hold"
+        )
+        scope.report(prim, name, "rehearsal-horizon", text)
 
 
 def _tokens(scope: Scope, prim: Usd.Prim, name: str, shared: Shared) -> tuple[str, ...]:

@@ -17,7 +17,7 @@ from stagetwin.ports import AddressDefaults, ConnectionSpec, Protocol, find_prot
 
 __all__ = ["Scope", "Skip", "element_names", "instance_root"]
 
-_WARNINGS = frozenset({"unknown-attribute", "not-seeded"})
+_WARNINGS = frozenset({"unknown-attribute", "not-seeded", "rehearsal-horizon"})
 _REALMS = ("plant", "simulation", "replay")
 _OWN_VALUES = {
     "value": re.compile(r"twin:telemetry:.+:value"),

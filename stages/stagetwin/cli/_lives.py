@@ -45,6 +45,8 @@ UNSENT_ENDS = frozenset({"REJECTED", "DENIED", "CANCELLED", "SUPERSEDED", "EXPIR
 _ENDS = UNSENT_ENDS | {"VERIFIED", "FAILED", "UNVERIFIED"}
 
 _LONGEST_VALUE = 48
+_MEASURED = 6
+"""Digits of what was measured."""
 _CANDIDATES = 5
 _SHORTEST_ID = 13
 """Milliseconds of a UUIDv7 [characters]: enough to tell apart what people do."""
@@ -55,8 +57,8 @@ def state_style(state: str) -> str:
     return _STYLES.get(state, "")
 
 
-def value_text(value: Any, unit: str = "") -> str:
-    """Return a command's value as one line, every digit of a number kept."""
+def value_text(value: Any, unit: str = "", digits: int = 15) -> str:
+    """Return a command's value as one line, every digit of a number kept unless fewer will do."""
     if value is None:
         return "nothing"
     if isinstance(value, bool):
@@ -64,7 +66,7 @@ def value_text(value: Any, unit: str = "") -> str:
     if isinstance(value, int):
         text = f"{value:,}"
     elif isinstance(value, float) and math.isfinite(value):
-        text = f"{value:,.15g}"
+        text = f"{value:,.{digits}g}"
     elif isinstance(value, str):
         text = json.dumps(plain_text(value), ensure_ascii=False)
     else:
@@ -147,8 +149,10 @@ def _evidence_text(row: Row) -> str:
     evidence = row["evidence"]
     if evidence is None:
         return ""
-    read = value_text(evidence["value"], row["unit"])
-    was = "" if evidence["before"] is None else f", was {value_text(evidence['before'])}"
+    # What is measured has no more digits to give.
+    read = value_text(evidence["value"], row["unit"], _MEASURED)
+    before = evidence["before"]
+    was = "" if before is None else f", was {value_text(before, digits=_MEASURED)}"
     what = f"{plain_text(evidence['kind'])}, {plain_text(evidence['signal'])}"
     after = float(evidence["after"])
     took = f"{after:.1f} s" if after >= 0.1 else f"{max(after, 0.0) * 1e3:.0f} ms"

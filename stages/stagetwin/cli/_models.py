@@ -197,10 +197,10 @@ def rehearse(
     command: Annotated[str, typer.Argument(help="Prim path and name of the command.")],
     value: Annotated[str, typer.Argument(help="Setpoint, as JSON.")],
     horizon: Annotated[
-        float | None, typer.Option(help="How far ahead to look [s].", show_default=False)
+        float | None, typer.Option(help="How far ahead to look \\[s].", show_default=False)
     ] = None,
     budget: Annotated[
-        float | None, typer.Option(help="How long it may take [s].", show_default=False)
+        float | None, typer.Option(help="How long it may take \\[s].", show_default=False)
     ] = None,
     as_json: JsonOption = False,
     socket: SocketOption = None,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -67,6 +67,17 @@ def run(
     models: Annotated[
         bool, typer.Option("--models/--no-models", help="Run the stage's models.")
     ] = True,
+    clock: Annotated[
+        Literal["wall", "accelerated", "replay"],
+        typer.Option(
+            help="Whose time the twin lives in: the machine's, one --rate times as fast, or that "
+            "of what is replayed. Only wall has connections to a plant, and commands."
+        ),
+    ] = "wall",
+    rate: Annotated[
+        float,
+        typer.Option(help="Seconds of --clock accelerated for one on the wall.", max=1000),
+    ] = 1.0,
     role: Annotated[
         list[str],
         typer.Option(
@@ -145,6 +156,8 @@ def run(
     if people is not None and role:
         text = "with --people, roles are granted in its file"
         raise typer.BadParameter(text, param_hint="--role")
+    if not rate > 0:
+        raise typer.BadParameter(f"must be more than 0, got {rate:g}", param_hint="--rate")
     configure_logging(log_format, log_level)
     # Bridge processes log to the same stream in the same form.
     os.environ["STAGETWIN_LOG"], os.environ["STAGETWIN_LEVEL"] = log_format, log_level
@@ -162,6 +175,8 @@ def run(
         credentials=load_credentials(credentials) if credentials is not None else {},
         allow_commands=allow_commands,
         models=models,
+        clock=clock,
+        rate=rate,
         roles=_parse_roles(role),
         people=people,
         ledger_anchor=ledger_anchor,

@@ -52,11 +52,12 @@ class Health:
     ) -> dict[str, tuple[Sdf.ValueTypeName, Any]]:
         """Return type and value of every health attribute, and begin a new interval."""
         now = self._clock.steady()
-        elapsed = max(now - self._since, 1e-6)
+        elapsed = now - self._since
         if self._lags:
             lags = np.concatenate(self._lags)
             self._p50, self._p99 = (float(x) for x in np.percentile(lags, (50, 99)))
-        rate = (fates.received - self._received) / elapsed
+        # A clock that stands still, as that of a recording may, knows no rate.
+        rate = (fates.received - self._received) / elapsed if elapsed > 0 else 0.0
         stale = parameters.active & (latest.quality == Quality.STALE)
         report = {
             "rate": (_types.Double, rate),

@@ -48,10 +48,18 @@ class ConnectionSink:
         name: name of the connection.
         hub: where samples go.
         arrived: called after samples went there.
+        retime: brings a batch into the time of the hub's clock; None where it is in it.
     """
 
-    def __init__(self, name: str, hub: Hub, arrived: Callable[[], None] = lambda: None) -> None:
+    def __init__(
+        self,
+        name: str,
+        hub: Hub,
+        arrived: Callable[[], None] = lambda: None,
+        retime: Callable[[Samples], None] | None = None,
+    ) -> None:
         self.name = name
+        self._retime = retime
         self._hub = hub
         self._arrived = arrived
         self._lock = threading.Lock()
@@ -63,6 +71,8 @@ class ConnectionSink:
         """Pass samples on to the hub."""
         with self._lock:
             self._link.seen = time.time()
+        if self._retime is not None:
+            self._retime(batch)
         self._hub.submit(batch)
         self._arrived()
 

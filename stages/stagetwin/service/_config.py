@@ -8,6 +8,7 @@ import stat
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -42,6 +43,9 @@ class ServiceConfig(BaseModel):
         ledger_anchor: file outside `state_dir` that keeps the ledger's newest hash.
         listen: where browsers, shells and programs come in; nowhere if None.
         models: whether the stage's models run, in processes of their own.
+        clock: whose time the twin lives in: the machine's (`wall`), one `rate` times as fast
+            (`accelerated`), or that of the samples of realm `replay`.
+        rate: of the accelerated clock, seconds of the twin for a second on the wall.
         socket_group: users of this group may open the control socket; only the own user if empty.
     """
 
@@ -58,6 +62,8 @@ class ServiceConfig(BaseModel):
     credentials: dict[str, Credential] = {}
     allow_commands: bool = False
     models: bool = True
+    clock: Literal["wall", "accelerated", "replay"] = "wall"
+    rate: float = Field(default=1.0, gt=0, le=1000)
     roles: dict[str, tuple[str, ...]] = {}
     people: Path | None = None
     site_layer: Path | None = None

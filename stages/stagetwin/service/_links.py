@@ -10,6 +10,7 @@ from typing import Any
 
 from stagetwin.ports import ConnectionSpec, ConnectionState
 from stagetwin.service._bridges import BridgeProcess, ConnectionSink, InProcessBridge
+from stagetwin.service._clocks import refusal, retiming
 from stagetwin.service._config import ServiceConfig
 from stagetwin.twin import Twin
 
@@ -61,14 +62,18 @@ class Links:
         return {name: table.connections[name] for name in sorted(used)}
 
     def _start(self, group: asyncio.TaskGroup, spec: ConnectionSpec) -> _Link:
-        sink = ConnectionSink(spec.name, self._twin.hub, self._arrived)
+        retime = retiming(self._twin.clock, spec)
+        sink = ConnectionSink(spec.name, self._twin.hub, self._arrived, retime)
         credential = self._config.credentials.get(spec.credential)
         kind = InProcessBridge if self._config.in_process else BridgeProcess
         bridge = kind(spec, sink, credential)
         work = bridge.run(self._twin.table.channels(spec.name))
-        if spec.credential and credential is None:
+        why = refusal(self._config, spec)
+        if not why and spec.credential and credential is None:
             # Trying anonymously what was meant to be authenticated would be a guess.
-            sink.state(ConnectionState.FAILED, f"no credential named {spec.credential!r} here")
+            why = f"no credential named {spec.credential!r} here"
+        if why:
+            sink.state(ConnectionState.FAILED, why)
             work.close()
             work = _wait_for_ever()
         task = group.create_task(work, name=f"bridge {spec.name}")

@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
-from stagetwin._errors import AccessError, ServiceError
+from stagetwin._errors import AccessError, ServiceError, WireRangeError, WireTypeError
 from stagetwin.bindings import CommandBinding, is_below
 from stagetwin.guards import write_atomically
 from stagetwin.identifiers import uuid7
@@ -21,12 +21,15 @@ from stagetwin.service._rehearser import SimulatedRehearser
 from stagetwin.service._simulation import Simulation
 from stagetwin.service._simulator import Progress
 from stagetwin.twin import Twin
+from stagetwin.values import plain, stage_value
 
 __all__ = ["ModelRequests"]
 
 Reply = dict[str, Any]
 
 MAX_LISTED = 1000
+_NAMED = 8
+"""Models that an error names at most."""
 MAX_HORIZON, MAX_BUDGET = 86_400.0, 60.0
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,80}")
@@ -88,7 +91,17 @@ class ModelRequests:
         for model in self._simulation.plant.models:
             if model.path == path and self._access.may(asking(), Right.READ, model.prim):
                 return {"model": self._rows.row(model, full=True)}
-        raise ServiceError(f"there is no model {path!r:.200}")
+        raise ServiceError(f"there is no model {path!r:.200}{self._beside(path)}")
+
+    def _beside(self, path: str) -> str:
+        """Return what models there are on the prim that somebody meant, for the end of a line."""
+        prim = path.partition(".")[0]
+        there = [
+            model.path
+            for model in self._simulation.plant.models
+            if model.prim == prim and self._access.may(asking(), Right.READ, model.prim)
+        ]
+        return f"; there is {', '.join(there[:_NAMED])}" if there else ""
 
     # -- the present, and futures
 
@@ -118,7 +131,8 @@ class ModelRequests:
         budget = _number(request, "budget", binding.rehearsal_budget, MAX_BUDGET)
         if "value" not in request:
             raise ServiceError("value is missing: what would be commanded?")
-        verdict = await self.rehearser.rehearse(binding, request["value"], horizon, budget)
+        value = _setpoint(binding, request["value"])
+        verdict = await self.rehearser.rehearse(binding, value, horizon, budget)
         yield {"rehearsal": verdict.body()}
 
     def _command(self, request: Reply) -> CommandBinding:
@@ -167,6 +181,22 @@ class ModelRequests:
         job = self._job(request)
         self._jobs.cancel(job)
         return {"job": job.row()}
+
+
+def _setpoint(binding: CommandBinding, value: Any) -> Any:
+    """Return the set-point that a value is, as plain data; a command's own checks come first."""
+    limits = binding.limits
+    try:
+        given = stage_value(
+            binding.type_name, value, limits.hard_min, limits.hard_max, binding.tokens
+        )
+    except WireTypeError as error:
+        text = f"{binding.path}: {error}; a {binding.type_name} is allowed"
+        raise ServiceError(text) from None
+    except WireRangeError as error:
+        allowed = "" if binding.tokens else f"; {limits} {binding.unit} is allowed"
+        raise ServiceError(f"{binding.path}: {error}{allowed}") from None
+    return plain(given)
 
 
 def _number(request: Reply, name: str, default: float, most: float) -> float:

@@ -33,6 +33,7 @@ class SimulatedRehearser:
     def __init__(self, twin: Twin, simulation: Simulation) -> None:
         self._twin, self._simulation = twin, simulation
         self._tasks: set[asyncio.Task[None]] = set()
+        self._warm: Simulator | None = None
 
     def begin(
         self,
@@ -81,13 +82,21 @@ class SimulatedRehearser:
             return await self._rehearse(given, budget)
         except SimulatorError as error:
             over = error.code == "over-budget"
-            text = f"over its budget of {budget:g} s" if over else str(error)
+            text = self._over(budget) if over else str(error)
             return Verdict("inconclusive", text, {**asked, "fault": error.code})
         except Exception as error:
             # Whatever goes wrong, the command must not go on, nor wait for ever.
             _log.exception("the rehearsal of %s failed", binding.path)
             text = f"{type(error).__name__}: {error}"
             return Verdict("inconclusive", text, {**asked, "fault": "failed"})
+
+    def _over(self, budget: float) -> str:
+        """Return why a budget was not enough, and what to do about it."""
+        text = f"over its budget of {budget:g} s"
+        if self._warm is None or self._warm is not self._simulation.ahead:
+            text += ": kernels were being loaded; try again in a while"
+            return f"{text}, or give it more (--budget, rehearsalBudget)"
+        return f"{text}; give it more (--budget, rehearsalBudget)"
 
     async def _rehearse(self, given: Row, budget: float) -> Verdict:
         loop, simulation = asyncio.get_running_loop(), self._simulation
@@ -105,6 +114,7 @@ class SimulatedRehearser:
         answer = await simulation.future(
             "rehearse", {**given, "budget": left}, present.data, budget=left
         )
+        self._warm = simulation.ahead
         for simulator in (simulation.beside, simulation.ahead):
             self._check_guards(simulator)
         if (version, guards) != (simulation.version, dict(self._twin.hashes)):
@@ -118,7 +128,7 @@ class SimulatedRehearser:
 
     def _check_age(self, time: object) -> None:
         """Raise SimulatorError unless a present is of now."""
-        now, most = self._twin.clock.wall(), OLDEST * self._twin.clock.rate
+        now, most = self._twin.clock.wall(), OLDEST * max(1.0, self._twin.clock.rate)
         if not _is_number(time) or not abs(now - float(str(time))) <= most:
             behind = f"{now - float(str(time)):.3g} s off" if _is_number(time) else "of no time"
             raise SimulatorError(f"the models' present is {behind}: they do not keep up", "late")

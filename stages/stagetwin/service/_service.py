@@ -16,6 +16,7 @@ from stagetwin._errors import LedgerDamagedError, ServiceError
 from stagetwin.guards import GuardBook
 from stagetwin.people import Access
 from stagetwin.service._alarm_requests import AlarmRequests
+from stagetwin.service._clocks import clock_of, refuse_plants
 from stagetwin.service._command_requests import NO_COMMANDS
 from stagetwin.service._config import ServiceConfig
 from stagetwin.service._control import ControlServer
@@ -90,8 +91,11 @@ class Service:
             self.access = Access.of_file(config.people)
         else:
             self.access = Access.of_roles(config.roles)
+        clock = clock_of(config)
         stage = open_stage(config.stage, config.sidecars, config.endpoints)
-        self.twin = Twin(stage, guards=GuardBook(config.state_dir / "guards.json"))
+        guards = GuardBook(config.state_dir / "guards.json")
+        self.twin = Twin(stage, clock=clock, guards=guards)
+        refuse_plants(config, self.twin.table)
         self._links = Links(config, self.twin, self._arrived)
         self.desk: Desk | None = None
         self.fault = ""
@@ -312,6 +316,11 @@ class Service:
         """Return the state of everything, as the command line shows it."""
         return {
             "stage": str(self._config.stage),
+            "clock": {
+                "kind": self._config.clock,
+                "rate": self.twin.clock.rate,
+                "time": self.twin.clock.wall(),
+            },
             "health": dict(self._metrics.health),
             "connections": self._links.status(),
             "rejections": [

@@ -15,6 +15,7 @@ import numpy as np
 
 from stagetwin._errors import SimulatorError
 from stagetwin.bindings import BindingTable
+from stagetwin.clock import WallClock
 from stagetwin.live import Expected, Placed
 from stagetwin.service._config import ServiceConfig
 from stagetwin.service._expected import ExpectedNumbers
@@ -27,6 +28,9 @@ from stagetwin.twin import Twin
 __all__ = ["NO_MODELS", "Simulation"]
 
 _log = logging.getLogger(__name__)
+
+_steady = WallClock().steady
+"""Of the machine, whatever clock the twin has: processes live and fall silent on the wall."""
 
 PERIOD = 0.05
 """Time between two messages to the simulator, at least [s]."""
@@ -78,7 +82,7 @@ class Simulation:
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._changed = asyncio.Event()
         self._opened = ""
-        self._told = self._heard = -math.inf
+        self._told = self._heard = self._told_time = -math.inf
         self._broken = ""
         self._asked = dict.fromkeys(FUTURES, -math.inf)
         twin.on_rebind.append(self._rebound)
@@ -138,7 +142,7 @@ class Simulation:
             return True
         simulator = self.ahead if name == "ahead" else self.what_if
         busy = simulator is not None and simulator.busy
-        return busy or self._twin.clock.steady() - self._asked[name] < IDLE
+        return busy or _steady() - self._asked[name] < IDLE
 
     def _start(self, name: Literal["beside"] | Future) -> Simulator:
         assert self._module is not None  # or there is a fault
@@ -222,12 +226,12 @@ class Simulation:
 
     def columns(self, kind: wire.Kind, columns: wire.Columns) -> None:
         """See SimulatorEvents."""
-        self._heard = self._twin.clock.steady()
+        self._heard = _steady()
         self._numbers.take(kind, columns)
 
     def health(self, health: wire.Health) -> None:
         """See SimulatorEvents."""
-        self._heard = self._twin.clock.steady()
+        self._heard = _steady()
         if math.isnan(self._twin.predicted.time) and not math.isnan(self._numbers.time):
             self._numbers.fresh = True  # it was silent for a while, and nothing has changed
         self.states.take(health.states)
@@ -268,7 +272,7 @@ class Simulation:
             _log.debug("what models expected cannot be withdrawn", exc_info=True)
 
     def _step(self) -> None:
-        now, layer = self._twin.clock.steady(), self._twin.predicted
+        now, layer = _steady(), self._twin.predicted
         if self._numbers.fresh:
             numbers = self._numbers
             every = np.arange(len(numbers.values), dtype=np.int32)
@@ -286,8 +290,11 @@ class Simulation:
             return
         first, self._told = math.isinf(self._told), now
         index, values, quality = self._measured.news()
-        if len(index) or first:  # it begins with the first word
-            wall = self._twin.clock.wall()
+        clock = self._twin.clock
+        wall = clock.wall()
+        moved = clock.rate == 0 and wall != self._told_time  # then only this moves the models
+        if len(index) or first or moved:  # it begins with the first word
+            self._told_time = wall
             number = beside.table.number
             kind: Literal[wire.Kind.VALUES] = wire.Kind.VALUES
             beside.post(wire.encode_columns(kind, number, wall, index, values, quality))
@@ -326,7 +333,7 @@ class Simulation:
         if self.fault:
             raise SimulatorError(self.fault, "gone")
         name: Future = "ahead" if operation == "rehearse" else "what-if"
-        self._asked[name] = self._twin.clock.steady()
+        self._asked[name] = _steady()
         simulator = self.ahead if name == "ahead" else self.what_if
         if simulator is None:
             simulator = self._start(name)
@@ -340,7 +347,7 @@ class Simulation:
         try:
             return await simulator.ask(operation, given, data, budget=budget, progress=progress)
         finally:
-            self._asked[name] = self._twin.clock.steady()
+            self._asked[name] = _steady()
 
     # -- how they are
 

@@ -91,8 +91,8 @@ class Open(msgspec.Struct):
     Attributes:
         files: the plant.
         role: what the process is for.
-        rate: how fast the clock runs, in seconds of the plant for a second on the wall; 0 is as
-            fast as it can, which only `ahead` is.
+        rate: how fast the clock runs, in seconds of the plant for a second on the wall. 0 is, for
+            `ahead`, as fast as it can, and for `beside` a clock that only the times of VALUES move.
         frame: length of a frame of the engine [s].
         seed: of everything random.
         device: Warp's name of the device; empty is the simulator's own choice.

@@ -6,11 +6,13 @@ import csv
 import datetime
 import json
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import typer
+from pxr import Sdf
 from typer.testing import CliRunner
 
 from stagetwin.bindings import read_bindings
@@ -135,6 +137,34 @@ def test_a_kind_is_fitted_and_its_set_makes_the_models_calibrated(tmp_path: Path
     value = first.binding.parameters["winding_conductance"]
     assert value.value == pytest.approx(fitted.values[fitted.row("winding_conductance"), 0])
     assert unproven(stage, again.table.models) == []
+    # Whoever overrules what was fitted, in whatever layer, has another model than the fitted one.
+    one = stage.GetAttributeAtPath("/Plant/M1.twin:model:heat:param:winding_conductance")
+    one.Set(9.0)
+    (problem,) = read_plant(stage).problems
+    assert "param:winding_conductance is from" in problem.message
+    one.Clear()
+    assert read_plant(stage).problems == []
+    layer = Sdf.Layer.Find(str(path))
+    spec = layer.GetAttributeAtPath(one.GetPath())
+    was, spec.default = spec.default, 9.0
+    (problem,) = unproven(stage, read_bindings(stage).models)
+    assert "is 9.0, and" in problem.message
+    spec.default = was
+
+    # What was fitted beside a number that is not written would go with another plant.
+    bounded = fitted.bounded.copy()
+    bounded[fitted.row("frame_conductance"), 0] = True
+    part = tmp_path / "part.usda"
+    made = write_parameter_set(
+        part, replace(fitted, bounded=bounded), models, author="ada", version="8"
+    )
+    assert (made.calibrated, set(made.values)) == (("/Plant/M2.heat",), {"/Plant/M2.heat"})
+    assert "at a bound: frame_conductance" in made.reports["/Plant/M1.heat"]
+    bounded[:] = True
+    with pytest.raises(CalibrationError, match="the data determine no model: /Plant/M1"):
+        write_parameter_set(
+            part, replace(fitted, bounded=bounded), models, author="ada", version="9"
+        )
     prim_of = stage.GetPrimAtPath("/Plant/M1")
     assert prim_of.GetAttribute("twin:modelVersion").Get() == "7"
 
@@ -147,6 +177,11 @@ def test_nobody_else_calls_a_model_calibrated(tmp_path: Path) -> None:
     stage.GetAttributeAtPath("/Plant/M1.twin:model:heat:fidelity").Set("calibrated")
     (problem,) = unproven(stage, read_bindings(stage).models)
     assert (problem.prim, problem.code) == ("/Plant/M1", "model-uncalibrated")
+    layer = stage.GetRootLayer()
+    for data in ({}, {"reports": {"/Plant/M2.heat": "rank 5"}, "fitted": {}}):
+        layer.customLayerData = {"stagetwinCalibration": data}
+        (problem,) = unproven(stage, read_bindings(stage).models)
+        assert "has no fit of /Plant/M1.heat" in problem.message
 
 
 def test_a_set_that_would_be_overruled_is_not_applied(tmp_path: Path) -> None:

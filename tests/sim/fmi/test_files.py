@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from stagetwin_sim._errors import FmuError
 from stagetwin.bindings import fmu_name
+from stagetwin_sim._errors import FmuError
 from stagetwin_sim.fmi import _archive, read_fmu
 from stagetwin_sim.fmi._units import si_unit
 

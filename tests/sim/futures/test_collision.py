@@ -27,7 +27,7 @@ def plant() -> PlantModel:
         "Cell",
         asset(connection="line", level="twin"),
         telemetry("angle", address="angle", unit="deg"),
-        command("swing", hard=(-90, 90), readback=ANGLE, unit="deg"),
+        command("swing", hard=(-90, 90), readback=ANGLE, unit="deg", settleTime=3.0),
         model("physics", "bodies"),
         model(
             "joint",

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 
-from stagetwin_sim.host._pace import MOST_BEHIND, Pace
+from stagetwin_sim.host._pace import MOST_BEHIND, MOST_REPLAYED, Pace
 from tests.sim.host.talk import Clock
 
 
@@ -63,3 +65,18 @@ def test_what_cannot_be_caught_up_is_dropped_and_counted() -> None:
     assert pace.dropped == 200
     assert pace.due(0.0) == 0
     assert pace.time_of(0.0) == pytest.approx(10.0)
+
+
+def test_where_only_words_move_the_time_each_of_them_counts() -> None:
+    clock = Clock()
+    pace = Pace(0.05, 0.0, clock)
+    pace.start(1000.0)
+    clock.now += 100.0
+    assert pace.due(0.0) == 0
+    assert pace.wait(0.0) == math.inf
+    pace.hear(1000.1, done=0.0)
+    assert (pace.due(0.0), pace.wait(0.0)) == (2, 0.0)
+    pace.hear(1000.0 + MOST_REPLAYED, done=0.0)
+    assert pace.settle(0.0) == 0
+    pace.hear(1000.1 + MOST_REPLAYED, done=0.0)
+    assert pace.settle(0.0) == pace.dropped > 0

@@ -88,12 +88,14 @@ def test_full_and_empty_it_takes_no_more(current: float, end: float) -> None:
     engine = alone(BATTERY, [{"capacity": 1000.0, "soc": 0.5}]).engine()
     write(engine, current=current)
     engine.step(400)
-    soc, accepted = read(engine, "soc", "accepted_current")
+    soc, accepted, refused = read(engine, "soc", "accepted_current", "refused_current")
     assert (soc, accepted) == (end, 0.0)
+    (port,) = (port for port in BATTERY.outputs if port.name == "refused_current")
+    assert refused == abs(current) > port.high == 0.0
     s = state(engine, BATTERY)
     assert abs(s["energy"]) > 0
     engine.step(100)
     assert state(engine, BATTERY)["energy"] == pytest.approx(s["energy"], rel=1e-9)
     write(engine, current=-current)
     engine.step()
-    assert read(engine, "accepted_current")[0] == -current
+    assert read(engine, "accepted_current", "refused_current") == [-current, 0.0]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import threading
 from collections.abc import Iterator
@@ -140,6 +141,14 @@ def test_columns_that_differ_in_length_are_refused() -> None:
         wire.encode_columns(Kind.VALUES, 1, 0.0, [0], [1.0])  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="no columns"):
         wire.decode_columns(b"\0")
+
+
+@pytest.mark.parametrize("time", [math.nan, math.inf, -math.inf])
+def test_columns_of_no_time_are_refused(time: float) -> None:
+    """They would never be withdrawn, whatever happens to who sent them."""
+    frame = wire.encode_columns(wire.Kind.PREDICTED, 1, time, [0], [1.0])
+    with pytest.raises(ValueError, match="of a finite time"):
+        wire.decode_columns(frame[wire.HEADER.size :])
 
 
 def test_what_is_installed_is_found_without_loading_it() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -276,6 +277,92 @@ def test_a_rehearsed_command_is_guarded_by_the_models_of_assets_that_are_no_twin
         return guard_hashes(table_of(inside + tank + "}\n"))["/Plant/P"]
 
     assert (now(1) != now(2)) is (rehearsal == "required")
+
+
+def believed(
+    *parts: Part | str,
+    rehearsal: str = "required",
+    address: str = "i",
+    scale: float = 1.0,
+    high: float = 2.9,
+    other: str = "o",
+) -> str:
+    """The hash of a valve whose command is rehearsed by a tank on another asset."""
+    tank = prim(
+        "T",
+        asset("t"),
+        telemetry("level", address="l", hard=(0, high)),
+        telemetry("inflow", address=address, scale=scale),
+        telemetry("other", address=other),
+        model("m", reads=[full_path("/Plant/T.inflow")], writes=[full_path("/Plant/T.level")]),
+        *parts,
+    )
+    drive = command("drive", readback=full_path("/Plant/V.at"), rehearsal=rehearsal)
+    valve = prim("V", asset("v", "twin"), telemetry("at", address="at"), drive)
+    table = table_of(plant(tank, valve))
+    assert [str(problem) for problem in table.errors()] == []
+    return guard_hashes(table)["/Plant/V"]
+
+
+ALARM = alarm("full", full_path("/Plant/T.level"), kind="limit", limit=2.5)
+ALARM2 = alarm("full", full_path("/Plant/T.level"), kind="limit", limit=2.6)
+ALARM_SAYS = alarm("full", full_path("/Plant/T.level"), kind="limit", limit=2.5, advice="look")
+
+
+@pytest.mark.parametrize("rehearsal", ["none", "required"])
+@pytest.mark.parametrize(
+    ("parts", "fields"),
+    [
+        ((), {"high": 1e9}),
+        ((), {"address": "j"}),
+        ((), {"scale": 0.001}),
+        ((ALARM,), {}),
+    ],
+)
+def test_what_a_rehearsal_judges_by_is_part_of_the_guards(
+    parts: tuple[Part, ...], fields: dict[str, Any], rehearsal: str
+) -> None:
+    changed = believed(*parts, rehearsal=rehearsal, **fields) != believed(rehearsal=rehearsal)
+    assert changed is (rehearsal == "required")
+
+
+def test_an_alarms_limit_is_a_guard_of_what_is_rehearsed_and_its_words_are_none() -> None:
+    assert believed(ALARM) != believed(ALARM2)
+    assert believed(ALARM) == believed(ALARM_SAYS)
+
+
+def test_a_signal_that_no_model_knows_is_no_guard_of_a_rehearsal() -> None:
+    assert believed(other="p") == believed()
+
+
+def test_an_fmu_prim_is_a_model_and_a_guard(tmp_path: Path) -> None:
+    def now(content: bytes, enabled: bool = True) -> BindingTable:
+        (tmp_path / "pump.fmu").write_bytes(content)
+        fmu = (
+            'def FmuInstance "F"\n{\nasset fmi:fmu = @./pump.fmu@\n'
+            f"bool fmi:enabled = {int(enabled)}\n"
+            'def FmuConnection "C"\n{\nrel fmi:targets = </Plant/P>\ndef FmuMapping "M"\n{\n'
+            'string fmi:fmuAttribute = "n.speed"\n'
+            'string fmi:usdAttribute = "twin:telemetry:speed:value"\n'
+            'token fmi:direction = "input"\n}\n}\n}\n'
+        )
+        inside = text_of(rehearsal="required").rstrip().removesuffix("}")
+        stage = stage_of(inside + fmu + "}\n", tmp_path / f"{len(content)}{enabled}.usda")
+        return read_bindings(stage)
+
+    first = now(b"one")
+    (found,) = first.models
+    assert (found.path, found.kind, found.file) == (
+        "/Plant/F.fmu", "fmu", str(tmp_path / "pump.fmu"),
+    )  # fmt: skip
+    assert found.relations == {"in:n_speed": (SPEED,)}
+    assert first.problems == []
+    one = guard_hashes(first)["/Plant/P"]
+    assert guard_hashes(now(b"other"))["/Plant/P"] != one
+    assert guard_hashes(now(b"one"))["/Plant/P"] == one
+    off = now(b"one", enabled=False)
+    assert off.models == []
+    assert guard_hashes(off)["/Plant/P"] != one
 
 
 def test_whether_a_command_is_rehearsed_is_a_guard() -> None:

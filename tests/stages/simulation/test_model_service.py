@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import os
 import signal
 import socket
@@ -17,7 +18,7 @@ from stagetwin import AccessError, ServiceError
 from stagetwin.gateway import ListenConfig
 from stagetwin.people import Principal
 from stagetwin.service import Service, ServiceConfig
-from tests.stages.plants import asset, full_path, prim
+from tests.stages.plants import asset, full_path, prim, telemetry
 from tests.stages.simulation.conftest import (
     DRIVE,
     FLOW,
@@ -150,6 +151,45 @@ def test_what_does_not_change_stays_and_what_nobody_speaks_of_goes(
         await s.predicted(10.0, 20.0)
 
     serve(scenario)
+
+
+def test_a_number_that_no_attribute_can_hold_ends_no_service(serve: Serve, simulated: Path) -> None:
+    count = full_path("/Plant/P.count")
+
+    async def scenario(s: Served) -> None:
+        await s.predicted(10.0, 20.0)  # the other model expects -10 of an unsigned number
+        expected = full_path("/Plant/P.count", "predicted")
+        assert s.get(expected) is None
+        s.send("speed", -3.0)
+        await s.until(lambda: s.get(expected) == 3)
+        s.send("speed", 1e30)
+        await s.until(lambda: s.get(PREDICTED) == 2e30)
+        assert s.get(expected) is None
+
+    part = model("n", reads=[SPEED], writes=[count], parameters={"gain": -1.0})
+    serve(scenario, plant_text(simulated.name, telemetry("count", "uint", address="count"), part))
+
+
+def test_what_cannot_be_passed_on_is_withdrawn_and_costs_nothing_else(
+    serve: Serve, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def scenario(s: Served) -> None:
+        await s.predicted(10.0, 20.0)
+        layer = s.service.twin.predicted
+        kept, layer._cast = layer._cast, []  # as after a fault of its own
+        layer._plain[:] = False
+        s.send("speed", 11.0)
+        await s.until(lambda: s.get(PREDICTED) is None)
+        s.send("speed", 12.0)
+        s.send("flow", 7.0)
+        await s.until(lambda: (s.get(SPEED), s.get(FLOW)) == (12.0, 7.0))
+        assert math.isnan(layer.time)
+        layer._cast = kept
+        await s.until(lambda: s.get(PREDICTED) == 24.0)
+
+    serve(scenario)
+    said = [r for r in caplog.records if "cannot be passed on" in r.message]
+    assert len(said) == 1
 
 
 def test_models_that_no_simulator_runs_say_why(serve: Serve, simulated: Path) -> None:
@@ -293,10 +333,33 @@ async def job_of(s: Served, job: str) -> dict[str, Any]:
     return row
 
 
+def test_no_rehearsal_waits_for_a_what_if(serve: Serve) -> None:
+    async def scenario(s: Served) -> None:
+        await s.predicted(10.0, 20.0)
+        endless = {"steps": 10**9, "slow": True}
+        begun = (await s.ask(op="what_if", scenario=endless))["job"]
+        await s.until(lambda: s.service.models._jobs._jobs[begun["id"]].text == "steps")
+        simulation = s.service.simulation
+        ahead, what_if = simulation.ahead, simulation.what_if
+        assert ahead is not None
+        assert what_if is not None
+        assert os.getpriority(os.PRIO_PROCESS, what_if.pid) > os.getpriority(
+            os.PRIO_PROCESS, ahead.pid
+        )
+        await s.until(lambda: ahead.table is not None)
+        found = (await s.ask(op="rehearse", target=DRIVE, value=20.0))["rehearsal"]
+        assert found["verdict"] == "held", found
+        assert what_if.busy
+        assert set(simulation.status()["simulators"]) == {"beside", "ahead", "what-if"}
+        await s.ask(op="cancel_job", id=begun["id"])
+
+    serve(scenario)
+
+
 def test_futures_are_asked_for_looked_at_and_given_up(serve: Serve, simulated: Path) -> None:
     async def scenario(s: Served) -> None:
         await s.predicted(10.0, 20.0)
-        assert s.service.simulation.ahead is None  # nobody has asked yet
+        assert s.service.simulation.what_if is None  # nobody has asked yet
         begun = (await s.ask(op="what_if", scenario={"name": "one", "steps": 3}))["job"]
         row = await job_of(s, begun["id"])
         assert (row["state"], row["done"], row["result"]["name"]) == ("done", 1.0, "one")
@@ -310,9 +373,9 @@ def test_futures_are_asked_for_looked_at_and_given_up(serve: Serve, simulated: P
         with pytest.raises(ServiceError, match="of yours"):
             await s.ask(Principal("somebody"), op="job", id=begun["id"])
         assert (await s.ask(op="cancel_job", id=begun["id"]))["job"]["state"] == "cancelled"
-        ahead = s.service.simulation.ahead
-        assert ahead is not None
-        await s.until(lambda: not ahead.busy)
+        what_if = s.service.simulation.what_if
+        assert what_if is not None
+        await s.until(lambda: not what_if.busy)
         begun = (await s.ask(op="what_if", scenario={}, **{"from": "never"}))["job"]
         row = await job_of(s, begun["id"])
         assert (row["state"], "no present 'never'" in row["error"]) == ("failed", True)
@@ -343,8 +406,9 @@ def test_the_process_for_futures_ends_when_nobody_asks(
         await s.predicted(10.0, 20.0)
         begun = (await s.ask(op="what_if", scenario={}))["job"]
         assert (await job_of(s, begun["id"]))["state"] == "done"
-        assert s.service.simulation.ahead is not None
-        await s.until(lambda: s.service.simulation.ahead is None)
+        assert s.service.simulation.what_if is not None
+        assert s.service.simulation.ahead is None  # nobody has a command rehearsed
+        await s.until(lambda: s.service.simulation.what_if is None)
 
     serve(scenario, plant_text(simulated.name, rehearsal="none"))
 

@@ -26,6 +26,10 @@ TEXT = plant(
         telemetry("flow", "float", address="flow"),
         telemetry("count", "int", address="count"),
         telemetry("on", "bool", address="on"),
+        telemetry("parts", "uint", address="parts"),
+        telemetry("byte", "uchar", address="byte"),
+        telemetry("long", "int64", address="long"),
+        telemetry("rough", "half", address="rough"),
         telemetry("mode", "token", address="mode"),
         command("drive", readback=FLOW),
         model("m", writes=[FLOW]),
@@ -72,6 +76,35 @@ def test_values_are_written_in_the_type_of_their_signal(live: MakePlant) -> None
     assert list(map(str, kinds)) == ["float", "int", "bool"]
     assert (w.layer.value(OUT), w.layer.time) == (4.0, 10.0)
     assert math.isnan(w.layer.value("/Plant/P.twin:model:m:out:other"))
+
+
+@pytest.mark.parametrize(
+    ("name", "within", "outside"),
+    [
+        ("count", (-(2.0**31), 2.0**31 - 1), (-(2.0**31) - 1, 2.0**31, 1e300)),
+        ("parts", (0.0, 2.0**32 - 1), (-1.0, -5.0, 2.0**32)),
+        ("byte", (0.0, 255.0), (-1.0, 256.0)),
+        ("long", (-(2.0**63), 2.0**63 - 1024), (2.0**63, -(2.0**63) - 2048)),
+        ("flow", (-3e38, 3e38), (4e38, -1e39)),
+        ("rough", (-65504.0, 65504.0), (65520.0, -1e6)),
+    ],
+)
+def test_what_a_type_cannot_hold_is_not_known(
+    live: MakePlant, name: str, within: tuple[float, ...], outside: tuple[float, ...]
+) -> None:
+    """A model's number must neither end the service nor land as another number."""
+    path = full_path(f"/Plant/P.{name}", "predicted")
+    w = Written(live, path, OUT)
+    assert w.layer.refused == {}
+    for good in within:
+        w.layer.write(index(0, 1), numbers(good, 4), 1.0)
+        assert w.get(path) == pytest.approx(good, rel=1e-3)
+        for wrong in outside:
+            w.layer.write(index(0, 1), numbers(wrong, 5), 2.0)
+            assert (w.get(path), w.get(OUT)) == (None, 5.0)
+            assert math.isnan(w.layer.value(path))
+            w.layer.write(index(0), numbers(good), 3.0)
+            assert w.layer.value(path) == good
 
 
 def test_what_did_not_change_is_not_written_again(live: MakePlant) -> None:

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
 import math
+import re
 from typing import Any
 
 import pytest
 
 from stagetwin.service._measured import Measured
 from stagetwin.service._rehearser import doubt_of
-from tests.stages.simulation.conftest import DRIVE, Serve, Served, plant_text
+from stagetwin.soft import soft_device
+from tests.stages.plants import command, full_path, telemetry
+from tests.stages.simulation.conftest import DRIVE, USER, Serve, Served, plant_text
+from tests.stages.simulation.modelled import model
 
 DESIRED = "/Plant/P.twin:command:drive:desired"
+DRAIN, OPEN = "/Plant/P.drain", "/Plant/P.twin:command:drain:desired"
 
 
 def test_a_request_that_has_not_left_is_no_set_point_in_force(serve: Serve, simulated: Any) -> None:
@@ -34,6 +40,54 @@ def test_a_request_that_has_not_left_is_no_set_point_in_force(serve: Serve, simu
         assert math.isnan(value)
 
     serve(scenario, plant_text(simulated.name, rehearsal="none", approval="single"))
+
+
+def test_a_request_that_waits_for_approval_is_not_in_force_for_another(
+    serve: Serve, simulated: Any
+) -> None:
+    """What one person asked for and nobody approved yet must not excuse what another asks for."""
+
+    def given(verdict: dict[str, Any]) -> float:
+        """Return the drain's set-point in the present that a rehearsal started from."""
+        found = re.search(r"\(0, \((\S+), (\d)\)\)", verdict["evidence"]["from"])
+        assert found is not None
+        return float(found[1])
+
+    async def scenario(s: Served) -> None:
+        await s.predicted(10.0, 20.0)
+
+        async def rehearsed() -> float:
+            reply = await s.ask(op="rehearse", target=DRIVE, value=20.0)
+            assert reply["rehearsal"]["verdict"] == "held", reply
+            return given(reply["rehearsal"])
+
+        s.send("opening", 0.0)
+        await s.until(lambda: s.get(full_path("/Plant/P.opening")) == 0.0)
+        await s.revision()
+        (drain,) = [t for t in (await s.ask(op="targets"))["targets"] if t["path"] == DRAIN]
+        request = {"target": DRAIN, "value": 1.0, "revision": drain["revision"]}
+        made = (await s.ask(op="publish", **request))["command"]
+        await s.until(lambda: s.get(OPEN) == 1.0)
+        assert math.isnan(await rehearsed())
+        desk = s.service.desk
+        assert desk is not None
+        soft_device(s.line, lambda told: s.send("opening", told.value) or "")
+        try:
+            desk.path.approve(made["id"], "bob", "", "")
+            async with asyncio.timeout(30):
+                while await rehearsed() != 1.0:  # it has left: now it is in force
+                    await asyncio.sleep(0.05)
+        finally:
+            soft_device(s.line, None)
+
+    opening = full_path("/Plant/P.opening")
+    parts = (
+        telemetry("opening", address="opening"),
+        command("drain", address="open", readback=opening, approval="single", expiry=30.0),
+        model("d", reads=[OPEN], writes=[opening]),
+    )
+    text = plant_text(simulated.name, *parts)
+    serve(scenario, text, roles={"operator": (USER, "bob")})
 
 
 def test_a_simulator_that_reads_older_files_is_not_believed(serve: Serve) -> None:
