@@ -10,6 +10,7 @@
     - NamespaceError                  a server does not have the namespace of an address
     - BrokerError                     a local broker cannot be run
     - RecordingError                  a recorded file cannot be read
+    - UnheardError                    a signal that is needed did not arrive in time
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ __all__ = [
     "RealmError",
     "RecordingError",
     "RefusedError",
+    "UnheardError",
 ]
 
 
@@ -51,3 +53,7 @@ class BrokerError(BridgeError):
 
 class RecordingError(BridgeError):
     """A recorded file cannot be read, or has no column that tells the time."""
+
+
+class UnheardError(BridgeError):
+    """A signal that is needed did not arrive in time; says which."""

@@ -11,6 +11,7 @@ from typing import Any
 from pxr import Usd, UsdGeom
 
 from stagetwin._check_commands import doubtful_commands
+from stagetwin._check_installed import checked_by_others
 from stagetwin._check_models import doubtful_models
 from stagetwin._misspelt import misspelt
 from stagetwin._schema import is_registered
@@ -26,7 +27,7 @@ class Report:
 
     Attributes:
         stage: path of the root layer.
-        signals, commands, connections, assets: how many run.
+        signals, commands, connections, assets, models: how many run.
         problems: sorted by prim.
     """
 
@@ -36,6 +37,7 @@ class Report:
     connections: int
     assets: int
     problems: tuple[Problem, ...]
+    models: int = 0
 
     @property
     def errors(self) -> int:
@@ -64,14 +66,17 @@ def check_stage(
     """
     stage = open_stage(path, sidecars, endpoints)
     table = read_bindings(stage)
-    problems = sorted([*table.problems, *lint(stage, table)])
+    found = [*table.problems, *lint(stage, table)]
+    found += checked_by_others(stage, table, found)
+    wrong = {(p.prim, p.signal) for p in found if p.severity is Severity.ERROR}
     return Report(
         stage=str(path),
         signals=len(table.telemetry),
         commands=len(table.commands),
         connections=len({binding.connection for binding in table.telemetry.values()}),
         assets=len(table.assets),
-        problems=tuple(problems),
+        problems=tuple(sorted(found)),
+        models=sum((model.prim, model.name) not in wrong for model in table.models),
     )
 
 

@@ -17,14 +17,16 @@ from typing import Any
 import psutil
 import pytest
 
-from stagetwin import RealmError
+from stagetwin import RealmError, StagetwinError
 from stagetwin.bindings import read_bindings
 from stagetwin_bridges import ConnectionConfigError
 from stagetwin_bridges._messages import MessagePlan
 from stagetwin_bridges.broker import LocalBroker, find_broker
 from stagetwin_bridges.commands._cast import Cast
+from stagetwin_bridges.commands._demo import DemoRequest, run_demo
 from stagetwin_bridges.commands._replay import ReplayRequest, mismatch, run_replay, topic_of
 from stagetwin_bridges.commands._story import Timing
+from stagetwin_bridges.commands._words import fault_text
 from stagetwin_bridges.recording import Recording
 from tests.bridges.plant_service import PlantService, toml, wait_for
 from tests.stages.plants import (
@@ -500,3 +502,16 @@ def test_the_demo_refuses_a_broker_that_is_none() -> None:
     done = run("demo", "--broker", "rabbit")
     assert done.returncode == 2
     assert "expected mosquitto or nats" in done.stderr
+
+
+def test_the_demo_refuses_a_bad_script_of_faults_before_anything_starts(tmp_path: Path) -> None:
+    script = tmp_path / "faults.toml"
+    script.write_text('[[fault]]\nasset = "/World/Line1/P102"\namount = 0.1\n')
+    with pytest.raises(StagetwinError, match=r"fault 1\.kind: Field required"):
+        run_demo(DemoRequest(faults=script))
+
+
+def test_a_fault_is_told_with_its_unit() -> None:
+    row = {"where": "/World/P.flow", "kind": "bias", "amount": 2.0, "unit": "m3/h"}
+    assert fault_text(row) == "P.flow: bias 2.000 m³/h"
+    assert fault_text({**row, "kind": "freeze", "amount": None}) == "P.flow: freeze"

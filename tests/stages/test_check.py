@@ -217,3 +217,42 @@ def test_a_local_switch_that_nothing_drives_is_a_warning(tmp_path: Path) -> None
     signals = [telemetry("rpm", address="rpm"), command("speed", readback=SPEED)]
     body = prim("P1", asset("P1", "twin", roles=["operator"]), *signals, switch)
     assert ("/Plant/P1", "remote-not-live") in codes(check(tmp_path, body))
+
+
+def modelled(kind: str, parameter: str = "") -> str:
+    body = f'uniform token twin:model:m:kind = "{kind}"\n{parameter}'
+    meta = 'prepend apiSchemas = ["TwinModelAPI:m"]'
+    inner = f'def Xform "M" ( {meta} ) {{\n{body}\n}}\n'
+    return pump("P1", telemetry("rpm", address="rpm")) + inner
+
+
+def test_a_model_that_no_run_would_start_is_an_error(tmp_path: Path) -> None:
+    sound = check(tmp_path, modelled("ramp", "double twin:model:m:param:rate_up = 2"))
+    assert (sound.models, sound.errors) == (1, 0)
+    assert sound.as_json()["models"] == 1
+    report = check(tmp_path, modelled("ramp", "double twin:model:m:param:rate_up = -2"))
+    assert codes(report) == [("/Plant/M", "parameter")]
+    assert "must be in [0, " in report.problems[0].message
+    assert (report.models, report.errors) == (0, 1)
+
+
+def test_a_kind_that_is_not_installed_is_said_once(tmp_path: Path) -> None:
+    report = check(tmp_path, modelled("rammp"))
+    assert codes(report) == [("/Plant/M", "model-unknown")]
+    assert report.models == 0
+
+
+def test_an_installed_check_that_fails_costs_no_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    package = tmp_path / "site"
+    (package / "stern-1.dist-info").mkdir(parents=True)
+    (package / "stern-1.dist-info" / "METADATA").write_text("Name: stern\nVersion: 1\n")
+    (package / "stern-1.dist-info" / "entry_points.txt").write_text(
+        "[stagetwin.checks]\na-check = stern:fail\n"
+    )
+    (package / "stern.py").write_text("def fail(stage, table):\n    raise ValueError('no')\n")
+    monkeypatch.syspath_prepend(package)
+    report = check(tmp_path, modelled("ramp", "double twin:model:m:param:rate_up = -2"))
+    assert codes(report) == [("/", "check-failed"), ("/Plant/M", "parameter")]
+    assert "'a-check' failed: ValueError: no" in report.problems[0].message

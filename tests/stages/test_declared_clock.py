@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from typer.testing import CliRunner
 
 from stagetwin import ServiceError
-from stagetwin.cli import app
-from stagetwin.cli._run import run
 from stagetwin.clock import AcceleratedClock, ManualClock, ReplayClock
 from stagetwin.ports import ConnectionSpec
 from stagetwin.service import Service, ServiceConfig
@@ -67,13 +66,18 @@ def test_a_rate_without_an_accelerated_clock_is_refused(tmp_path: Path) -> None:
 
 def test_the_command_line_says_why_and_starts_nothing(tmp_path: Path) -> None:
     config = config_of(tmp_path, "simulation")
-    common = ["run", str(config.stage), "--socket", str(config.socket), "--state-dir"]
-    common += [str(config.state_dir), "--clock", "accelerated", "--rate", "10"]
-    assert run in [command.callback for command in app.registered_commands]
-    refused = CliRunner().invoke(app, [*common, "--allow-commands"])
-    assert refused.exit_code != 0
-    assert "nothing is commanded" in " ".join(refused.output.split())
-    assert CliRunner().invoke(app, [*common[:-1], "0"]).exit_code == 2
+    program = [sys.executable, "-c", "from stagetwin.cli import main; main()", "run"]
+    program += [str(config.stage), "--socket", str(config.socket), "--state-dir"]
+    program += [str(config.state_dir), "--clock", "accelerated", "--rate"]
+
+    def said(*more: str) -> tuple[int, str]:
+        done = subprocess.run([*program, *more], capture_output=True, text=True, timeout=60)
+        return done.returncode, " ".join((done.stdout + done.stderr).split())
+
+    code, text = said("10", "--allow-commands")
+    assert code != 0
+    assert "nothing is commanded" in text
+    assert said("0")[0] == 2
 
 
 def test_a_connection_that_becomes_a_plant_is_ended(tmp_path: Path) -> None:
@@ -81,11 +85,13 @@ def test_a_connection_that_becomes_a_plant_is_ended(tmp_path: Path) -> None:
         s.send("flow", 3.0)
         await s.until(lambda: s.get(FLOW) == 3.0)
         s.stage.GetAttributeAtPath("/line.twin:realm").Set("plant")
-        await s.until(lambda: s.service.status()["connections"]["line"]["state"] == "failed")
-        row = s.service.status()["connections"]["line"]
-        assert (
-            row["cause"] == "a plant lives in the time of the wall, the clock here is accelerated"
-        )
+
+        def row() -> dict[str, Any]:
+            found: dict[str, Any] = s.service.status()["connections"].get("line", {"state": ""})
+            return found
+
+        await s.until(lambda: row()["state"] == "failed")
+        assert row()["cause"].startswith("a plant lives in the time of the wall")
         with pytest.raises(ServiceError, match="no soft bridge"):
             soft_bridge(s.line)
 

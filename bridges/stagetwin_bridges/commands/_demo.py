@@ -19,7 +19,7 @@ from rich.text import Text
 
 from stagetwin._data import factory_folder
 from stagetwin.cli.view import Feed, Screen, WatchModel
-from stagetwin.ports import find_protocol
+from stagetwin.ports import find_model, find_protocol
 from stagetwin_bridges._errors import BrokerError
 from stagetwin_bridges.broker import BrokerKind, LocalBroker
 from stagetwin_bridges.commands._cast import Cast
@@ -59,11 +59,14 @@ def run_demo(request: DemoRequest) -> None:
 
     Raises:
         BrokerError: no broker is installed here.
+        StagetwinError: the script of faults cannot be read, or says what is not allowed.
         Exit: with status 1 if what was to be shown did not happen.
     """
     if request.broker not in ("", "mosquitto", "nats"):
         raise BrokerError(f"broker {request.broker!r}: expected mosquitto or nats")
     kind = cast(BrokerKind, request.broker) if request.broker else None
+    if request.faults is not None:
+        find_model("machines").read_faults(request.faults)
     console = Console()
     attended = console.is_terminal and sys.stdin.isatty()
     with contextlib.ExitStack() as stack:

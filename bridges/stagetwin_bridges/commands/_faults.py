@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from stagetwin.cli._cells import plain_text
+from stagetwin.cli._cells import plain_text, unit_text
 from stagetwin.service import ControlClient
 from stagetwin_bridges._errors import BridgeError
 from stagetwin_bridges.devices import chosen, place_of, sockets_at
@@ -51,9 +51,23 @@ def run_fault(place: Path, rows: Rows, words: Sequence[str]) -> None:
     said = Text.assemble(
         plain_text(words[0]),
         ": ",
-        (plain_text(words[1]), "green" if kind == "none" else "bold red"),
+        (
+            plain_text(words[1]) + _unit(place, where, kind),
+            "green" if kind == "none" else "bold red",
+        ),
     )
     Console().print(said, soft_wrap=True)
+
+
+def _unit(place: Path, where: str, kind: str) -> str:
+    """Return the unit that the amount of a fault in force is taken in, with a blank before it."""
+    for socket in sockets_at(place):
+        with ControlClient(socket) as client:
+            for row in client.ask(op="faults")["faults"]:
+                if row["where"] == where and row["kind"] == kind and row["amount"] is not None:
+                    unit = unit_text(row["unit"])
+                    return f" {unit}" if unit else ""
+    return ""
 
 
 def _asked(words: Sequence[str]) -> tuple[str, dict[str, Any]]:

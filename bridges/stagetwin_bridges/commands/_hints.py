@@ -39,11 +39,30 @@ def hints(plant: DemoPlant, cast: Cast) -> list[list[str]]:
         known_as = asset.id or liar.command.asset
         words = (_program(), "devices", "misbehave", known_as, "refuse")
         lines.append([*words, "--devices", str(plant.devices)])
+    if plant.table.models:
+        lines += _of_models(plant, cast)
     if part is not None:
         lines.append(_asked(plant, "commands list"))
         lines.append(_asked(plant, "halt", _halted(cast, part)))
     lines += [_asked(plant, command) for command in ("status", "watch", "snapshot")]
     return [[shlex.quote(word) for word in words] for words in lines]
+
+
+def _of_models(plant: DemoPlant, cast: Cast) -> list[list[str]]:
+    """Return what can be asked of a plant's models, and the machine of one made to fail."""
+    lines = [_asked(plant, "models list")]
+    if cast.obeys is not None:
+        command = cast.obeys.command.path
+        lines.append(_asked(plant, "models rehearse", command, _proposed(cast.obeys)))
+    machines = dict.fromkeys(model.asset for model in plant.table.models if model.asset)
+    served = {binding.asset for binding in plant.table.telemetry.values()}
+    prim = next((prim for prim in machines if prim in served), "")
+    if prim:
+        # Without a kind of fault it lists what there may be.
+        known_as = plant.table.assets[prim].id or prim
+        words = (_program(), "devices", "fault", known_as, "--devices", str(plant.devices))
+        lines.append([*words])
+    return lines
 
 
 def hint_lines(plant: DemoPlant, cast: Cast, width: int, room: int) -> list[Text]:
@@ -66,7 +85,7 @@ def hint_lines(plant: DemoPlant, cast: Cast, width: int, room: int) -> list[Text
     if not shown:
         return []
     # Not beside a command line, which people copy whole.
-    others = ", ".join(words[1] for words in known[named:])
+    others = ", ".join(dict.fromkeys(words[1] for words in known[named:]))
     title = f" try in another terminal ({others} too):" if others else " try in another terminal:"
     return [Text(title, "dim", no_wrap=True), *shown]
 

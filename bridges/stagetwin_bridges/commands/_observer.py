@@ -11,7 +11,7 @@ from stagetwin._errors import ServiceError
 from stagetwin.cli.view import Feed, Reading, WatchModel
 from stagetwin.identifiers import uuid7
 from stagetwin.service import ControlClient
-from stagetwin_bridges._errors import BridgeError
+from stagetwin_bridges._errors import BridgeError, UnheardError
 from stagetwin_bridges.commands._cast import Part
 from stagetwin_bridges.commands._plant import DemoPlant
 
@@ -145,14 +145,16 @@ class Observer:
     # -- machines
 
     def value_of(self, part: Part) -> float:
-        """Return what a machine's setpoint is read back as.
+        """Return what a machine's setpoint is read back as, waiting for it where need be.
 
         Raises:
-            BridgeError: nothing is known of it.
+            UnheardError: nothing is known of it.
         """
-        value = self.number(part.readback)
-        if value is None:
-            raise BridgeError(f"{part.readback} is not known")
+        until = time.monotonic() + _READY_TIMEOUT
+        while (value := self.number(part.readback)) is None:
+            if time.monotonic() > until:
+                raise _unheard(part.readback)
+            self.rest(_STEP)
         return value
 
     def settled(self, part: Part) -> float | None:
@@ -161,7 +163,7 @@ class Observer:
         One that never rests tells its newest value.
 
         Raises:
-            BridgeError: nothing is known of it.
+            UnheardError: nothing is known of it.
         """
         if not part.witness:
             return None
@@ -174,7 +176,7 @@ class Observer:
                 if moved <= _STEADY_SHARE * max(abs(value), 1e-9) or time.monotonic() > until:
                     return value
             if time.monotonic() > until:
-                raise BridgeError(f"{part.witness} is not known")
+                raise _unheard(part.witness)
             before = value
             self.rest(_STEADY)
 
@@ -223,6 +225,10 @@ class Observer:
             raise ServiceError(self._feed.ended)
         if self._feed.wait(timeout):
             self._feed.apply_to(self.model)
+
+
+def _unheard(path: str) -> UnheardError:
+    return UnheardError(f"{path} is not known after {_READY_TIMEOUT:g} s: is the machine busy?")
 
 
 def _states(links: Any) -> dict[str, str]:

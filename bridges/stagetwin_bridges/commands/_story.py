@@ -12,11 +12,13 @@ from rich.text import Text
 
 from stagetwin._errors import StagetwinError
 from stagetwin.cli.view import WatchModel
+from stagetwin_bridges._errors import UnheardError
 from stagetwin_bridges.broker import LocalBroker
 from stagetwin_bridges.commands._cast import Cast
 from stagetwin_bridges.commands._observer import Observer, StoppedError
 from stagetwin_bridges.commands._plant import DemoPlant
 from stagetwin_bridges.commands._scenes import Scenes
+from stagetwin_bridges.commands._words import fault_text
 from stagetwin_bridges.devices import DevicePark
 
 __all__ = ["Event", "Story", "Timing"]
@@ -24,6 +26,8 @@ __all__ = ["Event", "Story", "Timing"]
 _STYLES = {"info": "#8fc7ff", "good": "#4ec98a", "bad": "#ff6b6b", "note": "#9aa7b0"}
 _MARKS = {"info": "•", "good": "✔", "bad": "✖", "note": " "}
 _INDENT = 12
+_LOOK_EVERY = 1.0
+"""Time between two looks at what the machines have [s]."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,16 +120,19 @@ class Story:
         self._stopped = threading.Event()
         self._began = time.monotonic()
         self._thread = threading.Thread(target=self._run, name="demo story", daemon=True)
+        self._faults = threading.Thread(target=self._watch_faults, name="demo faults", daemon=True)
 
     def start(self) -> None:
         """Begin."""
         self._thread.start()
+        self._faults.start()
 
     def close(self) -> None:
         """End, wherever it is."""
         self._stopped.set()
-        if self._thread.ident is not None:
-            self._thread.join(timeout=15)
+        for thread in (self._thread, self._faults):
+            if thread.ident is not None:
+                thread.join(timeout=15)
 
     @property
     def elapsed(self) -> float:
@@ -164,10 +171,34 @@ class Story:
             self.say("note", f"no time for: {', '.join(left_out)}")
         for scene in fitting:
             observer.rest(self._timing.pause)
-            scene.play()
+            self._show(scene)
         observer.rest(self._timing.show_after)
         self.told.set()
         observer.rest(float("inf"))
+
+    def _show(self, scene: _Scene) -> None:
+        try:
+            scene.play()
+        except UnheardError as error:
+            if self._timing.failure:
+                raise
+            # Whoever wants no failures wants the plant, not a verdict on a busy machine.
+            self.say("bad", f"warning: {scene.name} is left out: {error}")
+
+    def _watch_faults(self) -> None:
+        """Tell of machines and sensors that begin to fail, and of those that are well again."""
+        told: set[str] = set()
+        while not self._stopped.wait(_LOOK_EVERY):
+            try:
+                rows = self._park.faults()
+            except (StagetwinError, OSError):
+                continue  # a device process that is away says nothing of what it has
+            now = {fault_text(row) for row in rows if row["level"] > 0}
+            for text in sorted(now - told):
+                self.say("bad", f"a fault begins: {text}")
+            for text in sorted(told - now):
+                self.say("info", f"a fault is over: {text}")
+            told = now
 
     def _scenes(self, scenes: Scenes, cast: Cast) -> list[_Scene]:
         """Return the scenes that this plant can play, in the order of the story."""

@@ -7,7 +7,7 @@ from typing import Any
 
 from stagetwin.cli._cells import split_number, unit_text
 
-__all__ = ["evidence_text", "listed", "number_text", "signal_name", "way_text"]
+__all__ = ["evidence_text", "fault_text", "listed", "number_text", "signal_name", "way_text"]
 
 Row = dict[str, Any]
 
@@ -30,6 +30,12 @@ def evidence_text(row: Row) -> str:
         f"{_label(evidence['signal'])} reads {read}, was {before}, "
         f"{float(evidence['after']):.1f} s after sending ({evidence['kind']} evidence)"
     )
+
+
+def fault_text(row: Row) -> str:
+    """Return what a machine or a sensor has: where, which kind, and how much in the end."""
+    amount = "" if row["amount"] is None else f" {number_text(row['amount'], row['unit'])}"
+    return f"{row['where'].rpartition('/')[2]}: {row['kind']}{amount}"
 
 
 def _label(path: str) -> str:

@@ -236,6 +236,10 @@ class DevicePark:
         if not any(taken):
             raise BridgeError(f"{place} cannot fail: there is no such machine or signal")
 
+    def faults(self) -> list[dict[str, Any]]:
+        """Return the faults that are in force or still to come, of processes that run."""
+        return [row for name in self.pids for row in self._ask(name, op="faults")["faults"]]
+
     def log(self) -> list[Entry]:
         """Return what became of every command, oldest first, of processes that ended too."""
         entries = [e for child in self._children.values() for e in read_log(child.config.log)]

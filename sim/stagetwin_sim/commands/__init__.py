@@ -51,11 +51,16 @@ def whatif(
         list[Path],
         typer.Option("--sidecar", help="Layer with bindings for the stage; strongest first."),
     ] = [],  # noqa: B006 - typer reads it
+    allow_missing: Annotated[
+        bool,
+        typer.Option("--allow-missing", help="Go on without models that do not run, or stop."),
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print as JSON.")] = False,
 ) -> None:
     """Run the futures of a scenario, and compare them.
 
-    Needs no service: nothing real is read or moved. Ctrl-C ends it.
+    Needs no service: nothing real is read or moved. Ctrl-C ends it. Exit status: 0 all models ran,
+    1 some did not, and the figures are without them.
     """
     from stagetwin_sim.commands._whatif import WhatIf, run_whatif
 
@@ -68,6 +73,7 @@ def whatif(
             stages=stages,
             device=device,
             sidecars=tuple(sidecar),
+            allow_missing=allow_missing,
             as_json=as_json,
         )
     )

@@ -43,6 +43,7 @@ class WhatIf:
     stages: int = 4
     device: str = "cpu"
     sidecars: tuple[Path, ...] = ()
+    allow_missing: bool = False
     as_json: bool = False
 
 
@@ -68,6 +69,7 @@ def run_whatif(asked: WhatIf) -> None:
                 progress=tell,
                 cancelled=stopped,
                 device=asked.device,
+                allow_missing=asked.allow_missing,
             )
             files = _write(found, asked) if asked.out is not None else []
     except CancelledError as error:
@@ -75,8 +77,10 @@ def run_whatif(asked: WhatIf) -> None:
         raise typer.Exit(INTERRUPTED) from None
     if asked.as_json:
         print(json.dumps(found.to_json(), indent=2))  # noqa: T201 - what it is asked for
-        return
-    _show(found, files)
+    else:
+        _show(found, files)
+    if found.without and not asked.allow_missing:
+        raise typer.Exit(1)
 
 
 def _show(found: Comparison, files: list[Path]) -> None:
@@ -96,6 +100,8 @@ def _show(found: Comparison, files: list[Path]) -> None:
     if found.optimum is not None:
         console.print()
         console.print(_optimum(found.optimum))
+    if found.without:
+        console.print(Text(f"without {', '.join(found.without)}", style="yellow"), soft_wrap=True)
     for file in files:
         console.print(Text(f"wrote {file}", style="dim"))
 

@@ -111,6 +111,7 @@ class Fmu:
         event_mode: whether it hands events over.
         categories: of its messages about what goes wrong.
         remarks: what is wrong with its description and does not matter.
+        lacks: the capabilities that it would need to be savable, as its description spells them.
     """
 
     path: Path
@@ -132,6 +133,7 @@ class Fmu:
     event_mode: bool
     categories: tuple[str, ...] = ()
     remarks: str = ""
+    lacks: tuple[str, ...] = ()
 
     def _of(self, causality: str) -> tuple[Variable, ...]:
         return tuple(v for v in self.variables.values() if v.causality == causality)
@@ -214,7 +216,17 @@ def read_folder(folder: Path, path: Path, digest: str) -> Fmu:
         event_mode=bool(mode.hasEventMode),
         categories=tuple(c.name for c in said.logCategories if _FAULTS.search(c.name)),
         remarks=remarks,
+        lacks=_lacking(mode, said.fmiMajorVersion),
     )
+
+
+def _lacking(mode: Any, version: int) -> tuple[str, ...]:
+    state = "FMUstate" if version == 2 else "FMUState"
+    able = {
+        f"canGetAndSet{state}": mode.canGetAndSetFMUstate,
+        f"canSerialize{state}": mode.canSerializeFMUstate,
+    }
+    return tuple(name for name, has in able.items() if not has)
 
 
 def _description(folder: Path, path: Path) -> tuple[Any, str]:

@@ -191,9 +191,13 @@ class FmuSystem:
 
     def save(self) -> Saved:
         """See System."""
-        if unable := [unit.place for unit in self.plan.units if not unit.fmu.savable]:
+        if unable := [unit for unit in self.plan.units if not unit.fmu.savable]:
             raise UnforkableError(
-                f"{', '.join(unable)}: its FMU cannot get, set and serialise its state"
+                "; ".join(
+                    f"{unit.place}: the state of its FMU {unit.fmu.path.name} cannot be saved: its "
+                    f"description lacks {' and '.join(unit.fmu.lacks)}"
+                    for unit in unable
+                )
             )
         size = (len(self.instances), len(self.plan.units))
         states = np.empty(size, object)

@@ -69,6 +69,7 @@ class Comparison:
         traces: signals over time.
         spent: how long it took [s].
         optimum: set-points that were sought.
+        without: models that did not run, or stopped, as `PRIM.NAME`.
     """
 
     scenario: Scenario
@@ -78,6 +79,7 @@ class Comparison:
     traces: Traces
     spent: float
     optimum: Optimum | None = None
+    without: Sequence[str] = ()
 
     @property
     def speed(self) -> float:
@@ -108,6 +110,7 @@ class Comparison:
             "spent": self.spent,
             "speed": self.speed,
             "units": self.units,
+            "without": list(self.without),
             "futures": [
                 {"name": row.name, "measures": {k: _plain(v) for k, v in row.measures.items()}}
                 for row in self.rows

@@ -110,6 +110,7 @@ def _what_if(
         cancelled=cancelled,
         device=device,
         bounds=Bounds.of_wire(),
+        allow_missing=arguments.get("allow_missing") is True,
     )
     said = found.to_json(traces=bool(arguments.get("traces", True)))
     if stage is not None:
@@ -129,6 +130,7 @@ def compare(
     cancelled: Cancelled | None = None,
     device: str = "cpu",
     bounds: Bounds | None = None,
+    allow_missing: bool = False,
 ) -> Comparison:
     """Run the futures of a scenario, and seek the set-points that it asks for.
 
@@ -154,6 +156,7 @@ def compare(
         cancelled=cancelled,
         device=device,
         bounds=allowed,
+        allow_missing=allow_missing,
     )
     if scenario.optimise is None:
         return found

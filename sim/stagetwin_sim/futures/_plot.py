@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from stagetwin._text import unit_text
 from stagetwin_sim.futures._slots import Slots
 
 if TYPE_CHECKING:
@@ -66,10 +67,10 @@ def _panel(panel: Any, comparison: Comparison, i: int, scale: float, slots: Slot
     finite = values[np.isfinite(values)]
     low, high = (float(finite.min()), float(finite.max())) if finite.size else (0.0, 1.0)
     _limits(panel, slots, traces.names[i], low, high)
-    unit = traces.units[i]
+    unit = unit_text(traces.units[i])
     name = traces.names[i].rpartition("/")[2]
     panel.set_title(
-        f"{name} [{unit}]" if unit not in ("", "1") else name,
+        f"{name} [{unit}]" if unit else name,
         loc="left",
         fontsize=10,
         color=_INK,

@@ -23,6 +23,7 @@ from stagetwin_sim.futures._relaid import relaid
 from stagetwin_sim.futures._scenario import Layout, Measure, Scenario
 from stagetwin_sim.futures._slots import Slots, Tap
 from stagetwin_sim.futures._watch import MeasureKind, Reading
+from stagetwin_sim.futures._whole import check_whole, lost_of, stopped_in
 
 __all__ = ["Batch", "Measures", "run_scenario"]
 
@@ -111,6 +112,7 @@ class Batch:
         traces: names of signals that are kept over time.
         device: Warp's name of it.
         bounds: how much may be run.
+        stopped: models that stopped in a future, as `PRIM.NAME`; grows as worlds are run.
     """
 
     present: Present
@@ -119,6 +121,7 @@ class Batch:
     traces: Sequence[str] = ()
     device: str = "cpu"
     bounds: Bounds = field(default_factory=Bounds)
+    stopped: set[str] = field(default_factory=set)
 
     def run(
         self,
@@ -193,6 +196,7 @@ class Batch:
             every=self._every() if taps else 0,
             sample=(lambda: kept.append(future.read(taps))) if taps else None,
         )
+        self.stopped.update(stopped_in(future))
         results = future.watch.results(future.time)
         rows = [self.measures.of(values) for values in results.tolist()]
         shape = (0, len(branches), 0)
@@ -209,6 +213,7 @@ def run_scenario(
     cancelled: Cancelled | None = None,
     device: str = "cpu",
     bounds: Bounds | None = None,
+    allow_missing: bool = False,
 ) -> Comparison:
     """Run all futures of a scenario, and compare them.
 
@@ -221,9 +226,11 @@ def run_scenario(
         cancelled: asked whether nobody wants it any more.
         device: Warp's name of it.
         bounds: how much may be asked; None is that of the command line.
+        allow_missing: whether what is asked may depend on models that do not run.
 
     Raises:
-        ScenarioError: it asks for what is not there, or may not be, or for too much.
+        ScenarioError: it asks for what is not there, or may not be, or for too much, or a command
+            or measure depends on a model that does not run.
         CancelledError: nobody wants it any more.
         UnforkableError: a model cannot be copied.
     """
@@ -236,6 +243,7 @@ def run_scenario(
     rows: dict[int, Row] = {}
     kept: dict[int, Floats] = {}
     groups = _by_layout(worlds)
+    without: set[str] = set()
     for nth, (layout, members) in enumerate(groups):
         reader = Reader(scenario, Slots(present), base, confined)
         there = present
@@ -248,6 +256,12 @@ def run_scenario(
             branches.append(reader.branch(worlds[i]))
             if len(branches) % _ASKED == 0:
                 wanted(cancelled)
+        without.update(lost_of(there.plant))
+        if not allow_missing:
+            commands = {each.path for branch in branches for each in branch.settings}
+            if layout is None:
+                commands |= _sought(scenario, Slots(there))
+            check_whole(there, commands, [measure.signal for measure in scenario.measure])
         batch = Batch(
             present=there,
             scenario=scenario,
@@ -262,6 +276,7 @@ def run_scenario(
                 progress((nth + done) / len(groups))
 
         found, over_time = batch.run(branches, told, cancelled)
+        without |= batch.stopped
         for k, i in enumerate(members):
             rows[i] = Row(worlds[i].name, branches[k], found[k], layout is not None)
             kept[i] = over_time[:, k]
@@ -282,7 +297,14 @@ def run_scenario(
             values=np.stack([kept[i] for i in order], axis=1),
         ),
         spent=time.monotonic() - began,
+        without=sorted(without),
     )
+
+
+def _sought(scenario: Scenario, slots: Slots) -> set[str]:
+    """Return the paths of the commanded properties that set-points are sought for."""
+    over = scenario.optimise.over if scenario.optimise is not None else ()
+    return {slots.command(each.command) for each in over if each.command}
 
 
 def _by_layout(worlds: Sequence[World]) -> list[tuple[Layout | None, list[int]]]:

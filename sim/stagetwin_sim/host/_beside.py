@@ -16,7 +16,7 @@ from stagetwin_sim.host._opening import Opened
 from stagetwin_sim.host._outgoing import Outgoing
 from stagetwin_sim.host._pace import Pace
 from stagetwin_sim.host._running import Left, Running
-from stagetwin_sim.plant import PlantModel
+from stagetwin_sim.plant import Instance, PlantModel
 
 __all__ = ["Beside"]
 
@@ -270,9 +270,16 @@ class Beside:
 def model_rows(plant: PlantModel) -> list[wire.ModelRow]:
     """Return the models of a plant as rows of a table."""
     return [
-        wire.ModelRow(path, each.binding.kind, each.fidelity)
+        wire.ModelRow(path, each.binding.kind, each.fidelity, defaults=_defaults(each))
         for path, each in plant.instances.items()
     ]
+
+
+def _defaults(instance: Instance) -> dict[str, tuple[float, str]]:
+    """Return what a kind takes for the parameters that the stage leaves out."""
+    declared = instance.kind.parameters if instance.kind is not None else ()
+    given = instance.binding.parameters
+    return {each.name: (each.value, each.unit) for each in declared if each.name not in given}
 
 
 def problem_rows(plant: PlantModel) -> list[wire.Problem]:

@@ -32,7 +32,7 @@ class Outgoing:
 
     def __init__(self, plant: PlantModel, residuals: bool) -> None:
         expected = plant.outputs
-        self.outputs = [wire.Output(o.path, o.type_name, o.model) for o in expected]
+        self.outputs = [wire.Output(o.path, o.type_name, o.model, o.unit) for o in expected]
         self._paths = [o.path for o in expected]
         self.follow(plant)
         self._models = [o.model for o in expected]

@@ -144,7 +144,7 @@ class Running:
 
     def _pause(self) -> int:
         """Return after how many frames the observer looks again."""
-        has = self._request.frame / self._request.rate
+        has = self._request.frame / (self._request.rate or 1.0)  # a recording: as if on the wall
         return min(_RAREST, max(1, math.ceil(self._look / (_SHARE * has))))
 
     def _guarded(self, observe: Callable[[], None]) -> None:

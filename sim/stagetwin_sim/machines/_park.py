@@ -84,6 +84,15 @@ class MachinePark:
         self.modelled: Modelled | None = None
         self.faults = Faults(self._bindings[: self._shown], own_weaknesses(self.machines))
 
+    @staticmethod
+    def read_faults(path: Path) -> FaultScript:
+        """Return a script of faults, before there are machines that could have them.
+
+        Raises:
+            FaultError: it cannot be read, or says something that is not allowed; names the entry.
+        """
+        return FaultScript.load(path)
+
     @classmethod
     def of_stage(
         cls,

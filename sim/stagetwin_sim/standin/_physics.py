@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from pxr import Usd
 
 from stagetwin.bindings import BindingTable, Severity
+from stagetwin_sim._quiet import begin_quietly
 from stagetwin_sim.engine import Engine
 from stagetwin_sim.plant import Output, PlantModel, UnitsError, conversion, read_plant
 from stagetwin_sim.standin._beginning import begin_at
@@ -44,6 +45,7 @@ class Physics:
     """
 
     def __init__(self, stage: Usd.Stage, table: BindingTable, seed: int = 0) -> None:
+        begin_quietly()
         self.plant: PlantModel = read_plant(stage, table, seed=seed)
         for problem in self.plant.problems:
             level = logging.ERROR if problem.severity is Severity.ERROR else logging.INFO

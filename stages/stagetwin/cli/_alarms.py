@@ -7,7 +7,7 @@ import time
 from typing import Annotated, Any
 
 import typer
-from rich.table import Table
+from rich.cells import cell_len
 from rich.text import Text
 
 from stagetwin.cli._alarm_text import PRIORITY_STYLES, STATE_WORDS, alarm_summary
@@ -41,6 +41,8 @@ IdArgument = Annotated[
 ]
 PrimArgument = Annotated[str, typer.Argument(help="Only what lies at or below.")]
 
+_DIGITS = 5
+"""Digits of a measured value that stands in an alarm."""
 _UNITS = {"s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0}
 
 
@@ -65,37 +67,42 @@ def list_(
         print_json(reply)
     else:
         if rows:
-            console.print(_table(rows))
+            _print(rows)
         console.print(alarm_summary(counts), soft_wrap=True)
     if any(counts[priority] for priority in PRIORITY_STYLES):
         raise typer.Exit(1)
 
 
-def _table(rows: list[Row]) -> Table:
-    table = Table(box=None, pad_edge=False)
-    for column in ("age", "priority", "state", "value", "alarm"):
-        table.add_column(
-            column,
-            header_style="dim",
-            justify="right" if column in ("age", "value") else "left",
-            overflow="fold",
-            no_wrap=column != "alarm",
-        )
+def _print(rows: list[Row]) -> None:
+    """Print alarms, each with its name first and what it says on lines of their own."""
     now = time.time()
-    for row in rows:
-        priority, raised = plain_text(row["priority"]), row["raised"]
-        about = Text(plain_text(row["id"]))
+    table = [_cells(row, now) for row in rows]
+    widths = [max(cell_len(cell.plain) for cell in column) for column in zip(*table, strict=True)]
+    if sum(widths) + 2 * (len(widths) - 1) > console.width:
+        widths = [0] * len(widths)
+    for row, cells in zip(rows, table, strict=True):
+        line = Text()
+        for cell, width in zip(cells, widths, strict=True):
+            if width or cell.plain:
+                line.append("  " if line else "").append(cell)
+                line.append(" " * (width - cell_len(cell.plain)))
+        line.rstrip()
+        console.print(line, soft_wrap=True)
         for words in _about(row):
-            about.append(f"\n{words}", "dim")
-        state = STATE_WORDS.get(row["state"], plain_text(row["state"]))
-        table.add_row(
-            Text(age_text(now - float(raised)) if raised is not None else "", style="dim"),
-            Text(priority, style=PRIORITY_STYLES.get(priority, "")),
-            Text(state, style="bold" if "UNACK" in state else ""),
-            Text(value_text(row["value"], row["unit"]) if row["value"] is not None else ""),
-            about,
-        )
-    return table
+            console.print(Text(f"    {words}", style="dim"), soft_wrap=True)
+
+
+def _cells(row: Row, now: float) -> list[Text]:
+    priority, raised = plain_text(row["priority"]), row["raised"]
+    state = STATE_WORDS.get(row["state"], plain_text(row["state"]))
+    value = "" if row["value"] is None else value_text(row["value"], row["unit"], _DIGITS)
+    return [
+        Text(plain_text(row["id"]), style="bold"),
+        Text(priority, style=PRIORITY_STYLES.get(priority, "")),
+        Text(state, style="bold" if "UNACK" in state else ""),
+        Text(value),
+        Text(age_text(now - float(raised)) if raised is not None else "", style="dim"),
+    ]
 
 
 def _about(row: Row) -> list[str]:
@@ -212,4 +219,4 @@ def _print_row(row: Row, as_json: bool) -> None:
     if as_json:
         print_json(row)
         return
-    console.print(_table([row]))
+    _print([row])

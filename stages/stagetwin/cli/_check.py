@@ -66,10 +66,11 @@ def _print(report: Report) -> None:
             console.print(Text(plain_text(prim), style="bold"), soft_wrap=True)
         console.print(_line(problem), soft_wrap=True)
     warnings = len(report.problems) - report.errors
+    models = f", {report.models} models" if report.models else ""
     verdict = Text.assemble(
         (f"{report.signals} signals", "bold green" if report.signals else "bold"),
-        f", {report.commands} commands on {report.assets} assets by {report.connections} "
-        "connections can run; ",
+        f", {report.commands} commands{models} on {report.assets} assets by "
+        f"{report.connections} connections can run; ",
         (f"{report.errors} errors", "bold red" if report.errors else "green"),
         ", ",
         (f"{warnings} warnings", "yellow" if warnings else "green"),

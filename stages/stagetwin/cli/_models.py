@@ -6,7 +6,6 @@ import json
 from typing import Annotated, Any
 
 import typer
-from rich.table import Table
 from rich.text import Text
 
 from stagetwin.cli._app import (
@@ -19,8 +18,8 @@ from stagetwin.cli._app import (
     print_json,
     socket_of,
 )
-from stagetwin.cli._cells import plain_text, unit_text
-from stagetwin.cli._lives import value_text
+from stagetwin.cli._cells import plain_text
+from stagetwin.cli._model_text import model_lines, port_lines
 from stagetwin.service import ControlClient
 
 __all__ = ["list_", "present", "rehearse", "show"]
@@ -34,11 +33,7 @@ models = typer.Typer(
 )
 app.add_typer(models)
 
-STATE_STYLES = {"running": "green", "starting": "yellow", "waiting": "yellow", "failed": "bold red"}
 VERDICT_STYLES = {"held": "green", "violated": "bold red", "inconclusive": "yellow"}
-
-FAR = 3.0
-"""Standard deviations beyond which a residual is shown as one that hardly is chance."""
 
 ModelArgument = Annotated[
     str, typer.Argument(metavar="MODEL", help="Prim path and name, such as /World/P101.hydraulics.")
@@ -64,7 +59,7 @@ def list_(
     if as_json:
         print_json(reply)
     elif rows:
-        console.print(_table(rows))
+        _print(rows)
         if reply["total"] > len(rows):
             console.print(Text(f"and {reply['total'] - len(rows)} more", style="dim"))
     if reply["fault"] and not as_json:
@@ -73,74 +68,9 @@ def list_(
         raise typer.Exit(1)
 
 
-def _table(rows: list[Row]) -> Table:
-    table = Table(box=None, pad_edge=False)
-    for column in ("model", "kind", "state", "signal", "measured", "expected", "residual"):
-        right = column in ("measured", "expected", "residual")
-        table.add_column(
-            column, header_style="dim", justify="right" if right else "left", overflow="fold"
-        )
-    for row in rows:
-        signals = row["signals"] or [None]
-        for number, signal in enumerate(signals):
-            first = number == 0
-            table.add_row(
-                _place(row) if first else Text(""),
-                _kind(row) if first else Text(""),
-                _state(row) if first else Text(""),
-                *_cells(signal),
-            )
-    return table
-
-
-def _place(row: Row) -> Text:
-    text = Text(plain_text(row["path"]))
-    if row["cause"]:
-        text.append(f"\n{plain_text(row['cause'])}", "dim")
-    return text
-
-
-def _kind(row: Row) -> Text:
-    text = Text(plain_text(row["kind"]))
-    return text.append(f"\n{plain_text(row['fidelity'])}", "dim") if row["fidelity"] else text
-
-
-def _state(row: Row) -> Text:
-    state = plain_text(row["state"])
-    return Text(state, style=STATE_STYLES.get(state, "dim"))
-
-
-def _cells(signal: Row | None) -> list[Text]:
-    if signal is None:
-        return [Text("")] * 4
-    unit = signal["unit"]
-    stale = signal["quality"] != "good"
-    measured, expected = _figure(signal["value"], unit), _figure(signal["predicted"], unit)
-    return [
-        Text(plain_text(signal["path"]).rpartition(".")[2]),
-        Text(measured, style="dim" if stale else ""),
-        Text(expected),
-        _residual(signal),
-    ]
-
-
-def _figure(value: Any, unit: str) -> str:
-    """Return a value with its unit, a number with as many digits as a model is good for."""
-    if value is None:
-        return "-"
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
-        return value_text(value, unit)
-    return f"{value:.5g} {unit_text(unit)}".rstrip()
-
-
-def _residual(signal: Row) -> Text:
-    """Return a residual in its unit, or how many standard deviations it is where that is known."""
-    if signal["sigmas"] is not None:
-        far = abs(signal["sigmas"]) > FAR
-        return Text(f"{signal['sigmas']:+.1f} σ", style="bold #f0b94b" if far else "")
-    if signal["residual"] is not None:
-        return Text(_figure(signal["residual"], signal["unit"]))
-    return Text("-", style="dim")
+def _print(rows: list[Row]) -> None:
+    for line in model_lines(rows, console.width):
+        console.print(line, soft_wrap=True)
 
 
 @models.command()
@@ -157,17 +87,13 @@ def show(
     if as_json:
         print_json(row)
         return
-    console.print(_table([row]))
-    for name, paths in (("reads", row["reads"]), *sorted(row["relations"].items())):
+    _print([row])
+    for name, paths in sorted(row["relations"].items()):
         targets = paths if isinstance(paths, list) else [paths]
         for path in targets:
             console.print(Text.assemble((f"{plain_text(name)} ", "dim"), plain_text(path)))
-    for name, each in sorted(row["parameters"].items()):
-        value = _figure(each["value"], each["unit"])
-        console.print(Text.assemble(("param ", "dim"), f"{plain_text(name)} = {value}"))
-    for each in row["outputs"]:
-        value = _figure(each["value"], "")
-        console.print(Text.assemble(("out ", "dim"), f"{plain_text(each['port'])} = {value}"))
+    for line in port_lines(row):
+        console.print(line, soft_wrap=True)
     if row["forkable"] is False:
         console.print(Text("its state cannot be copied: no future can start from it", "yellow"))
 

@@ -24,6 +24,7 @@ class ModelRows:
         self._twin, self._simulation = twin, simulation
         self._table: wire.Table | None = None
         self._outputs: dict[str, list[str]] = {}
+        self._units: dict[str, str] = {}
 
     def row(self, model: ModelBinding, *, full: bool) -> Row:
         """Return one model; with `full`, parameters, relations and every number that it gives."""
@@ -47,6 +48,11 @@ class ModelRows:
                 name: {"value": each.value, "unit": each.unit}
                 for name, each in model.parameters.items()
             }
+            row["defaults"] = {
+                name: {"value": _finite(value), "unit": unit}
+                for name, (value, unit) in (known.defaults if known is not None else {}).items()
+            }
+            row["inputs"] = [self._signal(path) for path in model.reads]
             row["reads"], row["relations"] = list(model.reads), dict(model.relations)
             row["outputs"] = self._given(model)
         return row
@@ -56,8 +62,9 @@ class ModelRows:
         beside = self._simulation.beside
         table = beside.table if beside is not None else None
         if table is not self._table:
-            self._table, self._outputs = table, {}
+            self._table, self._outputs, self._units = table, {}, {}
             for output in table.outputs if table is not None else ():
+                self._units[output.path] = output.unit
                 self._outputs.setdefault(output.model, []).append(output.path)
         return self._outputs.get(model.path, [])
 
@@ -98,7 +105,11 @@ class ModelRows:
         """Return what a model gives and no signal measures."""
         prefix = f"{model.prim}.twin:model:{model.name}:out:"
         return [
-            {"port": path.removeprefix(prefix), "value": _finite(self._twin.predicted.value(path))}
+            {
+                "port": path.removeprefix(prefix),
+                "value": _finite(self._twin.predicted.value(path)),
+                "unit": self._units.get(path, ""),
+            }
             for path in self._paths(model)
             if path.startswith(prefix)
         ]

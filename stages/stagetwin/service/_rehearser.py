@@ -94,7 +94,7 @@ class SimulatedRehearser:
         """Return why a budget was not enough, and what to do about it."""
         text = f"over its budget of {budget:g} s"
         if self._warm is None or self._warm is not self._simulation.ahead:
-            text += ": kernels were being loaded; try again in a while"
+            text += ": the models had just started, and kernels were being loaded; try again soon"
             return f"{text}, or give it more (--budget, rehearsalBudget)"
         return f"{text}; give it more (--budget, rehearsalBudget)"
 

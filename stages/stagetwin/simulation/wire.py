@@ -183,11 +183,13 @@ class Output(msgspec.Struct, frozen=True):
         type_name: USD type: `double`, `float`, `half`, `int`, `int64`, `uint`, `uint64`, `uchar` or
             `bool`.
         model: prim path and name of the model that gives it.
+        unit: UCUM; empty where nobody says.
     """
 
     path: str
     type_name: str = "double"
     model: str = ""
+    unit: str = ""
 
 
 class Pose(msgspec.Struct, frozen=True):
@@ -223,12 +225,15 @@ class ModelRow(msgspec.Struct, frozen=True):
         kind: entry point.
         fidelity: of the stage, else the kind's own.
         forkable: whether its state can be copied, so that a future can start from it.
+        defaults: value and UCUM unit of its kind's parameters, by name, for what the stage leaves
+            out.
     """
 
     path: str
     kind: str
     fidelity: str = ""
     forkable: bool = True
+    defaults: dict[str, tuple[float, str]] = {}
 
 
 class State(msgspec.Struct, frozen=True):

@@ -16,6 +16,7 @@ from typer.testing import CliRunner, Result
 from stagetwin.cli._app import add_installed_commands, app
 from stagetwin.opening import open_stage
 from stagetwin_sim.futures import Present
+from stagetwin_sim.futures._run import _times_second
 from stagetwin_sim.plant import read_plant
 from tests.sim.futures.plants import KNOWN, LEVEL, basin_bodies
 from tests.stages.plants import plant
@@ -156,3 +157,19 @@ def test_ctrl_c_ends_it_between_two_frames(folder: Path) -> None:
     assert process.returncode == 130
     assert "cancelled" in said
     assert "Traceback" not in said
+
+
+def test_a_quantity_added_up_over_time_has_its_own_unit() -> None:
+    found = [_times_second(unit) for unit in ("m3/s", "kW", "W", "1", "", "m3/h", "Cel")]
+    assert found == ["m3", "kJ", "J", "s", "s", "m3/h.s", "Cel.s"]
+
+
+def test_warp_says_nothing_where_somebody_reads() -> None:
+    program = (
+        "from stagetwin_sim._quiet import begin_quietly; begin_quietly(); import warp as wp; "
+        "import os; os.write(2, b'heard'); print(wp.zeros(2, dtype=float, device='cpu').numpy())"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert (done.stdout, done.stderr) == ("[0. 0.]\n", "heard")

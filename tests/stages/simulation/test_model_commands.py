@@ -40,12 +40,16 @@ def test_the_command_line_shows_expected_beside_measured(serve: Serve) -> None:
         assert "running" in first
         assert first.split()[-6:] == ["19", "m³/h", "20", "m³/h", "-20.0", "σ"]
         shown = await run(s, "models", "show", "plant.usda", "/Plant/P.m")
-        assert "param gain = 2" in shown.output
-        assert "out gain = 2" in shown.output
+        ports = [line.split() for line in shown.output.splitlines()]
+        assert ["param", "gain", "2"] in ports
+        assert ["out", "gain", "2"] in ports
+        assert ["in", "speed", "10"] in ports
         as_json = await run(s, "models", "list", "plant.usda", "--json")
         assert json.loads(as_json.output)["models"][0]["signals"][0]["predicted"] == 20.0
         gone = await run(s, "models", "show", "plant.usda", "/Plant/P.gone")
         assert gone.exit_code == 2
+        named = await run(s, "models", "show", "plant.usda", "/Plant/P")
+        assert "there is /Plant/P.m" in named.output
         status = await run(s, "status", "plant.usda")
         assert "models: 1 running" in status.output
         assert "times real time" in status.output

@@ -479,9 +479,15 @@ def test_one_over_its_budget_is_refused_and_no_tick_waits_for_it(
             await s.predicted(speed, 2 * speed)
         row = await publish
         assert (row["state"], row["code"]) == ("REJECTED", "rehearsal")
-        assert row["cause"] == "its rehearsal is inconclusive: over its budget of 0.5 s"
+        cause = "its rehearsal is inconclusive: over its budget of 0.5 s"
+        assert row["cause"].startswith(f"{cause}: the models had just started, and kernels")
         row = await s.publish(20.0, until="SENT")  # what was given up holds up nothing
         assert row["rehearsal"]["verdict"] == "held"
+        # The first answer came: now it is not the start any more.
+        again = (await s.ask(op="rehearse", target=DRIVE, value=95.0))["rehearsal"]
+        assert (
+            again["cause"] == "over its budget of 0.5 s; give it more (--budget, rehearsalBudget)"
+        )
 
     serve(scenario, plant_text(simulated.name, rehearsalBudget=0.5))
 
@@ -554,6 +560,8 @@ def test_somebody_may_rehearse_without_asking_for_it(serve: Serve) -> None:
         for wrong, says in (
             ({"target": "/Plant/P.gone", "value": 1}, "no command"),
             ({"target": DRIVE}, "value is missing"),
+            ({"target": DRIVE, "value": 101.0}, r"101 is outside \[0, 100\]"),
+            ({"target": DRIVE, "value": "fast"}, "a double is allowed"),
             ({"target": DRIVE, "value": 1, "budget": -1}, "budget must be a number"),
             ({"target": DRIVE, "value": 1, "horizon": 1e9}, "horizon must be a number"),
         ):
