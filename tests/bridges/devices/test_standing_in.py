@@ -242,10 +242,10 @@ def test_the_command_line_lets_machines_and_sensors_fail_and_lists_what_can(
     listed = fault("p1")
     assert "wear hydraulics 0 to 0.95 1" in listed
     assert "bias, drift, gain" in listed
-    assert fault("p1", "wear:30", "unit=%", "for=600") == "p1: wear:30"
+    assert fault("p1", "wear:30", "unit=%", "for=600") == "p1: wear:30 %"
     commander.wait_for("plant/p1/flow", near(flow_of(level_of(commander), 2280.0, 0.8, wear=0.3)))
     assert "p1: wear 30 %, 100 % there" in fault("p1").replace(P1, "p1")
-    assert fault("p1.flow", "drift:0.5") == "p1.flow: drift:0.5"
+    assert fault("p1.flow", "drift:0.5").startswith("p1.flow: drift:0.5 m³/h")
     assert "wear" in stagetwin("list", str(park.folder)).stdout
     fault("p1", "none")
     assert "there" not in fault("p1")
