@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
 
 from pxr import Sdf
 
@@ -130,12 +131,11 @@ def _steps(wiring: Wiring) -> Iterator[tuple[Sequence[int], Sequence[int]]]:
             for i in range(len(system.places)):
                 yield system.inputs[:, i].tolist(), system.outputs[:, i].tolist()
     coupled: dict[str, tuple[list[int], list[int]]] = {}
-    parts = {
-        element.place: f"{system.name}:{i}"
-        for system in plant.plan.systems
-        for i, network in enumerate(getattr(system, "networks", ()))
-        for element in network
-    }
+    parts: dict[str, str] = {}
+    for system in plant.plan.systems:
+        networks: Sequence[Sequence[Any]] = getattr(system, "networks", ())
+        for i, network in enumerate(networks):
+            parts.update((element.place, f"{system.name}:{i}") for element in network)
     for path, instance in plant.instances.items():
         if not isinstance(groups.get(instance.group), GroupPlan):
             # What a family solves together moves together: a network, or all that it has.
