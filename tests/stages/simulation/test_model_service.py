@@ -59,7 +59,7 @@ def test_what_a_model_expects_stands_beside_what_is_measured(serve: Serve) -> No
         }
         full = (await s.ask(op="model", model="/Plant/P.m"))["model"]
         assert full["parameters"] == {"gain": {"value": 2.0, "unit": ""}}
-        assert full["outputs"] == [{"port": "gain", "value": 2.0}]
+        assert full["outputs"] == [{"port": "gain", "value": 2.0, "unit": ""}]
         status = (await s.ask(op="status"))["models"]
         assert status["states"] == {"running": 1}
         assert status["simulators"]["beside"]["factor"] == 12.5
