@@ -7,6 +7,7 @@ so `register` runs on import and `is_registered` tells whether that was early en
 
 from __future__ import annotations
 
+import importlib.util
 import pathlib
 
 from pxr import Plug
@@ -25,6 +26,9 @@ SCHEMA_TYPES = (
     "TwinTelemetryAPI",
 )
 
+OTHERS = ("newton_usd_schemas",)
+"""Packages with schemas that plants use: without its schema a delayed actuator is misread."""
+
 
 def schema_folder() -> pathlib.Path:
     """Return the folder that other USD programs need on `PXR_PLUGINPATH_NAME`."""
@@ -38,6 +42,12 @@ def register() -> bool:
         True if this call added it; False if an earlier one or `PXR_PLUGINPATH_NAME` had.
     """
     registry = Plug.Registry()
+    for package in OTHERS:
+        # Found without an import: a package that registers itself when it is imported does so
+        # long after the first stage was opened.
+        found = importlib.util.find_spec(package)
+        if found is not None and found.origin is not None:
+            registry.RegisterPlugins(str(pathlib.Path(found.origin).parent))
     if registry.GetPluginWithName(PLUGIN_NAME):
         return False
     return bool(registry.RegisterPlugins(str(schema_folder())))
