@@ -419,6 +419,7 @@ def drive(settle: float) -> str:
     )
 
 
+@pytest.mark.alone
 @pytest.mark.slow
 def test_a_stage_of_servers_alone_is_commanded_through_one_credential(
     tmp_path: Path, short: Path

@@ -367,6 +367,7 @@ def test_on_a_terminal_it_spins_and_colours_and_ends(service: CommandService) ->
     assert terminal.seen.rstrip().endswith("after sending")
 
 
+@pytest.mark.alone
 def test_ctrl_c_leaves_the_command_alone_and_says_how_to_go_on(service: CommandService) -> None:
     terminal = Terminal(service, "set", "plant.usda", P1, "1500")
     terminal.until("on its way")

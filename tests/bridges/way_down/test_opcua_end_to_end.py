@@ -111,6 +111,7 @@ def test_writes_and_methods_are_read_back_from_the_server_itself(
         assert 0 < call["values"][2] <= 10_000
 
 
+@pytest.mark.alone
 def test_two_cuts_and_a_restart_with_other_namespaces_lose_no_machine(
     broker: LocalBroker, stage: Path, private: Path
 ) -> None:
