@@ -45,7 +45,10 @@ def register() -> bool:
     for package in OTHERS:
         # Found without an import: a package that registers itself when it is imported does so
         # long after the first stage was opened.
-        found = importlib.util.find_spec(package)
+        try:
+            found = importlib.util.find_spec(package)
+        except (ImportError, ValueError):  # an application that keeps packages out, as Kit may
+            continue
         if found is not None and found.origin is not None:
             registry.RegisterPlugins(str(pathlib.Path(found.origin).parent))
     if registry.GetPluginWithName(PLUGIN_NAME):

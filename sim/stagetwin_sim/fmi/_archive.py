@@ -7,7 +7,10 @@ forward slashes, and FMI 3.0, section 2.5.1, asks the same.
 from __future__ import annotations
 
 import atexit
+import contextlib
+import fcntl
 import hashlib
+import os
 import shutil
 import stat
 import tempfile
@@ -26,6 +29,9 @@ MAX_SIZE = 2 << 30
 
 MAX_RATIO = 200
 """How far they may be compressed, on the whole."""
+
+_PREFIX = "stagetwin-fmu-"
+_LOCK = ".in-use"
 
 _SKIPPED = ("documentation/", "sources/", "terminalsAndIcons/")
 
@@ -48,11 +54,13 @@ def digest_of(path: Path) -> str:
 def unpacked(path: Path) -> Path:
     """Unpack an FMU into a folder of its own, which goes away with the process.
 
+    A process that was killed left its folder behind: the next one to unpack removes it.
+
     Raises:
         FmuError: it is no archive, or one that must not be unpacked.
     """
-    folder = Path(tempfile.mkdtemp(prefix="stagetwin-fmu-"))
-    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    _sweep()
+    folder = _folder()
     try:
         with zipfile.ZipFile(path) as archive:
             members = archive.infolist()
@@ -62,6 +70,30 @@ def unpacked(path: Path) -> Path:
     except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError, RuntimeError) as error:
         raise FmuError(f"{path} cannot be unpacked: {error}") from None
     return folder
+
+
+def _folder() -> Path:
+    """Return a new folder, held by a lock that ends with the process, however that ends."""
+    while True:
+        folder = Path(tempfile.mkdtemp(prefix=_PREFIX))
+        held = os.open(folder / _LOCK, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+        fcntl.flock(held, fcntl.LOCK_EX)
+        if (folder / _LOCK).exists():  # else another process swept it before it was held
+            atexit.register(shutil.rmtree, folder, ignore_errors=True)
+            return folder
+        os.close(held)
+
+
+def _sweep() -> None:
+    """Remove the folders of this user whose processes are no more."""
+    for lock in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*/{_LOCK}"):
+        with contextlib.suppress(OSError):  # of another user, or just gone
+            held = os.open(lock, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
+            try:
+                fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                shutil.rmtree(lock.parent, ignore_errors=True)
+            finally:
+                os.close(held)
 
 
 def _check(members: list[zipfile.ZipInfo]) -> None:

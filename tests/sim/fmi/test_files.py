@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import stat
+import subprocess
+import sys
 import zipfile
 from pathlib import Path
 
@@ -156,3 +158,29 @@ def test_names_of_units_become_si(name: str, ucum: str, value: float, expected: 
 def test_names_that_usd_can_hold() -> None:
     assert fmu_name("motor.T[1]") == "motor_T_1_"
     assert fmu_name("2nd") == "_2nd"
+
+
+def test_what_a_killed_process_left_is_removed(fmus: Path) -> None:
+    program = (
+        "import sys; from pathlib import Path; from stagetwin_sim.fmi import _archive\n"
+        "print(_archive.unpacked(Path(sys.argv[1])), flush=True)\n"
+        "sys.stdin.read()"
+    )
+    file = next(fmus.glob("*.fmu"))
+    mine = _archive.unpacked(file)
+    with subprocess.Popen(
+        [sys.executable, "-c", program, str(file)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as other:
+        assert other.stdout is not None
+        theirs = Path(other.stdout.readline().strip())
+        _archive.unpacked(file)
+        assert (theirs / "modelDescription.xml").is_file(), "one that is in use"
+        other.kill()
+        other.wait()
+    assert theirs.is_dir()
+    _archive.unpacked(file)
+    assert not theirs.exists()
+    assert (mine / "modelDescription.xml").is_file()
