@@ -493,8 +493,14 @@ class Terminal:
         deadline = time.monotonic() + timeout
         while text not in self.seen:
             assert time.monotonic() < deadline, f"{text!r} never came: {self.seen[-2000:]}"
-            if select.select([self._main], [], [], 0.1)[0]:
-                self.seen += os.read(self._main, 65536).decode(errors="replace")
+            self._more(0.1)
+
+    def _more(self, timeout: float) -> bool:
+        """Take what was written; returns whether there was anything."""
+        if not select.select([self._main], [], [], timeout)[0]:
+            return False
+        self.seen += os.read(self._main, 65536).decode(errors="replace")
+        return True
 
     def press(self, keys: str) -> None:
         self.seen = ""
@@ -502,9 +508,11 @@ class Terminal:
 
     def left(self) -> int:
         """Return the exit status; the terminal is as it was found, the full screen left."""
-        status = self.process.wait(timeout=15)
-        while select.select([self._main], [], [], 0.2)[0]:
-            self.seen += os.read(self._main, 65536).decode(errors="replace")
+        deadline = time.monotonic() + 30
+        # Read on, as terminals do: a command waits until what it wrote was taken.
+        while (status := self.process.poll()) is None or self._more(0.2):
+            assert time.monotonic() < deadline, f"it did not leave: {self.seen[-2000:]}"
+            self._more(0.1)
         assert termios.tcgetattr(self._side) == self.found
         assert "\x1b[?1049l" in self.seen
         assert "\x1b[?25h" in self.seen

@@ -16,6 +16,7 @@ from stagetwin.people import Principal
 from stagetwin.service import Service, ServiceConfig
 from stagetwin.service._control import asking_as
 from stagetwin.soft import soft_bridge
+from tests.packages import write_metadata
 from tests.stages.alarms.watched import alarm
 from tests.stages.plants import HEADER, Part, asset, command, connection, full_path, prim, telemetry
 from tests.stages.simulation.modelled import model
@@ -42,8 +43,9 @@ def plant_text(line: str, *parts: Part | str, rehearsal: str = "required", **fie
     pump = prim(
         "P",
         asset("p", level="twin", roles=["operator"]),
-        telemetry("flow", address="flow", unit="m3/h"),
-        telemetry("speed", address="speed"),
+        # A busy machine is no reason to mistrust a value that was sent once.
+        telemetry("flow", address="flow", unit="m3/h", staleAfter=120.0),
+        telemetry("speed", address="speed", staleAfter=120.0),
         command("drive", address="set", readback=SPEED, rehearsal=rehearsal, **fields),
         model("m", reads=[SPEED], writes=[FLOW], parameters={"gain": 2.0}),
         alarm("wear", RESIDUAL, kind="model", side="low", limit=-15, hysteresis=2,
@@ -116,11 +118,9 @@ Serve = Callable[..., None]
 @pytest.fixture
 def simulated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Install the simulator, as a package of a third party; returns a folder for a plant."""
-    info = tmp_path / "packages" / "stranger-1.0.dist-info"
-    info.mkdir(parents=True)
-    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: stranger\nVersion: 1.0\n")
-    (info / "entry_points.txt").write_text(ENTRY_POINTS)
-    monkeypatch.syspath_prepend(str(info.parent))
+    packages = tmp_path / "packages"
+    write_metadata(packages, "stranger", ENTRY_POINTS)
+    monkeypatch.syspath_prepend(str(packages))
     return tmp_path
 
 
