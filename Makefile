@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.setup-stamp
-EXTRAS := bridges,sim,web,dev
+EXTRAS := bridges,maps,sim,learn,web,dev
 PYTEST_ARGS ?=
 # Most tests wait for real brokers, servers and browsers: more of them than cores go side by side.
 WORKERS ?= 3
