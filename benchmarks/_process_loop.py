@@ -5,9 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 
+from benchmarks._process_circuit import TWO_PI, Circuit
+
 __all__ = ["Battery", "Train"]
 
-TWO_PI = 2 * math.pi
 Given = Mapping[str, float]
 
 
@@ -45,15 +46,7 @@ class Train:
         self.seen = self.seen2 = self.out = self.damage = 0.0
         self.warm = 293.15
         self.current = self.power = self.voltage = self.frequency = 0.0
-        base = motor["rated_voltage"] ** 2 / motor["rated_power"]
-        henry = base / (TWO_PI * motor["rated_frequency"])
-        self.rs = motor["stator_resistance"] * base
-        self.rr = motor["rotor_resistance"] * base
-        self.lm = motor["magnetizing_reactance"] * henry
-        self.ls = motor["stator_leakage"] * henry + self.lm
-        self.lr = motor["rotor_leakage"] * henry + self.lm
-        self.over = 1 / (self.ls * self.lr - self.lm**2)
-        self.core = motor["core_loss"] / base
+        self.circuit = Circuit.of(motor)
 
     def step(self) -> None:
         """Move on by one frame."""
@@ -86,17 +79,17 @@ class Train:
         self.sink = end + (self.sink - end) * math.exp(-dt / p["thermal_time"])
 
     def _motor(self, dt: float, substeps: int) -> None:
-        p = self.m
-        half, lm, ls, lr, over, rr = 0.5 * dt, self.lm, self.ls, self.lr, self.over, self.rr
+        p, own, half = self.m, self.circuit, 0.5 * dt
+        lm, ls, lr, over, rr = own.lm, own.ls, own.lr, own.over, own.rr
         poles, friction, load = p["pole_pairs"], p["friction"], self.load_torque
         inertia = p["inertia"]
-        rs = self.rs * (self.warm - 38.15) / 255.0
+        rs = own.rs * (self.warm - 38.15) / 255.0
         gain = 1.5 * poles * lm * over
         v, supply = math.sqrt(2 / 3) * self.voltage, TWO_PI * self.frequency
         a_re, a_im = 1 + half * rs * lr * over, half * supply
         b, g = half * rs * lm * over, half * rr * lm * over
         e_re = 1 + half * rr * ls * over
-        core = 1.5 * v * v * self.core
+        core = 1.5 * v * v * own.core
         d_half, d_full = inertia + 0.5 * half * friction, inertia + half * friction
         psd, psq, prd, prq, speed = self.psd, self.psq, self.prd, self.prq, self.speed
         energy, winding, frame, work = self.energy, self.winding, self.frame, self.work
@@ -131,7 +124,7 @@ class Train:
             speed = after
         self.psd, self.psq, self.prd, self.prq, self.speed = psd, psq, prd, prq, speed
         self.energy, self.winding, self.frame, self.work = energy, winding, frame, work
-        line = (lr * psd - lm * prd) * over + v * self.core
+        line = (lr * psd - lm * prd) * over + v * own.core
         isq = (lr * psq - lm * prq) * over
         self.current = math.sqrt(line * line + isq * isq) / math.sqrt(2.0)
         self.power = 1.5 * v * line

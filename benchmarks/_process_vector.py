@@ -7,9 +7,10 @@ from collections.abc import Mapping
 import numpy as np
 import numpy.typing as npt
 
+from benchmarks._process_circuit import TWO_PI, Circuit
+
 Floats = npt.NDArray[np.float64]
 Named = dict[str, Floats]
-TWO_PI = 2 * np.pi
 
 __all__ = ["VectorPlant"]
 
@@ -37,17 +38,7 @@ class VectorPlant:
         self.current, self.power = np.zeros(count), np.zeros(count)
         self.warm = np.full(count, 293.15)
         self.voltage, self.frequency = np.zeros(count), np.zeros(count)
-        # What of the circuit never changes.
-        m = parameters["motor"]
-        base = m["rated_voltage"] ** 2 / m["rated_power"]
-        henry = base / (TWO_PI * m["rated_frequency"])
-        self.rs = m["stator_resistance"] * base
-        self.rr = m["rotor_resistance"] * base
-        self.lm = m["magnetizing_reactance"] * henry
-        self.ls = m["stator_leakage"] * henry + self.lm
-        self.lr = m["rotor_leakage"] * henry + self.lm
-        self.over = 1 / (self.ls * self.lr - self.lm**2)
-        self.core = m["core_loss"] / base
+        self.circuit = Circuit.of(parameters["motor"])
 
     def step(self) -> None:
         """Move on by one frame."""
@@ -84,16 +75,17 @@ class VectorPlant:
 
     def _motor(self, dt: float, substeps: int) -> None:
         p, u, x = self.p["motor"], self.u["motor"], self.x["motor"]
-        half, lm, ls, lr, over = 0.5 * dt, self.lm, self.ls, self.lr, self.over
+        own, half = self.circuit, 0.5 * dt
+        lm, ls, lr, over, rr = own.lm, own.ls, own.lr, own.over, own.rr
         poles, friction, load = p["pole_pairs"], p["friction"], u["load_torque"]
         inertia = p["inertia"]
-        rs = self.rs * (self.warm - 38.15) / 255.0
+        rs = own.rs * (self.warm - 38.15) / 255.0
         gain = 1.5 * poles * lm * over
         v, supply = np.sqrt(2 / 3) * self.voltage, TWO_PI * self.frequency
         a_re, a_im = 1 + half * rs * lr * over, half * supply
-        b, g = half * rs * lm * over, half * self.rr * lm * over
-        e_re = 1 + half * self.rr * ls * over
-        core = 1.5 * v * v * self.core
+        b, g = half * rs * lm * over, half * rr * lm * over
+        e_re = 1 + half * rr * ls * over
+        core = 1.5 * v * v * own.core
         d_half, d_full = inertia + 0.5 * half * friction, inertia + half * friction
         psd, psq, prd, prq = (x[k] for k in ("sd", "sq", "rd", "rq"))
         speed, energy, winding, frame, work = (
@@ -121,7 +113,7 @@ class VectorPlant:
             ird, irq = (ls * rd - lm * sd) * over, (ls * rq - lm * sq) * over
             energy = energy + dt * (1.5 * v * isd + core)
             winding = winding + dt * 1.5 * rs * (isd * isd + isq * isq)
-            frame = frame + dt * (1.5 * self.rr * (ird * ird + irq * irq) + core)
+            frame = frame + dt * (1.5 * rr * (ird * ird + irq * irq) + core)
             free = (speed * (inertia - half * friction) + dt * torque) / d_full
             after = np.sign(free) * np.maximum(np.abs(free) - dt * load / d_full, 0.0)
             mean = 0.5 * (speed + after)
@@ -131,7 +123,7 @@ class VectorPlant:
         x.update(sd=psd, sq=psq, rd=prd, rq=prq, speed=speed)
         x.update(energy=energy, winding=winding, frame=frame, work=work)
         isd, isq = (lr * psd - lm * prd) * over, (lr * psq - lm * prq) * over
-        line = isd + v * self.core
+        line = isd + v * own.core
         self.speed = speed
         self.current = np.sqrt(line * line + isq * isq) / np.sqrt(2.0)
         self.power = 1.5 * v * line

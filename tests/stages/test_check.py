@@ -10,6 +10,7 @@ import pytest
 from stagetwin._errors import StageError
 from stagetwin.bindings._attributes import unit_error
 from stagetwin.check import Report, check_stage
+from tests.packages import write_metadata
 from tests.stages.plants import Part, asset, command, connection, plant, prim, telemetry
 
 SPEED = "/Plant/P1.twin:telemetry:rpm:value"
@@ -230,7 +231,9 @@ def test_a_model_that_no_run_would_start_is_an_error(tmp_path: Path) -> None:
     sound = check(tmp_path, modelled("ramp", "double twin:model:m:param:rate_up = 2"))
     assert (sound.models, sound.errors) == (1, 0)
     assert sound.as_json()["models"] == 1
-    report = check(tmp_path, modelled("ramp", "double twin:model:m:param:rate_up = -2"))
+    # A file of its own: USD gives the same layer again as long as anything holds the first.
+    (other := tmp_path / "other").mkdir()
+    report = check(other, modelled("ramp", "double twin:model:m:param:rate_up = -2"))
     assert codes(report) == [("/Plant/M", "parameter")]
     assert "must be in [0, " in report.problems[0].message
     assert (report.models, report.errors) == (0, 1)
@@ -246,11 +249,7 @@ def test_an_installed_check_that_fails_costs_no_other(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     package = tmp_path / "site"
-    (package / "stern-1.dist-info").mkdir(parents=True)
-    (package / "stern-1.dist-info" / "METADATA").write_text("Name: stern\nVersion: 1\n")
-    (package / "stern-1.dist-info" / "entry_points.txt").write_text(
-        "[stagetwin.checks]\na-check = stern:fail\n"
-    )
+    write_metadata(package, "stern", "[stagetwin.checks]\na-check = stern:fail\n")
     (package / "stern.py").write_text("def fail(stage, table):\n    raise ValueError('no')\n")
     monkeypatch.syspath_prepend(package)
     report = check(tmp_path, modelled("ramp", "double twin:model:m:param:rate_up = -2"))

@@ -15,6 +15,7 @@ import pytest
 
 from stagetwin import ServiceError
 from stagetwin.service import ControlClient
+from tests.packages import write_metadata
 
 EVIL = '''
 """A bridge that fails in the way its endpoint names."""
@@ -114,12 +115,9 @@ class Evil:
 
     def __init__(self, folder: Path, mode: str, *options: str) -> None:
         package = folder / "site"
-        info = package / "evil-1.0.dist-info"
-        info.mkdir(parents=True)
         target = "evil:Nobody" if mode == "load" else "evil:Evil"
+        write_metadata(package, "evil", f"[stagetwin.bridges]\nevil = {target}\n")
         (package / "evil.py").write_text(EVIL)
-        (info / "METADATA").write_text("Metadata-Version: 2.1\nName: evil\nVersion: 1.0\n")
-        (info / "entry_points.txt").write_text(f"[stagetwin.bridges]\nevil = {target}\n")
         stage = folder / "plant.usda"
         stage.write_text(PLANT.replace("MODE", mode))
         self.socket = folder / "run" / "s.sock"

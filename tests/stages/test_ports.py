@@ -22,6 +22,7 @@ from stagetwin.ports import (
     scheme_of,
 )
 from stagetwin.soft import SoftProtocol, soft_bridge
+from tests.packages import write_metadata
 from tests.stages.conftest import MakePlant
 from tests.stages.plants import plant, prim, telemetry
 
@@ -111,10 +112,7 @@ plant.close()
 def test_a_third_party_adds_a_protocol_and_a_model_without_touching_us(tmp_path: Path) -> None:
     """A distribution of its own on the path, found by its entry points alone."""
     (tmp_path / "stranger.py").write_text(STRANGER)
-    info = tmp_path / "stranger-1.0.dist-info"
-    info.mkdir()
-    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: stranger\nVersion: 1.0\n")
-    (info / "entry_points.txt").write_text(ENTRY_POINTS)
+    write_metadata(tmp_path, "stranger", ENTRY_POINTS)
     folders = [str(tmp_path), str(ROOT), *(str(ROOT / r) for r in ("stages", "bridges", "sim"))]
     done = subprocess.run(
         [sys.executable, "-c", USE_IT],

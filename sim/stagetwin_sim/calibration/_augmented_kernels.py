@@ -12,6 +12,7 @@ from typing import Any
 import warp as wp
 
 from stagetwin_sim.engine import StateVariable
+from stagetwin_sim.engine._vectors import vectors_of
 
 __all__ = ["augmented"]
 
@@ -29,8 +30,7 @@ def augmented(kind, names, places):
         places: index of each in the kind.
     """
     states, tracked = len(kind.states), len(names)
-    x_type = wp.types.vector(max(states, 1), wp.float64)
-    p_type = wp.types.vector(max(len(kind.parameters), 1), wp.float64)
+    x_type, _, p_type, _ = vectors_of(kind)
     count = len(kind.parameters)
     where = wp.types.vector(tracked, wp.int32)(*places)
     inner_advance, inner_observe = kind.advance, kind.observe

@@ -14,6 +14,8 @@ from functools import cache
 
 import warp as wp
 
+from stagetwin_sim.engine._vectors import vectors_of
+
 __all__ = [
     "ABOVE",
     "BELOW",
@@ -21,6 +23,7 @@ __all__ = [
     "DECADES",
     "PLAIN",
     "adam_kernel",
+    "loss_of",
     "natural",
     "rollout_kernel",
     "tick_kernel",
@@ -50,6 +53,16 @@ def natural(z: wp.float64, form: int, low: wp.float64, high: wp.float64, size: w
     return value
 
 
+@wp.func
+def loss_of(away: wp.float64, robust: wp.float64):
+    """Return the loss of an error in standard deviations: Huber's, or its square where 0."""
+    loss = wp.float64(0.5) * away * away
+    if robust > _ZERO:
+        if wp.abs(away) > robust:
+            loss = robust * (wp.abs(away) - wp.float64(0.5) * robust)
+    return loss
+
+
 @cache
 def rollout_kernel(kind):
     """Return the kernel that runs histories and sums their loss, with a gradient.
@@ -57,12 +70,7 @@ def rollout_kernel(kind):
     Launched over (starts, count). States go into a history of their own, entry by entry: a state
     that is overwritten has no adjoint.
     """
-    states, inputs = max(len(kind.states), 1), max(len(kind.inputs), 1)
-    parameters = max(len(kind.parameters), 1)
-    x_type = wp.types.vector(states, wp.float64)
-    u_type = wp.types.vector(inputs, wp.float64)
-    p_type = wp.types.vector(parameters, wp.float64)
-    w_type = wp.types.vector(max(kind.draws, 1), wp.float64)
+    x_type, u_type, p_type, w_type = vectors_of(kind)
     declared_states, declared_inputs = len(kind.states), len(kind.inputs)
     declared_parameters, outputs = len(kind.parameters), len(kind.outputs)
     advance, observe = kind.advance, kind.observe
@@ -121,11 +129,7 @@ def rollout_kernel(kind):
             y = observe(x, u, p)
             for j in range(outputs):
                 away = (y[j] - measured[t, j, i]) * weight[t, j, i]
-                cost = wp.float64(0.5) * away * away
-                if robust > _ZERO:
-                    if wp.abs(away) > robust:
-                        cost = robust * (wp.abs(away) - wp.float64(0.5) * robust)
-                wp.atomic_add(loss, s, i, cost)
+                wp.atomic_add(loss, s, i, loss_of(away, robust))
             if wp.static(declared_states > 0):
                 if t < rows - 1:
                     for q in range(substeps):

@@ -16,7 +16,8 @@ from functools import cache
 
 import warp as wp
 
-from stagetwin_sim.calibration._rollout_kernels import natural
+from stagetwin_sim.calibration._rollout_kernels import loss_of, natural
+from stagetwin_sim.engine._vectors import vectors_of
 
 __all__ = ["BLOCK", "solve_kernel"]
 
@@ -40,13 +41,9 @@ def solve_kernel(kind, free):
         kind: whose histories.
         free: how many coordinates are fitted.
     """
-    states, inputs = max(len(kind.states), 1), max(len(kind.inputs), 1)
-    parameters = max(len(kind.parameters), 1)
+    states, parameters = max(len(kind.states), 1), max(len(kind.parameters), 1)
     lanes = 2 * free + 1
-    x_type = wp.types.vector(states, wp.float64)
-    u_type = wp.types.vector(inputs, wp.float64)
-    p_type = wp.types.vector(parameters, wp.float64)
-    w_type = wp.types.vector(max(kind.draws, 1), wp.float64)
+    x_type, u_type, p_type, w_type = vectors_of(kind)
     k_type = wp.types.vector(free, wp.float64)
     x_lanes = wp.types.matrix((states, lanes), wp.float64)
     p_lanes = wp.types.matrix((parameters, lanes), wp.float64)
@@ -192,12 +189,10 @@ def solve_kernel(kind, free):
                     if scale > _ZERO:
                         away = (seen[s, i, at] - measured[t, j, i]) * scale
                         share = _ONE
-                        loss = wp.float64(0.5) * away * away
                         if robust > _ZERO:
                             if wp.abs(away) > robust:
                                 share = robust / wp.abs(away)
-                                loss = robust * (wp.abs(away) - wp.float64(0.5) * robust)
-                        total = total + loss
+                        total = total + loss_of(away, robust)
                         squares[s, j, i] = squares[s, j, i] + away * away
                         for k in range(free_count):
                             back = at

@@ -9,6 +9,8 @@ from functools import cache
 
 import warp as wp
 
+from stagetwin_sim.engine._vectors import vectors_of
+
 __all__ = ["advance_kernel", "count_kernel", "observe_kernel"]
 
 
@@ -24,14 +26,9 @@ def count_kernel(
 @cache
 def advance_kernel(kind):
     """Return the kernel that moves the states of a kind on, launched over (worlds, count)."""
-    states, inputs = max(len(kind.states), 1), max(len(kind.inputs), 1)
-    parameters, draws = max(len(kind.parameters), 1), max(kind.draws, 1)
+    x_type, u_type, p_type, w_type = vectors_of(kind)
+    states, drawn = max(len(kind.states), 1), kind.draws
     declared_inputs, declared_parameters = len(kind.inputs), len(kind.parameters)
-    drawn = kind.draws
-    x_type = wp.types.vector(states, wp.float64)
-    u_type = wp.types.vector(inputs, wp.float64)
-    p_type = wp.types.vector(parameters, wp.float64)
-    w_type = wp.types.vector(draws, wp.float64)
     advance = kind.advance
 
     @wp.kernel(enable_backward=False, module="unique")
@@ -81,13 +78,9 @@ def advance_kernel(kind):
 @cache
 def observe_kernel(kind):
     """Return the kernel that puts the outputs of a kind on the bus."""
-    states, inputs = max(len(kind.states), 1), max(len(kind.inputs), 1)
-    parameters, outputs = max(len(kind.parameters), 1), len(kind.outputs)
-    declared_states = len(kind.states)
+    x_type, u_type, p_type, _ = vectors_of(kind)
+    declared_states, outputs = len(kind.states), len(kind.outputs)
     declared_inputs, declared_parameters = len(kind.inputs), len(kind.parameters)
-    x_type = wp.types.vector(states, wp.float64)
-    u_type = wp.types.vector(inputs, wp.float64)
-    p_type = wp.types.vector(parameters, wp.float64)
     observe = kind.observe
 
     @wp.kernel(enable_backward=False, module="unique")

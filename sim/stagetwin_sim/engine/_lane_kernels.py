@@ -16,6 +16,8 @@ from functools import cache
 
 import warp as wp
 
+from stagetwin_sim.engine._vectors import vectors_of
+
 __all__ = ["LANES", "LEAST_STEPS", "lane_kernel"]
 
 _log = logging.getLogger(__name__)
@@ -92,10 +94,7 @@ def lane_kernel(kind):
 def _kernel(kind):
     states, inputs = len(kind.states), max(len(kind.inputs), 1)
     parameters = max(len(kind.parameters), 1)
-    x_type = wp.types.vector(states, wp.float64)
-    u_type = wp.types.vector(inputs, wp.float64)
-    p_type = wp.types.vector(parameters, wp.float64)
-    w_type = wp.types.vector(1, wp.float64)
+    x_type, u_type, p_type, w_type = vectors_of(kind)
     lanes, advance = LANES, kind.advance
     snippet = _SNIPPET.format(
         states=states,

@@ -12,8 +12,11 @@ filter.
 from __future__ import annotations
 
 from functools import cache
+from typing import Any
 
 import warp as wp
+
+from stagetwin_sim.engine._vectors import vectors_of
 
 __all__ = ["BAD", "HELD", "MISSING", "OUTLIER", "PRESENT", "RELOCKED", "USED", "filter_kernel"]
 
@@ -28,18 +31,50 @@ _H = wp.constant(wp.float64(3.0**0.5))
 _ZERO = wp.constant(wp.float64(0.0))
 
 
+@wp.func
+def root_of(covariance: Any, n: int):
+    """Return the lower triangle whose square it is; a column without spread is nothing."""
+    root = type(covariance)()
+    for j in range(n):
+        for k in range(j + 1):
+            total = covariance[j, k]
+            for q in range(k):
+                total = total - root[j, q] * root[k, q]
+            if j == k:
+                root[j, j] = wp.sqrt(wp.max(total, _ZERO))
+            elif root[k, k] > _ZERO:
+                root[j, k] = total / root[k, k]
+    return root
+
+
+@wp.func
+def moved_by(u: Any, q: int, by: wp.float64):
+    """Return inputs of which one is elsewhere."""
+    there = u
+    there[q] = u[q] + by
+    return there
+
+
+@wp.func
+def widened(covariance: Any, ahead: Any, behind: Any, n: int):
+    """Return a covariance with what states differ by, h to either side."""
+    wide = covariance
+    for j in range(n):
+        for k in range(n):
+            wide[j, k] = covariance[j, k] + (ahead[j] - behind[j]) * (
+                ahead[k] - behind[k]
+            ) / wp.float64(12.0)
+    return wide
+
+
 @cache
 def filter_kernel(kind):
     """Return the kernel that moves the filters of a kind on, launched over (worlds, count)."""
     states, inputs = max(len(kind.states), 1), max(len(kind.inputs), 1)
-    parameters, outputs = max(len(kind.parameters), 1), max(len(kind.outputs), 1)
-    draws = max(kind.draws, 1)
+    outputs = max(len(kind.outputs), 1)
     declared_states, declared_parameters = len(kind.states), len(kind.parameters)
     drawn = kind.draws
-    x_type = wp.types.vector(states, wp.float64)
-    u_type = wp.types.vector(inputs, wp.float64)
-    p_type = wp.types.vector(parameters, wp.float64)
-    w_type = wp.types.vector(draws, wp.float64)
+    x_type, u_type, p_type, w_type = vectors_of(kind)
     y_type = wp.types.vector(outputs, wp.float64)
     p_matrix = wp.types.matrix((states, states), wp.float64)
     c_matrix = wp.types.matrix((outputs, states), wp.float64)
@@ -112,16 +147,7 @@ def filter_kernel(kind):
                 inner = wp.int32(1)
                 span = dt
             for _chunk in range(chunks):
-                root = p_matrix()
-                for j in range(n):
-                    for k in range(j + 1):
-                        total = cov[j, k]
-                        for q in range(k):
-                            total = total - root[j, q] * root[k, q]
-                        if j == k:
-                            root[j, j] = wp.sqrt(wp.max(total, _ZERO))
-                        elif root[k, k] > _ZERO:
-                            root[j, k] = total / root[k, k]
+                root = root_of(cov, n)
                 moved = p_matrix()
                 for j in range(n):
                     if root[j, j] > _ZERO:  # else the whole column is nothing
@@ -144,26 +170,14 @@ def filter_kernel(kind):
                     cov[j, j] = cov[j, j] + process[j, i] * process[j, i] * span
                 for q in range(fed):
                     if input_sigma[q, i] > _ZERO:
-                        more = u_type()
-                        less = u_type()
-                        for k in range(fed):
-                            more[k] = u[k]
-                            less[k] = u[k]
-                        more[q] = u[q] + _H * input_sigma[q, i]
-                        less[q] = u[q] - _H * input_sigma[q, i]
-                        ahead = x_type()
-                        behind = x_type()
-                        for k in range(n):
-                            ahead[k] = c[k]
-                            behind[k] = c[k]
+                        more = moved_by(u, q, _H * input_sigma[q, i])
+                        less = moved_by(u, q, -_H * input_sigma[q, i])
+                        ahead = x_type(c)
+                        behind = x_type(c)
                         for _step in range(inner):
                             ahead = advance(ahead, more, p, w, dt)
                             behind = advance(behind, less, p, w, dt)
-                        for j in range(n):
-                            for k in range(n):
-                                cov[j, k] = cov[j, k] + (ahead[j] - behind[j]) * (
-                                    ahead[k] - behind[k]
-                                ) / wp.float64(12.0)
+                        cov = widened(cov, ahead, behind, n)
                 if wp.static(drawn > 0):
                     for q in range(drawn):
                         up = w_type()
@@ -172,11 +186,7 @@ def filter_kernel(kind):
                         down[q] = -_H
                         ahead = advance(c, u, p, up, dt)
                         behind = advance(c, u, p, down, dt)
-                        for j in range(n):
-                            for k in range(n):
-                                cov[j, k] = cov[j, k] + (ahead[j] - behind[j]) * (
-                                    ahead[k] - behind[k]
-                                ) / wp.float64(12.0)
+                        cov = widened(cov, ahead, behind, n)
                     c = advance(c, u, p, w, dt)
 
         # -- what was measured
@@ -190,16 +200,7 @@ def filter_kernel(kind):
         away = wp.float64(0.0)  # largest squared innovation in variances
         for attempt in range(3):
             if attempt == 0 or lost == 1:
-                for j in range(n):
-                    for k in range(j + 1):
-                        root[j, k] = _ZERO
-                        total = cov[j, k]
-                        for q in range(k):
-                            total = total - root[j, q] * root[k, q]
-                        if j == k:
-                            root[j, j] = wp.sqrt(wp.max(total, _ZERO))
-                        elif root[k, k] > _ZERO:
-                            root[j, k] = total / root[k, k]
+                root = root_of(cov, n)
                 for q in range(n):
                     if root[q, q] > _ZERO:
                         right = x_type()
@@ -216,13 +217,8 @@ def filter_kernel(kind):
                             sight[j, q] = _ZERO
                 for q in range(fed):
                     if input_sigma[q, i] > _ZERO:
-                        more = u_type()
-                        less = u_type()
-                        for k in range(fed):
-                            more[k] = u[k]
-                            less[k] = u[k]
-                        more[q] = u[q] + _H * input_sigma[q, i]
-                        less[q] = u[q] - _H * input_sigma[q, i]
+                        more = moved_by(u, q, _H * input_sigma[q, i])
+                        less = moved_by(u, q, -_H * input_sigma[q, i])
                         above = observe(x, more, p)
                         below = observe(x, less, p)
                         for j in range(m):

@@ -10,7 +10,12 @@ from stagetwin_sim.engine import Parameter, Port
 
 __all__ = ["ELEMENTS", "Element"]
 
+_CHECK = Parameter("check", "1", 0.0, 0.0, 1.0, "1: a check valve lets nothing flow back")
 _DENSITY = Parameter("density", "kg/m3", 998.2, 1.0, 2e4, "of the liquid; water at 20 Cel")
+_ELEVATION = Parameter("elevation", "m", 0.0, -1e4, 1e4)
+
+_INLET_PRESSURE, _OUTLET_PRESSURE = Port("inlet_pressure", "Pa"), Port("outlet_pressure", "Pa")
+_LEAK_FLOW = Port("leak_flow", "m3/s", doc="to the outside")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -108,20 +113,20 @@ PIPE = Element(
     ),
     outputs=(
         Port("flow", "m3/s", doc="from inlet to outlet, ahead of the leak"),
-        Port("leak_flow", "m3/s", doc="to the outside"),
+        _LEAK_FLOW,
         Port("velocity", "m/s"),
         Port("head_loss", "m"),
         Port("reynolds", "1"),
         Port("friction_factor", "1", doc="Darcy's; 0 at rest"),
-        Port("inlet_pressure", "Pa"),
-        Port("outlet_pressure", "Pa"),
+        _INLET_PRESSURE,
+        _OUTLET_PRESSURE,
     ),
     parameters=(
         Parameter("length", "m", 10.0, 0.0, 1e6),
         Parameter("diameter", "m", 0.1, 1e-3, 20.0, "inner"),
         Parameter("roughness", "m", 4.5e-5, 0.0, 0.1, "commercial steel"),
         Parameter("minor_loss", "1", 0.0, 0.0, 1e6, "velocity heads lost in bends and fittings"),
-        Parameter("check", "1", 0.0, 0.0, 1.0, "1: a check valve lets nothing flow back"),
+        _CHECK,
         Parameter("elevation", "m", 0.0, -1e4, 1e4, "of the inlet"),
         Parameter("outlet_elevation", "m", 0.0, -1e4, 1e4),
         Parameter("viscosity", "m2/s", 1.004e-6, 1e-8, 1.0, "kinematic; water at 20 Cel"),
@@ -146,16 +151,16 @@ VALVE = Element(
         Port("position", "rad", doc="a quarter turn for the full opening"),
         Port("flow", "m3/s", doc="from inlet to outlet"),
         Port("pressure_drop", "Pa"),
-        Port("inlet_pressure", "Pa"),
-        Port("outlet_pressure", "Pa"),
+        _INLET_PRESSURE,
+        _OUTLET_PRESSURE,
     ),
     parameters=(
         Parameter("kv", "m3/h", 100.0, 1e-3, 1e6, "flow of water at 1 bar when it is open"),
         Parameter("characteristic", "1", 0.0, 0.0, 2.0, "0 linear, 1 equal percentage, 2 quick"),
         Parameter("rangeability", "1", 50.0, 2.0, 500.0, "of equal percentage"),
         Parameter("stroke_time", "s", 0.0, 0.0, 3600.0, "from shut to open; 0 is at once"),
-        Parameter("check", "1", 0.0, 0.0, 1.0, "1: a check valve lets nothing flow back"),
-        Parameter("elevation", "m", 0.0, -1e4, 1e4),
+        _CHECK,
+        _ELEVATION,
         _DENSITY,
     ),
     states=1,
@@ -179,7 +184,7 @@ TANK = Element(
         Port("fill", "1"),
         Port("flow", "m3/s", doc="from its pipes, net"),
         Port("overflow", "m3/s", doc="over the rim", high=1e-6),
-        Port("leak_flow", "m3/s", doc="to the outside"),
+        _LEAK_FLOW,
         Port("overflowed", "m3", doc="over the rim since the start"),
         Port("pressure", "Pa", doc="at the bottom"),
         Port("temperature", "K"),
@@ -221,7 +226,7 @@ JUNCTION = Element(
         Port("temperature", "K"),
     ),
     parameters=(
-        Parameter("elevation", "m", 0.0, -1e4, 1e4),
+        _ELEVATION,
         Parameter("required_pressure", "Pa", 1000.0, 10.0, 1e8, "from which the demand is met"),
         _DENSITY,
     ),
@@ -238,7 +243,7 @@ RESERVOIR = Element(
         Port("flow", "m3/s", doc="into the network"),
         Port("flow_volume", "m3", doc="into the network since the start"),
     ),
-    parameters=(Parameter("elevation", "m", 0.0, -1e4, 1e4), _DENSITY),
+    parameters=(_ELEVATION, _DENSITY),
     states=1,
     branches=0,
     given_head=True,
@@ -253,7 +258,7 @@ SUPPLY = Element(
     inputs=(Port("flow", "m3/s", 0.0, "wanted"), Port("temperature", "K", 293.15)),
     outputs=(Port("flow", "m3/s", doc="into the network"), Port("pressure", "Pa")),
     parameters=(
-        Parameter("elevation", "m", 0.0, -1e4, 1e4),
+        _ELEVATION,
         Parameter("maximum_pressure", "Pa", 1e6, 0.0, 1e9, "the flow falls to 0 within 1 m of it"),
         _DENSITY,
     ),

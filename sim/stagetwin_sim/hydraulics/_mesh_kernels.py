@@ -14,11 +14,22 @@ import warp as wp
 from stagetwin_sim.hydraulics._branch_kernels import FLOW_ERROR
 from stagetwin_sim.hydraulics._layout_kernels import SHUT, Layout
 
-__all__ = ["imbalance", "solve_heads"]
+__all__ = ["imbalance", "solve_heads", "surplus"]
 
 PUSH = wp.constant(wp.float64(1e3))  # heads of a part that is cut off move by this at most [m]
 ZERO = wp.constant(wp.float64(0.0))
 ONE = wp.constant(wp.float64(1.0))
+
+
+@wp.func
+def surplus(head: wp.array(dtype=wp.float64), i: int, j: int, lost: wp.float64):
+    """Return the head from one node to another beyond what the branch between them loses."""
+    over = -lost
+    if i >= 0:
+        over += head[i]
+    if j >= 0:
+        over -= head[j]
+    return over
 
 
 @wp.func
@@ -51,12 +62,7 @@ def solve_heads(
             continue
         i = layout.branch_from[b]
         j = layout.branch_to[b]
-        over = -loss[b]
-        if i >= 0:
-            over += head[i]
-        if j >= 0:
-            over -= head[j]
-        y = flow[b] + p * over
+        y = flow[b] + p * surplus(head, i, j, loss[b])
         e = layout.branch_entry[b]
         if e >= 0:
             mesh[e] = mesh[e] + p

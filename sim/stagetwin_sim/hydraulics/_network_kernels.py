@@ -18,7 +18,7 @@ from stagetwin_sim.hydraulics._branch_kernels import first_stop, look
 from stagetwin_sim.hydraulics._elements_kernels import finish, prepare
 from stagetwin_sim.hydraulics._heat_kernels import mix
 from stagetwin_sim.hydraulics._layout_kernels import MARKS, Layout, Work
-from stagetwin_sim.hydraulics._mesh_kernels import imbalance, solve_heads
+from stagetwin_sim.hydraulics._mesh_kernels import imbalance, solve_heads, surplus
 
 __all__ = ["OVERSHOOT", "networks_kernel", "search", "settle"]
 
@@ -135,13 +135,7 @@ def solve(
                 start[b] = flow[b]
                 change[b] = ZERO
                 if p > ZERO:
-                    i = layout.branch_from[b]
-                    j = layout.branch_to[b]
-                    over = -loss[b]
-                    if i >= 0:
-                        over += head[i]
-                    if j >= 0:
-                        over -= head[j]
+                    over = surplus(head, layout.branch_from[b], layout.branch_to[b], loss[b])
                     change[b] = p * over
                     steep += p * over * over
             phase = WHOLE

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from tests.stages.plants import HEADER, asset, command, connection, prim, telemetry
+from tests.stages.pumping import pump_commands, value_of
 
 __all__ = ["MQTT_PLANT", "OPC_PLANT", "P1", "T1", "V1", "WT1"]
 
 P1, V1, T1, WT1 = "/World/Line1/P1", "/World/Line1/V1", "/World/Line1/T1", "/World/WT1"
 URI = "nsu=urn:plant;s="
-
-
-def _value(path: str, signal: str) -> str:
-    return f"{path}.twin:telemetry:{signal}:value"
 
 
 def _pump() -> str:
@@ -29,21 +26,7 @@ def _pump() -> str:
             soft=(0, 10),
         ),
         telemetry("speed", address="plant/p1/speed", unit="1/min", hard=(0, 3600), soft=(0, 3000)),
-        command(
-            "speed",
-            address="plant/p1/cmd/speed",
-            unit="1/min",
-            hard=(600, 3600),
-            permissives=[_value(P1, "running")],
-            readback=[_value(P1, "speed")],
-        ),
-        command(
-            "run",
-            "bool",
-            "plant/p1/cmd/run",
-            permissives=[_value(P1, "ready")],
-            readback=[_value(P1, "running")],
-        ),
+        *pump_commands(P1, "plant/p1"),
     )
 
 
@@ -59,7 +42,7 @@ def _valve() -> str:
             unit="%",
             hard=(0, 100),
             scale=100.0,
-            readback=[_value(V1, "opening")],
+            readback=[value_of(V1, "opening")],
         ),
     )
 
@@ -91,15 +74,15 @@ def _turbine() -> str:
             address=node + "power_limit",
             unit="kW",
             hard=(0, 100),
-            permissives=[_value(WT1, "grid_ok")],
-            readback=[_value(WT1, "power")],
+            permissives=[value_of(WT1, "grid_ok")],
+            readback=[value_of(WT1, "power")],
         ),
         command(
             "run",
             "bool",
             f"{URI}wt1 {node}run",
             operation="method",
-            readback=[_value(WT1, "running")],
+            readback=[value_of(WT1, "running")],
         ),
     )
 

@@ -45,18 +45,6 @@ def two_ways() -> str:
 
 
 @pytest.fixture(scope="module")
-def broker() -> Iterator[LocalBroker]:
-    with LocalBroker("mosquitto") as each:
-        yield each
-
-
-@pytest.fixture
-def commander(broker: LocalBroker) -> Iterator[TestCommander]:
-    with TestCommander(broker) as client:
-        yield client
-
-
-@pytest.fixture(scope="module")
 def stage(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("plant") / "plant.usda"
     path.write_text(line_text(lines=connection("line", MQTT)))

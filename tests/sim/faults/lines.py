@@ -8,15 +8,12 @@ from stagetwin.bindings import BindingTable, read_bindings
 from stagetwin_sim.machines import MachinePark
 from tests.sim.plant.stages import model
 from tests.stages.plants import HEADER, Part, asset, command, connection, prim, stage_of, telemetry
+from tests.stages.pumping import pump_commands, value_of
 
 LINE = "/World/Line1"
 P1, V1, T1, END = (f"{LINE}/{name}" for name in ("P1", "V1", "T1", "End"))
 RATED_FLOW, RATED_HEAD, RATED_SPEED = 50.0, 32.0, 2850.0
 """Of the pump [m3/h, m, 1/min]."""
-
-
-def value_of(path: str, signal: str) -> str:
-    return f"{path}.twin:telemetry:{signal}:value"
 
 
 def own(name: str, line: str = "line") -> Part:
@@ -43,21 +40,7 @@ def pump(
         ),
         telemetry("suction_pressure", address="plant/p1/ps", unit="bar", hard=(-1, 16)),
         telemetry("speed", address="plant/p1/speed", unit="1/min", hard=(0, 3600), soft=(0, 3000)),
-        command(
-            "speed",
-            address="plant/p1/cmd/speed",
-            unit="1/min",
-            hard=(600, 3600),
-            permissives=[value_of(P1, "running")],
-            readback=[value_of(P1, "speed")],
-        ),
-        command(
-            "run",
-            "bool",
-            "plant/p1/cmd/run",
-            permissives=[value_of(P1, "ready")],
-            readback=[value_of(P1, "running")],
-        ),
+        *pump_commands(P1, "plant/p1"),
         model(
             "hydraulics",
             "pump",

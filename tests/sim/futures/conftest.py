@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import importlib
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.packages import installed_package
 from tests.sim.futures.kinds import ENTRY_POINTS
 
 
@@ -16,12 +15,5 @@ from tests.sim.futures.kinds import ENTRY_POINTS
 def installed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """Install the kinds of the tests; returns the folder of the package's metadata."""
     folder = tmp_path_factory.mktemp("site")
-    info = folder / "testbasins-1.0.dist-info"
-    info.mkdir()
-    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: testbasins\nVersion: 1.0\n")
-    (info / "entry_points.txt").write_text(ENTRY_POINTS)
-    sys.path.insert(0, str(folder))
-    importlib.invalidate_caches()
-    yield folder
-    sys.path.remove(str(folder))
-    importlib.invalidate_caches()
+    with installed_package(folder, "testbasins", ENTRY_POINTS):
+        yield folder
