@@ -6,14 +6,20 @@ of one world for each of them in turn, from the same state. Every fork must end 
 both, bit for bit. The goal is 3 times `sequential` on one core and 20 times on a GPU, whose case is
 there where CUDA is. Figures are by CPU time, of a GPU by the wall's.
 
+`fork_memory` is what a fork takes on the CPU: its saved state, and by how much the resident memory
+of a process with all forks is larger than that of one with a single fork, for each of the others.
+
     python -m benchmarks.fork [--stage FILE] [--forks N] [--seconds S] [--rounds N]
 """
 
 from __future__ import annotations
 
 import argparse
+import multiprocessing
+import os
 import time
 from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -128,6 +134,25 @@ def case(
     return Case(name, ours, {"sequential": sequential}), future, begin
 
 
+def resident(stage: Path, count: int) -> int:
+    """Return the memory that this process has in use with so many forks under way [bytes]."""
+    wp.config.log_level = wp.LOG_WARNING
+    plant = read_plant(open_stage(stage))
+    future = fork(present(plant), branches(plant, count))
+    future.step(20)
+    assert future.engine.read().shape[0] == count
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE")
+
+
+def resident_per_fork(stage: Path, count: int) -> float:
+    """Return what each fork but the first adds to a process [bytes]; each has one of its own."""
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(1, context, max_tasks_per_child=1) as processes:
+        one, all_of_them = processes.map(resident, (stage, stage), (1, count))
+    return (all_of_them - one) / (count - 1)
+
+
 def main() -> None:
     """Measure, and print the report."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -140,15 +165,17 @@ def main() -> None:
     plant = read_plant(open_stage(asked.stage))
     now = present(plant)
     devices = ["cpu", *(["cuda:0"] if wp.is_cuda_available() else [])]
-    cases = []
+    cases, memory = [], []
     for device in devices:
         found, future, begin = case(now, asked.forks, asked.seconds, asked.rounds, device)
         cases.append(found)
         wide = future.engine.context.bus.shape[1]
-        print(
-            f"{len(plant.instances)} models, {wide} columns; a fork takes "
-            f"{begin.nbytes / asked.forks / 1024:.1f} KiB on {device}"
-        )
+        print(f"{len(plant.instances)} models, {wide} columns on {device}")
+        if device == "cpu":
+            memory.append(Case("saved state", begin.nbytes / asked.forks / 1024, {}))
+    added = resident_per_fork(asked.stage, asked.forks)
+    memory.append(Case(f"resident, of {asked.forks} forks", added / 1024, {}))
+    report("fork_memory", "KiB/fork", True, memory)
     report("fork", "simulated s/s", False, cases)
 
 

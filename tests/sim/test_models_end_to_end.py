@@ -97,6 +97,9 @@ def test_an_overflow_is_seen_before_it_happens(tmp_path: Path) -> None:
 
 
 DRIFT_HEAD = "/Plant/P.twin:model:curve:out:drift_rated_head"
+RATIO = "/Plant/P.twin:model:monitor:out:efficiency_ratio"
+PRESSURES = [full_path(f"/Plant/P.{end}_pressure") for end in ("suction", "discharge")]
+POWER = full_path("/Plant/P.power")
 CURVE = "".join(
     f'double twin:model:curve:param:{name} = {value} (customData = {{ string unit = "{unit}" }})\n'
     for name, value, unit in (
@@ -114,6 +117,9 @@ def worn_text(line: str) -> str:
         telemetry("speed", address="speed", unit="1/min", staleAfter=600.0),
         telemetry("flow", address="flow", unit="m3/h", staleAfter=600.0),
         telemetry("head", address="head", unit="m", hard=(0, 100), staleAfter=600.0),
+        telemetry("suction_pressure", address="suction", unit="bar", staleAfter=600.0),
+        telemetry("discharge_pressure", address="discharge", unit="bar", staleAfter=600.0),
+        telemetry("power", address="power", unit="kW", staleAfter=600.0),
         model(
             "curve",
             "pump-curve",
@@ -124,6 +130,10 @@ def worn_text(line: str) -> str:
         alarm("worn", DRIFT_HEAD, kind="model", side="low", limit=-0.08, hysteresis=0.02,
               priority="medium", message="gives less head than it did",
               advice="look at the impeller and its rings"),
+        model("monitor", "pump-monitor", reads=[FLOW, SPEED, POWER, *PRESSURES]),
+        alarm("efficiency_low", RATIO, kind="model", side="low", limit=0.9, hysteresis=0.02,
+              priority="low", message="takes more power than it should",
+              advice="look for wear, and at the strainer"),
     )  # fmt: skip
     plant = prim("Plant", asset(connection="line"), pump)
     return HEADER + connection("line", f"soft://{line}") + plant
@@ -135,18 +145,27 @@ def test_a_pump_that_wears_is_an_alarm_with_cause_and_advice(tmp_path: Path) -> 
         head = 40.0 - 8.0 * (40.0 / 50.0) ** 2  # of the curve below at 40 m3/h
         s.send("speed", 2850.0)
         s.send("flow", 40.0)
-        s.send("head", head)
+        s.send("suction", 0.2)
+        s.send("power", 5.9)  # 3.8 kW hydraulic, at 0.64 of pump and motor
+
+        def lift(head: float) -> None:
+            s.send("head", head)
+            s.send("discharge", 0.2 + 998.2 * 9.80665 * head / 1e5)
+
+        lift(head)
         await s.until(lambda: s.get(DRIFT_HEAD) is not None, timeout=180)
         assert s.get(DRIFT_HEAD) == pytest.approx(0.0, abs=0.02)
-        (row,) = (await s.ask(op="alarms", show="all"))["alarms"]
-        assert (row["id"], row["state"]) == ("/Plant/P.worn", "NORMAL")
+        await s.until(lambda: 0.95 < (s.get(RATIO) or 0.0) < 1.0)  # below one where nobody judged
+        rows = (await s.ask(op="alarms", show="all"))["alarms"]
+        names = ("/Plant/P.efficiency_low", "/Plant/P.worn")
+        assert {row["id"]: row["state"] for row in rows} == dict.fromkeys(names, "NORMAL")
         for step in range(1, 19):  # slowly, as wear does: what jumps is an outlier for a while
-            s.send("head", head * (1 - 0.01 * step))
+            lift(head * (1 - 0.01 * step))
             await asyncio.sleep(0.25)
 
         async def raised() -> Any:
             found = (await s.ask(op="alarms"))["alarms"]
-            return found[0] if found else None
+            return next((row for row in found if row["id"] == "/Plant/P.worn"), None)
 
         async with asyncio.timeout(120):
             while (row := await raised()) is None:
@@ -155,6 +174,11 @@ def test_a_pump_that_wears_is_an_alarm_with_cause_and_advice(tmp_path: Path) -> 
         assert row["value"] < -0.08
         assert "says its model" in row["cause"]
         assert row["advice"] == "look at the impeller and its rings"
+        said = "/Plant/P.twin:alarm:efficiency_low"
+        await s.until(lambda: s.get(f"{said}:state") == "UNACK")
+        assert s.get(RATIO) < 0.9
+        assert "below 0.9" in s.get(f"{said}:cause")
+        assert s.get(f"{said}:advice") == "look for wear, and at the strainer"
         full = (await s.ask(op="model", model="/Plant/P.curve"))["model"]
         given = {each["port"]: each["value"] for each in full["outputs"]}
         assert given["tracked_rated_head"] == pytest.approx(32.0 * (1 + row["value"]), rel=0.05)

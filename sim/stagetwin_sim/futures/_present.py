@@ -53,8 +53,8 @@ class Present:
         quality: of the same: `good`, `uncertain`, `bad` or `stale`; good where nothing is said.
         desired: set-points in force, by the path of the commanded property.
         rules: timers by `PRIM.NAME`; a rule that is not named begins anew.
-        parameters: version of the parameter set.
-        stage: revision of the stage.
+        parameters: version of the parameter set; see PlantModel.
+        stage: revision of the stage; see PlantModel.
         time: when [s, Unix].
         observer: state of the observer, as it saved it; empty where there is none.
         doubts: why models are not to be believed now, by `PRIM.NAME`: they wait for a value, use an
@@ -87,13 +87,14 @@ class Present:
         Args:
             plant: what the engine runs.
             engine: None is the models' first state.
-            known: the other attributes.
+            known: the other attributes; parameters and stage are the plant's where left out.
 
         Raises:
             UnforkableError: a model cannot be copied.
         """
         begun = engine.save() if engine is not None else _first(plant)
-        return cls(plant=plant, snapshot=begun.world(0), **known)
+        read = {"parameters": plant.parameters, "stage": plant.stage}
+        return cls(plant=plant, snapshot=begun.world(0), **{**read, **known})
 
     def value(self, path: str) -> float | None:
         """Return what a property holds [stage's unit], None where nobody knows."""

@@ -55,7 +55,11 @@ def relaid(present: Present, layout: Layout, layers: Sequence[Path]) -> Present:
     engine.context.ticks.assign(present.snapshot.ticks)
     engine.context.seeds.assign(present.snapshot.seeds)
     return replace(
-        present, plant=plant, snapshot=engine.save(), stage=f"{present.stage} ({layout})"
+        present,
+        plant=plant,
+        snapshot=engine.save(),
+        parameters=plant.parameters,
+        stage=f"{present.stage} ({layout})",
     )
 
 

@@ -66,6 +66,7 @@ def answer(line: Line, plant: PlantModel | None, ask: wire.Ask, device: str = "c
             present = Present.from_bytes(ask.data, plant) if ask.data else Present.of(plant)
             result = operate(plant, ask.operation, given, present, progress, cancelled, device)
     except Exception as error:
+        # Models may be anybody's: whoever asks is told, and the next question finds the process.
         return wire.Answer(ask.number, fault=fault_of(error))
     return wire.Answer(ask.number, result)
 

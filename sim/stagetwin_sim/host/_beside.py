@@ -192,6 +192,7 @@ class Beside:
                 self._begun = self._running.engine.time
                 started = self._frame(self._running)
         except Exception as error:
+            # A system may be anybody's: the service is told, and the next plant may do better.
             self._break(error)
             return
         if started:
@@ -204,6 +205,7 @@ class Beside:
         try:
             running.frame()
         except Exception as error:
+            # As at the start: models stop, the process stays and says why.
             self._break(error)
             return False
         return True

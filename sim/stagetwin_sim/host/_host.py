@@ -90,9 +90,10 @@ class Host:
             )
         table.problems += fault
         table.version = self._request.version
-        self._line.say(wire.Kind.TABLE, table)
         if self._request.role == "ahead":
+            # Whoever waits for the table finds all loaded: no question's budget pays for it.
             prepare(self._line, plant, self._device)
+        self._line.say(wire.Kind.TABLE, table)
 
     @property
     def _device(self) -> str:
@@ -108,5 +109,6 @@ class Host:
         try:
             result, data = self._beside.present(ask.given)
         except Exception as error:
+            # Whoever asks is told; the models go on beside the machine.
             return wire.Answer(ask.number, fault=fault_of(error))
         return wire.Answer(ask.number, result, data)

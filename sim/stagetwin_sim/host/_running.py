@@ -152,6 +152,7 @@ class Running:
         try:
             observe()
         except Exception as error:
+            # Residuals are extra: whatever ends them must not end the expected values.
             _log.error("no residuals from here on: %s", error, exc_info=error)
             self._observer = self._residuals = None
 
@@ -164,6 +165,7 @@ class Running:
             if before is not None:
                 self._tracking.load(before.tracked)
         except Exception as error:
+            # As with residuals: models run on with the parameters that they have.
             self._lose_track(error)
 
     def _follow(self, bus: Floats) -> None:
@@ -186,6 +188,7 @@ class Running:
                         drift.sigma,
                     )
         except Exception as error:
+            # As where it began: models run on with the parameters that they have.
             self._lose_track(error)
             return
         self._outgoing.add_parameters(self.values, self._tracking.values)

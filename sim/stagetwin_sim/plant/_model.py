@@ -93,6 +93,9 @@ class PlantModel:
         instances: models that run, by `PRIM.NAME`.
         heard: properties of signals and commands whose values decide what models and futures do.
         root: identifier of the stage's root layer.
+        stage: revision of the stage: fingerprint of all that was read of it, signals, limits,
+            commands, rules, alarms and models.
+        parameters: versions that the models' assets say they have.
     """
 
     plan: Plan
@@ -104,6 +107,8 @@ class PlantModel:
     instances: Mapping[str, Instance] = field(default_factory=dict)
     heard: tuple[str, ...] = ()
     root: str = ""
+    stage: str = ""
+    parameters: str = ""
 
     def feeds(self, path: str) -> tuple[Feed, ...]:
         """Return the columns that a property feeds, measured or commanded."""

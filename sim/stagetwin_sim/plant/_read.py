@@ -82,6 +82,8 @@ def read_plant(
         instances=instances,
         heard=_heard(bindings, signals, ports),
         root=stage.GetRootLayer().identifier,
+        stage=fingerprint([msgspec.msgpack.encode(bindings).hex()]),
+        parameters=_versions(stage, instances),
     )
     return _followed(plant)
 
@@ -107,6 +109,15 @@ def _followed(plant: PlantModel) -> PlantModel:
     from stagetwin_sim.calibration import read_tracked  # loads scipy
 
     return replace(plant, problems=sorted([*plant.problems, *read_tracked(plant)[1]]))
+
+
+def _versions(stage: Usd.Stage, instances: Mapping[str, Instance]) -> str:
+    """Return the versions of the assets whose models run, each once."""
+    attributes = [
+        stage.GetAttributeAtPath(f"{asset}.twin:modelVersion")
+        for asset in {instance.binding.asset for instance in instances.values()}
+    ]
+    return ", ".join(sorted({str(each.Get()) for each in attributes if each and each.Get()}))
 
 
 def _heard(bindings: BindingTable, signals: Signals, ports: Ports) -> tuple[str, ...]:

@@ -169,6 +169,7 @@ class Physics:
             engine.step(frames)
             engine.check()
         except Exception as error:
+            # Models may be anybody's: machines go on without them, and say so.
             self._fail(error)
         else:
             self._read(engine)

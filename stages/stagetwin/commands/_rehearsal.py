@@ -76,7 +76,8 @@ class Rehearser(Protocol):
             command: the command.
             binding: it, as the guards' stage has it; its horizon and budget are in it.
             value: the setpoint, plain data.
-            done: called once with the verdict, within the budget and a little more.
+            done: called once with the verdict, within the budget and a little more; models that
+                still start are waited for before, for as long as the request lives.
 
         Returns:
             What gives it up; `done` is not called any more then.

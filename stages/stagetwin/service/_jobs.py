@@ -94,6 +94,7 @@ class Jobs:
             except (StagetwinError, OSError) as error:
                 made.state, made.error = "failed", str(error)
             except Exception as error:
+                # Of the work alone: whoever asked reads it in the job, and the service goes on.
                 made.state, made.error = "failed", f"{type(error).__name__}: {error}"
 
         self._jobs[made.id] = made

@@ -23,6 +23,9 @@ Row = dict[str, Any]
 OLDEST = 5.0
 """How far the present of the models may be from now [s on the wall]."""
 
+LEFT = 1.0
+"""Part of a request's life that a start leaves for what follows the rehearsal [s]."""
+
 _WHOLE = 1 - 1e-3
 """Share of a horizon that counts as all of it: frames do not divide each."""
 
@@ -67,7 +70,8 @@ class SimulatedRehearser:
             binding: as the guards' stage has it.
             value: the setpoint, plain data.
             horizon: how far ahead to look [s]; None is the command's own.
-            budget: how long it may take [s]; None is the command's own.
+            budget: how long it may take [s], once the process ahead has started; None is the
+                command's own.
         """
         horizon = binding.rehearsal_horizon if horizon is None else horizon
         budget = binding.rehearsal_budget if budget is None else budget
@@ -79,6 +83,9 @@ class SimulatedRehearser:
         }
         asked: Row = {**given, "budget": budget}
         try:
+            # A start is no part of the budget, and must not outlast the request either.
+            self._check_guards(self._simulation.beside)
+            await self._simulation.process("ahead").ready(binding.expiry - budget - LEFT)
             return await self._rehearse(given, budget)
         except SimulatorError as error:
             over = error.code == "over-budget"

@@ -269,6 +269,7 @@ class Simulation:
         try:
             self._twin.predicted.withdraw()
         except Exception:
+            # What could not be written may not be withdrawn either; it was told above.
             _log.debug("what models expected cannot be withdrawn", exc_info=True)
 
     def _step(self) -> None:
@@ -314,6 +315,25 @@ class Simulation:
         given = {"rules": dict(self.rules())}
         return await self.beside.ask("present", given, budget=budget)
 
+    def process(self, name: Future) -> Simulator:
+        """Return a process for futures; it is started if need be.
+
+        Raises:
+            SimulatorError: no model runs.
+        """
+        if self.fault:
+            raise SimulatorError(self.fault, "gone")
+        self._asked[name] = _steady()
+        simulator = self.ahead if name == "ahead" else self.what_if
+        if simulator is None:
+            simulator = self._start(name)
+            if name == "ahead":
+                self.ahead = simulator
+            else:
+                self.what_if = simulator
+            self._changed.set()
+        return simulator
+
     async def future(
         self,
         operation: str,
@@ -330,18 +350,8 @@ class Simulation:
         Raises:
             SimulatorError: there is no answer.
         """
-        if self.fault:
-            raise SimulatorError(self.fault, "gone")
         name: Future = "ahead" if operation == "rehearse" else "what-if"
-        self._asked[name] = _steady()
-        simulator = self.ahead if name == "ahead" else self.what_if
-        if simulator is None:
-            simulator = self._start(name)
-            if name == "ahead":
-                self.ahead = simulator
-            else:
-                self.what_if = simulator
-            self._changed.set()
+        simulator = self.process(name)
         while not simulator.pid and simulator.state == "starting":
             await asyncio.sleep(0.01)
         try:

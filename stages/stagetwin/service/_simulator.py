@@ -167,6 +167,13 @@ class Simulator(HostProcess):
 
     # -- questions
 
+    async def ready(self, most: float) -> None:
+        """Wait while it starts, until it says what it made of the stage, or for so long [s]."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(most):
+                while self.table is None and self.state == "starting":
+                    await asyncio.sleep(0.01)
+
     async def ask(
         self,
         operation: str,

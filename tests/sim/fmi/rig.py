@@ -1,15 +1,17 @@
-"""Plans of FMUs alone: one column for each of their ports."""
+"""FMUs for tests: plans of them alone, one column for each of their ports, and on a stage."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from stagetwin_sim.engine import Column, Engine, Plan, PlanBuilder
 from stagetwin_sim.fmi import FmuHealth, FmuPlan, FmuSystem, FmuUnit, read_fmu
+from tests.sim.plant.stages import model
+from tests.stages.plants import Part
 
 
 class Wanted(NamedTuple):
@@ -47,6 +49,12 @@ def plan_of(*wanted: Wanted, frame: float = 0.05) -> Plan:
         )
     builder.add(FmuPlan(units=tuple(units)))
     return builder.build()
+
+
+def fmu_model(name: str, file: Path, **options: Any) -> Part:
+    """A model of kind `fmu`."""
+    made = model(name, "fmu", **options)
+    return made._replace(text=made.text + f"uniform asset twin:model:{name}:file = @{file}@\n")
 
 
 def get(engine: Engine, name: str, world: int = 0) -> float:

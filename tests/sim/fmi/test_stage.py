@@ -8,14 +8,9 @@ import pytest
 from pxr import Usd
 
 from stagetwin_sim.plant import read_plant
+from tests.sim.fmi.rig import fmu_model
 from tests.sim.plant.stages import codes, model, out_of, value_of
 from tests.stages.plants import plant, prim, stage_of, telemetry
-
-
-def fmu_model(name: str, file: Path, **options: object) -> object:
-    """A model of kind `fmu`."""
-    made = model(name, "fmu", **options)  # type: ignore[arg-type]
-    return made._replace(text=made.text + f"uniform asset twin:model:{name}:file = @{file}@\n")
 
 
 def lag_stage(fmus: Path, **options: object) -> Usd.Stage:

@@ -68,7 +68,9 @@ def test_what_breaks_nothing_is_held_with_its_margins() -> None:
     assert (verdict.simulated, verdict.frames) == (pytest.approx(60.0), 1200)
     level = next(m for m in verdict.margins if m.signal == "/Plant/T1.level")
     assert 0.5 < level.margin < 1.0  # it falls from 1 m towards 0.69 m; the lower limit is 0
-    assert json.loads(json.dumps(verdict.to_json()))["verdict"] == "held"
+    said = json.loads(json.dumps(verdict.to_json()))
+    assert said["verdict"] == "held"
+    assert said["present"]["stage"] == basin_plant(rules=False).stage != basin_plant().stage
 
 
 def test_the_same_present_gives_the_same_hash_and_another_command_another() -> None:

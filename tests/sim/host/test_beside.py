@@ -15,7 +15,7 @@ from stagetwin_sim.estimation import Observer
 from stagetwin_sim.futures import Present
 from tests.sim.host.talk import Talk, known
 from tests.sim.plant.stages import model, out_of, value_of
-from tests.stages.plants import command, plant, prim, rule, telemetry
+from tests.stages.plants import asset, command, plant, prim, rule, telemetry
 
 MakeTalk = Callable[..., Talk]
 
@@ -224,6 +224,8 @@ def test_values_of_an_older_table_are_passed_over(talk: MakeTalk) -> None:
 def test_the_present_holds_everything_that_decides(talk: MakeTalk) -> None:
     pump = prim(
         "P",
+        asset("p"),
+        'uniform string twin:modelVersion = "7"',
         telemetry("hot", address="h"),
         telemetry("speed", unit="1/min", address="s"),
         command("speed", unit="1/min", readback=value_of("P", "speed")),
@@ -246,12 +248,17 @@ def test_the_present_holds_everything_that_decides(talk: MakeTalk) -> None:
     assert said["revision"] == it.opened.plant.plan.revision
     assert said["time"] == pytest.approx(it.time)
     present = Present.from_bytes(data, it.opened.plant)
+    assert present.parameters == "7"
+    assert present.stage == it.opened.plant.stage != ""
     assert present.values[value_of("P", "hot")] == 3.0
     assert present.desired == {desired: 900.0}
     assert present.rules["/Plant/P.guard"].held == 2.0
     state = it.beside.state()
     assert state is not None
     assert present.snapshot.frames == state.snapshot.frames
+    it.reopen(plant(tank(), pump.replace("threshold = 5", "threshold = 6")))
+    assert it.opened.plant.plan.revision == present.plant.plan.revision
+    assert it.opened.plant.stage != present.stage  # another threshold of the rule
 
 
 def test_the_observer_goes_on_from_a_present_bit_for_bit(talk: MakeTalk) -> None:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from stagetwin.simulation import wire
+from stagetwin.simulation import Line, wire
+from stagetwin_sim.host._host import Host
 from tests.sim.host.talk import Child
 from tests.sim.plant.stages import model, value_of
 from tests.stages.plants import HEADER, asset, plant, prim, telemetry
@@ -79,6 +83,27 @@ def test_a_plant_that_cannot_be_read_is_a_problem_and_no_end(child: Child, tmp_p
     status, log = child.close()
     assert status == 0
     assert "cannot be read" in log
+
+
+def test_ahead_says_its_table_once_all_is_loaded(installed: Path, tmp_path: Path) -> None:
+    order: list[str] = []
+
+    class Told(Line):
+        """A line that notes what is done before what is said."""
+
+        def busy(self, limit: float = 600.0) -> AbstractContextManager[None]:
+            order.append("works")
+            return super().busy(limit)
+
+        def say(self, kind: wire.Kind, body: Any) -> None:
+            order.append(kind.name)
+            super().say(kind, body)
+
+    request = wire.Open(wire.Files(str(stage(tmp_path, TANK))), "ahead")
+    line = Told(io.BytesIO(), io.BytesIO())
+    Host(line)._obey(wire.Kind.OPEN, wire.encode(wire.Kind.OPEN, request)[wire.HEADER.size :])
+    line.close()
+    assert order == ["works", "works", "TABLE"]  # it reads the plant, and loads what futures run
 
 
 def test_ahead_answers_questions(child: Child, tmp_path: Path) -> None:

@@ -40,16 +40,25 @@ def test_an_operating_point_is_where_the_curves_meet() -> None:
     engine.step()
     rated, area, d = 50 / 3600, math.pi / 4 * 0.01, 0.1
 
-    def gap(q: float) -> float:
-        head = 0.9**2 * 42.0 - (42.0 - 32.0) * (q / rated) ** 2
+    def uphill(q: float) -> float:
+        """Friction, drop and lift at a flow [m]."""
         v = q / area
         log = math.log10(4.5e-5 / 3.7 / d + 5.74 / (v * d / 1.004e-6) ** 0.9)
         friction = (0.25 / log**2 * 120.0 / d + 6.0) * v**2 / 2 / G
         drop = 1e5 * (q * 3600 / (60.0 * 0.7)) ** 2 / (1000.0 * G)
-        return head - friction - drop - 7.0 - 0.5e5 / (998.2 * G)
+        return friction + drop + 7.0 + 0.5e5 / (998.2 * G)
+
+    def gap(q: float) -> float:
+        return 0.9**2 * 42.0 - (42.0 - 32.0) * (q / rated) ** 2 - uphill(q)
 
     assert value(engine, "/P.flow") == pytest.approx(brentq(gap, 1e-3, 0.03, xtol=1e-14), rel=1e-7)
     assert value(engine, "/A.flow") == pytest.approx(-value(engine, "/B.flow"))
+    # Mechanical energy: what the pump gives is what friction and drop take, and the lift.
+    flow, given = value(engine, "/P.flow"), value(engine, "/P.hydraulic_power")
+    assert given == pytest.approx(998.2 * G * flow * uphill(flow), rel=1e-6)
+    taken = value(engine, "/D.head_loss") + value(engine, "/V.pressure_drop") / (998.2 * G)
+    lift = 7.0 + 0.5e5 / (998.2 * G)
+    assert given == pytest.approx(998.2 * G * flow * (taken + lift), rel=1e-9)
 
 
 def test_two_loops_agree_with_epanet() -> None:

@@ -93,16 +93,18 @@ def test_what_is_expected_agrees_with_the_devices(
             expected = engine.read()[0]
             if second < 85:  # then the models run freely
                 observer.update(values)
-    wrong = []
+    wrong, compared = [], 0
     for output in found.outputs:
         measured = values.get(output.signal, 0.0)
         if abs(measured) < 1e-6:
             continue
+        compared += 1
         name = output.path.split(":")[-2]
         value = output.of(expected[output.column])
         if abs(value - measured) > WITHIN[name] * abs(measured) + NEAR.get(name, 0.0):
             wrong.append(f"{output.path}: expected {value:.4g}, measured {measured:.4g}")
     assert not wrong, "\n".join(wrong)
+    assert compared == 61
 
 
 def test_the_networks_of_both_lines_are_solved(found: PlantModel) -> None:
@@ -122,6 +124,8 @@ def test_a_pump_that_takes_more_power_than_it_should_is_told(
     monitor = found.instances["/World/Line1/P101.monitor"]
     alarm = next(a for a in table.alarms if a.path == "/World/Line1/P101.efficiency_low")
     assert alarm.signal == "/World/Line1/P101.twin:model:monitor:out:efficiency_ratio"
+    assert (alarm.side, alarm.limit) == ("low", 0.9)
+    assert alarm.advice
     ratios = []
     for more in (1.0, 1.25):
         worn = {**values}

@@ -1,8 +1,9 @@
 """A simulator of a third party, for tests: `python -m tests.stages.simulation.echo_simulator`.
 
 Each model of kind `echo` expects its signal to be `gain` times what it reads. Its other kinds
-misbehave on purpose. It needs neither USD nor Warp to run, only the frames; what it knows of the
-stage it reads by the core's own reader.
+misbehave on purpose. Ahead of the plant it waits at its start while a file `starting` lies beside
+the plant's. It needs neither USD nor Warp to run, only the frames; what it knows of the stage it
+reads by the core's own reader.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import os
 import sys
 import time
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -59,6 +61,9 @@ class Echo:
             for m in self.table.models
             if m.kind != "echo"
         ]
+        while self.role == "ahead" and Path(request.files.stage).with_name("starting").exists():
+            self.line.alive()
+            time.sleep(0.01)
         poses = [wire.Pose(BOX, reset=True)] if stage.GetPrimAtPath(BOX) else []
         self.known.clear()
         self.line.say(

@@ -104,6 +104,45 @@ def test_a_simulator_that_reads_older_files_is_not_believed(serve: Serve) -> Non
     serve(scenario)
 
 
+def test_the_start_of_the_process_ahead_is_no_part_of_a_budget(
+    serve: Serve, simulated: Any
+) -> None:
+    starting = simulated / "starting"
+    starting.touch()
+
+    async def scenario(s: Served) -> None:
+        await s.predicted(10.0, 20.0)
+        ahead = s.service.simulation.ahead
+        assert ahead is not None
+        publish = asyncio.create_task(s.publish(20.0, until="SENT"))
+        asked = asyncio.create_task(s.ask(op="rehearse", target=DRIVE, value=20.0))
+        await asyncio.sleep(1.5)  # longer than the budget
+        assert ahead.table is None
+        assert not publish.done()
+        assert not asked.done()
+        starting.unlink()
+        assert (await asked)["rehearsal"]["verdict"] == "held"
+        assert (await publish)["rehearsal"]["verdict"] == "held"
+
+    serve(scenario, plant_text(simulated.name, rehearsalBudget=1.0, expiry=60.0))
+
+
+def test_a_start_that_takes_longer_than_a_request_lives_refuses(
+    serve: Serve, simulated: Any
+) -> None:
+    starting = simulated / "starting"
+    starting.touch()
+
+    async def scenario(s: Served) -> None:
+        await s.predicted(10.0, 20.0)
+        found = (await s.ask(op="rehearse", target=DRIVE, value=20.0))["rehearsal"]
+        assert found["verdict"] == "inconclusive"
+        assert found["cause"].startswith("over its budget of 0.5 s: the models had just started")
+        starting.unlink()
+
+    serve(scenario, plant_text(simulated.name, rehearsalBudget=0.5, expiry=2.0))
+
+
 GIVEN = {"command": DRIVE, "value": 20.0, "horizon": 60.0, "plan": "abc"}
 FULL = {"command": DRIVE, "value": 20.0, "simulated": 60.0, "present": {"plan": "abc"}}
 
