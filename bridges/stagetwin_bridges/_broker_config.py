@@ -19,11 +19,17 @@ _ROUNDS = 101
 """Rounds of PBKDF2 in mosquitto's password files; the passwords are long and random."""
 
 _REPLIES = "stagetwin/reply/#"
+_VEHICLES = ("connection", "factsheet", "state")
+"""What fleet control hears of vehicles (VDA 5050) on the way down."""
 _MOSQUITTO_RIGHTS = {
     # '#' does not stand for topics that begin with '$'.
     "publisher": ("write #",),
     "subscriber": ("read #", "read $SYS/#"),
-    "commander": ("write #", f"read {_REPLIES}"),
+    "commander": (
+        "write #",
+        f"read {_REPLIES}",
+        *(f"read +/+/+/+/{topic}" for topic in _VEHICLES),
+    ),
     "device": ("readwrite #",),
 }
 _NATS_RIGHTS: dict[str, dict[str, Any]] = {
@@ -32,7 +38,12 @@ _NATS_RIGHTS: dict[str, dict[str, Any]] = {
     "subscriber": {"publish": {"deny": [">"]}, "subscribe": {"allow": [">"]}},
     "commander": {
         "publish": {"allow": [">"], "deny": ["$SYS.>"]},
-        "subscribe": {"allow": [_REPLIES.replace("/", ".").replace("#", ">")]},
+        "subscribe": {
+            "allow": [
+                _REPLIES.replace("/", ".").replace("#", ">"),
+                *(f"*.*.*.*.{topic}" for topic in _VEHICLES),
+            ]
+        },
     },
     "device": {"publish": {"allow": [">"], "deny": ["$SYS.>"]}, "subscribe": {"allow": [">"]}},
 }

@@ -11,6 +11,8 @@
     - BrokerError                     a local broker cannot be run
     - RecordingError                  a recorded file cannot be read
     - UnheardError                    a signal that is needed did not arrive in time
+    - MessageError                    a message or a name breaks the rules of its standard
+    - OrderError                      an order or an action cannot be given to a vehicle now
 """
 
 from __future__ import annotations
@@ -22,8 +24,10 @@ __all__ = [
     "BrokerError",
     "ConnectionConfigError",
     "FieldError",
+    "MessageError",
     "NamespaceError",
     "NotConnectedError",
+    "OrderError",
     "RealmError",
     "RecordingError",
     "RefusedError",
@@ -57,3 +61,11 @@ class RecordingError(BridgeError):
 
 class UnheardError(BridgeError):
     """A signal that is needed did not arrive in time; says which."""
+
+
+class MessageError(BridgeError):
+    """A message or a name breaks the rules of its standard; names the field and what is allowed."""
+
+
+class OrderError(BridgeError):
+    """An order or an action cannot be given to a vehicle now; names the vehicle, and says why."""

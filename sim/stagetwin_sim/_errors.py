@@ -10,6 +10,12 @@ StagetwinError
     DivergedError       a model left the finite numbers
     FaultError          a fault cannot be given to what it is meant for
     ScenarioError       a scenario asks for what is not there, or may not be
+    FleetError          a fleet cannot be made or moved as asked
+    TaskError           an environment cannot be composed, or not be stepped, as asked
+    TrainingError       a training cannot be begun, or not be gone on with, as asked
+    PolicyError         a policy cannot be described, exported or run as asked
+      BundleError       a policy's file is damaged, unsigned, or signed by nobody who is trusted
+    TrafficError        a fleet's traffic cannot run as asked
     CancelledError      whoever asked wants no answer any more
 """
 
@@ -20,14 +26,20 @@ from stagetwin import StagetwinError
 __all__ = [
     "ArmError",
     "BodiesError",
+    "BundleError",
     "CalibrationError",
     "CancelledError",
     "DivergedError",
     "FaultError",
+    "FleetError",
     "FmuError",
     "ModelError",
+    "PolicyError",
     "ScenarioError",
     "SnapshotError",
+    "TaskError",
+    "TrafficError",
+    "TrainingError",
     "UnforkableError",
 ]
 
@@ -72,8 +84,32 @@ class FaultError(ModelError):
     """A fault cannot be given to what it is meant for; names the prim and what is allowed."""
 
 
+class FleetError(ModelError):
+    """A fleet cannot be made or moved as asked; names the vehicle, what is allowed and what was got."""
+
+
 class ScenarioError(ModelError):
     """A scenario asks for what is not there, or may not be; names the place and what is allowed."""
+
+
+class TaskError(ModelError):
+    """An environment cannot be composed, or not be stepped, as asked; names the task and the term."""
+
+
+class TrainingError(ModelError):
+    """A training cannot be begun, or not be gone on with; names the setting and what is allowed."""
+
+
+class PolicyError(ModelError):
+    """A policy cannot be described, exported or run as asked; names the term and what is allowed."""
+
+
+class BundleError(PolicyError):
+    """A policy's file is damaged, unsigned, or signed by nobody who is trusted; names the file."""
+
+
+class TrafficError(ModelError):
+    """A fleet's traffic cannot run as asked; names the place or the option, and what is allowed."""
 
 
 class CancelledError(ModelError):

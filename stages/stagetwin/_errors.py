@@ -8,6 +8,8 @@
     - FieldError          a field path or struct format is malformed
   - ConnectionConfigError an endpoint, option or credential is wrong
   - ProtocolNotFoundError no installed bridge speaks the scheme of an endpoint
+  - MapError              a map cannot be read or written, or has nothing of the name asked for
+    - NoRouteError        no way leads from one place of a map to another
   - OwnershipError        a stage or layer was touched by a thread that does not own it
   - RealmError            data of one realm would reach another
   - WireError             a wire value cannot become the attribute's value
@@ -40,6 +42,8 @@ __all__ = [
     "FrameError",
     "LedgerDamagedError",
     "LedgerError",
+    "MapError",
+    "NoRouteError",
     "OwnershipError",
     "PictureError",
     "ProtocolNotFoundError",
@@ -88,6 +92,14 @@ class ConnectionConfigError(StagetwinError):
 
 class ProtocolNotFoundError(ConnectionConfigError):
     """No installed bridge speaks the scheme of an endpoint."""
+
+
+class MapError(StagetwinError):
+    """A map cannot be read or written, or it has nothing of the name asked for."""
+
+
+class NoRouteError(MapError):
+    """No way leads from one place of a map to another; names both, and what is closed."""
 
 
 class OwnershipError(StagetwinError):

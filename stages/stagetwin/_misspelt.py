@@ -42,8 +42,17 @@ _NAMES = frozenset(
         "commandCredential",
         "state",
         "lastSeen",
+        "map",
     ]
 )
+_OF_MAPS = {
+    "twin:map:": "TwinMapAPI",
+    "twin:node:": "TwinNodeAPI",
+    "twin:lane:": "TwinLaneAPI",
+    "twin:zone:": "TwinZoneAPI",
+    "twin:station:": "TwinStationAPI",
+    "twin:obstacle:": "TwinObstacleAPI",
+}
 _NAMESPACES = (
     "twin:telemetry:",
     "twin:command:",
@@ -69,6 +78,7 @@ def misspelt(stage: Usd.Stage) -> Iterator[Problem]:
         yield from _unknown_types(prim)
         yield from _unknown_schemas(prim, schemas)
         yield from _not_applied(prim, schemas, properties)
+        yield from _loose_map_parts(prim, schemas, properties)
         yield from _unknown_names(prim, properties)
 
 
@@ -128,9 +138,32 @@ def _not_applied(prim: Usd.Prim, schemas: list[str], properties: list[str]) -> I
             )
 
 
+def _loose_map_parts(
+    prim: Usd.Prim, schemas: list[str], properties: list[str]
+) -> Iterator[Problem]:
+    listed = {*schemas, *prim.GetPrimTypeInfo().GetAppliedAPISchemas()}
+    for namespace, api in _OF_MAPS.items():
+        if api not in listed and any(name.startswith(namespace) for name in properties):
+            message = f"has attributes {namespace}* and is not applied: add {api} to the prim's "
+            path = str(prim.GetPath())
+            yield Problem(path, "", "not-applied", f"{message}`prepend apiSchemas`")
+
+
+def _names_of(api: str) -> list[str]:
+    definition = Usd.SchemaRegistry().FindAppliedAPIPrimDefinition(api)
+    return list(definition.GetPropertyNames()) if definition else []
+
+
 def _unknown_names(prim: Usd.Prim, properties: list[str]) -> Iterator[Problem]:
     for name in properties:
-        if name not in _NAMES and not name.startswith(_NAMESPACES):
+        of_map = next((api for start, api in _OF_MAPS.items() if name.startswith(start)), "")
+        if of_map:
+            known = _names_of(of_map)
+            if known and name not in known:
+                message = f"no attribute is called {name!r}{_meant(name, known)}"
+                path = str(prim.GetPath())
+                yield Problem(path, "", "unknown-attribute", message, Severity.WARNING)
+        elif name not in _NAMES and not name.startswith(_NAMESPACES):
             yield Problem(
                 str(prim.GetPath()),
                 "",

@@ -21,9 +21,15 @@ SCHEMA_TYPES = (
     "TwinCommandAPI",
     "TwinConnection",
     "TwinHealthAPI",
+    "TwinLaneAPI",
+    "TwinMapAPI",
     "TwinModelAPI",
+    "TwinNodeAPI",
+    "TwinObstacleAPI",
     "TwinRuleAPI",
+    "TwinStationAPI",
     "TwinTelemetryAPI",
+    "TwinZoneAPI",
 )
 
 OTHERS = ("newton_usd_schemas",)

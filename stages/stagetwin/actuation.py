@@ -3,6 +3,10 @@
 A command client is another client than the telemetry bridge's, in another process, with nothing
 that queues, keeps or repeats: what cannot be written now is withheld and reported. A protocol that
 carries commands satisfies `CommandProtocol` beside `stagetwin.ports.Protocol`.
+
+A command whose effect is released bit by bit (the route of a vehicle) is renewed: the service
+judges it again each second, and without a `Renewal` nothing more of it leaves. A protocol whose
+standard asks its sender to repeat what nobody confirmed says so by `repeats`.
 """
 
 from __future__ import annotations
@@ -19,6 +23,7 @@ from stagetwin.clock import Clock, WallClock
 from stagetwin.ports import ChannelSpec, ConnectionSpec, ConnectionState, Credential, ValueKind
 
 __all__ = [
+    "RENEWED_FOR",
     "CommandGate",
     "CommandProtocol",
     "CommandSink",
@@ -26,6 +31,8 @@ __all__ = [
     "Commander",
     "Fate",
     "Reading",
+    "Renewal",
+    "RenewedCommander",
     "Report",
     "Token",
     "Transmission",
@@ -33,6 +40,9 @@ __all__ = [
 
 Token = tuple[int, int]
 """A fencing token: the ledger's epoch, and a number that only rises within it."""
+
+RENEWED_FOR = 2.0
+"""How long a renewal is good for [s]."""
 
 
 class CommandTarget(msgspec.Struct, frozen=True, kw_only=True):
@@ -93,12 +103,32 @@ class Transmission(msgspec.Struct, frozen=True, kw_only=True):
     realm: str = "simulation"
 
 
+class Renewal(msgspec.Struct, frozen=True, kw_only=True):
+    """Leave for a command that was sent to go on: its conditions were judged again, and hold.
+
+    Attributes:
+        id: id of the command.
+        target: where it went.
+        asset: prim path of the asset.
+        guard: hash of the guards under which it was approved.
+        until: how long it is good [s, boot-time clock].
+    """
+
+    id: str
+    target: CommandTarget
+    asset: str
+    guard: str
+    until: float
+
+
 class Fate(enum.StrEnum):
     """What a commander knows of a transmission.
 
-    `withheld`: not one byte left, and none will. `sent`: written to the socket, once.
-    `acknowledged`: the device or server accepted it; a broker's PUBACK is not that. `refused`: the
-    device or server said no. `unknown`: it may have left, and nobody will ever say.
+    `withheld`: not one byte left, and none will. `sent`: written to the socket, once, or for the
+    first time where the protocol repeats. `acknowledged`: the device or server accepted it; a
+    broker's PUBACK is not that. `refused`: the device or server said no, or gave up what it had
+    accepted. `unknown`: it may have left, and nobody will ever say. `noted`: something else that
+    belongs on record; it changes no state.
     """
 
     WITHHELD = "withheld"
@@ -106,6 +136,7 @@ class Fate(enum.StrEnum):
     ACKNOWLEDGED = "acknowledged"
     REFUSED = "refused"
     UNKNOWN = "unknown"
+    NOTED = "noted"
 
 
 class Report(msgspec.Struct, frozen=True, kw_only=True):
@@ -117,6 +148,9 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
         cause: why, in words; empty where the fate says all.
         time: when it was known [s, Unix, by this machine's clock].
         final: whether no more news will come: after SENT, that no acknowledgement is possible.
+        shows: what the read-back will show once it came true, where the protocol made something
+            else of the value (a station is a node on the wire); any of them proves it. Empty for
+            the value itself.
     """
 
     id: str
@@ -124,6 +158,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     cause: str = ""
     time: float = 0.0
     final: bool = False
+    shows: tuple[Any, ...] = ()
 
 
 class Reading(msgspec.Struct, frozen=True, kw_only=True):
@@ -173,7 +208,8 @@ class Commander(TypingProtocol):
         """Write it at most once, now or never; returns at once, the sink is told what became of it.
 
         Exactly one of WITHHELD or SENT is reported first. After SENT at most one of ACKNOWLEDGED,
-        REFUSED or UNKNOWN.
+        REFUSED or UNKNOWN; where the protocol renews, ACKNOWLEDGED may follow UNKNOWN, and REFUSED
+        may follow both.
         """
 
     def read(self, request: int, channel: ChannelSpec) -> None:
@@ -187,8 +223,21 @@ class Commander(TypingProtocol):
 
 
 @runtime_checkable
+class RenewedCommander(Commander, TypingProtocol):
+    """A command client whose protocol's `renews` is true."""
+
+    def renew(self, renewal: Renewal) -> None:
+        """Take leave to go on with a command; returns at once."""
+
+
+@runtime_checkable
 class CommandProtocol(TypingProtocol):
     """What a protocol offers beside `Protocol` if it carries commands.
+
+    It may also have two class variables, false where it has none: `renews`, whether more of a
+    command may leave after it was sent, for as long as it is renewed; and `repeats`, whether the
+    identical message is written again until it is confirmed or the command has expired, which its
+    receiver must ignore. That is an exception to "at most once", for a standard that asks for it.
 
     Attributes:
         reads: whether a commander can ask the device for a value.
@@ -247,6 +296,28 @@ class CommandGate:
                 return "its time to live is over"
             self._newest = transmission.token
         return ""
+
+    def lapsed(self, asset: str, guard: str, until: float) -> str:
+        """Return why nothing more of a command that was sent may be written; empty if it may.
+
+        Args:
+            asset: prim path of the asset.
+            guard: hash of the guards under which it was approved.
+            until: how long its newest renewal is good [s, boot-time clock].
+        """
+        now = self._clock.steady()
+        with self._lock:
+            if self._guards.get(asset) != guard:
+                return f"the guards of {asset} are not those it was approved under"
+        # Not turned around: what cannot be compared does not pass; nor does what lasts too long.
+        if not now <= until <= now + RENEWED_FOR:
+            return f"it was not renewed for {RENEWED_FOR:g} s"
+        return ""
+
+    def is_guarded(self, prim: str) -> bool:
+        """Tell whether the guards of the asset at or above a prim are approved."""
+        with self._lock:
+            return any(prim == asset or prim.startswith(f"{asset}/") for asset in self._guards)
 
     def remaining(self, transmission: Transmission) -> float:
         """Return what is left of the time to live [s], not below 0."""

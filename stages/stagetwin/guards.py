@@ -34,6 +34,7 @@ from stagetwin.bindings import (
     TelemetryBinding,
     read_bindings,
 )
+from stagetwin.ports import ConnectionSpec
 
 __all__ = ["Approval", "GuardBook", "GuardStage", "guard_hashes", "write_atomically"]
 
@@ -83,10 +84,11 @@ def guard_hashes(table: BindingTable) -> dict[str, str]:
 
     A hash covers the asset's level, roles and local/remote switch, every field of its commands and
     of the rules that command it, the telemetry behind permissives, read-backs, the switch and those
-    rules, and where the connections of all of these lead. It covers the asset's models, parameters
-    and files included, since a rehearsal believes them. Where a command of the asset asks for a
-    rehearsal, it covers the models of assets that are no twins as well, whose own guards nobody
-    approves, and what any rehearsal measures and judges by: see `_judged`.
+    rules, where the connections of all of these lead, and the maps that are driven by there. It
+    covers the asset's models, parameters and files included, since a rehearsal believes them. Where
+    a command of the asset asks for a rehearsal, it covers the models of assets that are no twins as
+    well, whose own guards nobody approves, and what any rehearsal measures and judges by: see
+    `_judged`.
     """
     by_target: dict[str, list[TelemetryBinding]] = {}
     for binding in table.telemetry.values():
@@ -120,7 +122,7 @@ def guard_hashes(table: BindingTable) -> dict[str, str]:
             sorted(by_target.get(path, ()), key=lambda t: (t.path, t.element)) for path in paths
         ]
         names = {each.connection for each in (*commands, *itertools.chain(*inputs))}
-        connections = [table.connections[name] for name in sorted(names)]
+        connections = [_guarded(table.connections[name]) for name in sorted(names)]
         # msgpack keeps types apart and floats exact, infinity included.
         parts: list[object] = [asset, commands, rules, paths, inputs, connections]
         models = list(models_of.get(asset.prim, ()))
@@ -136,6 +138,14 @@ def guard_hashes(table: BindingTable) -> dict[str, str]:
             parts.append(judged)
         hashes[asset.prim] = hashlib.sha256(msgspec.msgpack.encode(parts)).hexdigest()
     return hashes
+
+
+def _guarded(connection: ConnectionSpec) -> ConnectionSpec:
+    """Return a connection with its map's digest for the map."""
+    if not connection.map:
+        return connection
+    digest = hashlib.sha256(connection.map.encode()).hexdigest()
+    return msgspec.structs.replace(connection, map=digest)
 
 
 def _judged(table: BindingTable) -> bytes:
@@ -161,7 +171,7 @@ def _judged(table: BindingTable) -> bytes:
         sorted(alarms, key=lambda alarm: alarm.path),
         sorted(commands, key=lambda command: command.path),
         sorted(signals, key=lambda signal: (signal.path, signal.element)),
-        [table.connections[name] for name in sorted(names)],
+        [_guarded(table.connections[name]) for name in sorted(names)],
     ]
     return hashlib.sha256(msgspec.msgpack.encode(parts)).digest()
 

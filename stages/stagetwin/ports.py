@@ -82,6 +82,8 @@ class ConnectionSpec(msgspec.Struct, frozen=True, kw_only=True):
         security_profile: token of `twin:securityProfile`.
         credential: name of a credential, never a secret; empty is anonymous.
         command_credential: name of the credential for commands; empty is the same as `credential`.
+        map: what `stagetwin.maps.RoadMap.encode` gave, as text, of the map that vehicles on this
+            connection drive by; empty for none.
     """
 
     name: str
@@ -91,6 +93,7 @@ class ConnectionSpec(msgspec.Struct, frozen=True, kw_only=True):
     security_profile: str = "strict"
     credential: str = ""
     command_credential: str = ""
+    map: str = ""
 
 
 class ChannelSpec(msgspec.Struct, frozen=True, kw_only=True):

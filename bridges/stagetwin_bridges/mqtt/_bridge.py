@@ -10,13 +10,12 @@ from collections.abc import Callable, Sequence
 from stagetwin.ports import ChannelSpec, ConnectionSpec, ConnectionState, Reject, Sink
 from stagetwin_bridges._sinks import SafeSink
 from stagetwin_bridges.mqtt._client import Client, ClientSettings, Receiver
+from stagetwin_bridges.mqtt._dialect import Dialect, PlainDialect
 from stagetwin_bridges.mqtt._options import MqttOptions
 from stagetwin_bridges.mqtt._output import Clockwork, Output, Reading
-from stagetwin_bridges.mqtt._payload import field_problem
 from stagetwin_bridges.mqtt._routes import Routes
-from stagetwin_bridges.mqtt._topics import filter_problem
 
-__all__ = ["MqttBridge", "channel_problems"]
+__all__ = ["MakeClient", "MqttBridge"]
 
 logger = logging.getLogger(__name__)
 
@@ -31,14 +30,6 @@ _REMEMBERED = 200_000
 """Topics whose clock and counter are kept through a rebinding, whether still met or not."""
 
 MakeClient = Callable[[ClientSettings, Receiver], Client]
-
-
-def channel_problems(channel: ChannelSpec) -> list[str]:
-    """Return what is wrong with a channel's addresses, field and encoding."""
-    found = [filter_problem(channel.address), field_problem(channel)]
-    if channel.availability:
-        found.append(filter_problem(channel.availability))
-    return [problem for problem in found if problem]
 
 
 class MqttBridge:
@@ -59,7 +50,9 @@ class MqttBridge:
         sink: Sink,
         make_client: MakeClient,
         capacity: int = 1_000_000,
+        dialect: Dialect | None = None,
     ) -> None:
+        self._dialect = dialect or PlainDialect()
         self._plant = connection.realm == "plant"
         self._options = options
         self._sink = SafeSink(sink)
@@ -136,6 +129,7 @@ class MqttBridge:
                 self._lost_at = time.monotonic()
             self._online = False
             self._living.clear()
+            self._dialect.lost()
             self._hand_over()
         self._cause = cause
         self._sink.state(ConnectionState.FAILED if refused else ConnectionState.OFFLINE, cause)
@@ -192,6 +186,7 @@ class MqttBridge:
             )
         with self._lock:
             living = [index for topic in self._living for index in self._routes.behind(topic)]
+            living.extend(self._dialect.living())
         if living:
             self._sink.vouch(living, True)
 
@@ -200,12 +195,14 @@ class MqttBridge:
     def _route(self, channels: Sequence[ChannelSpec]) -> Routes:
         sound: list[ChannelSpec] = []
         for channel in channels:
-            problems = channel_problems(channel)
+            problems = self._dialect.problems(channel)
             if problems:
                 logger.warning("%s, %s: %s", channel.prim, channel.signal, "; ".join(problems))
             else:
-                sound.append(channel)
-        routes = Routes(sound, self._reading, self._output, self._states, self._on_device)
+                sound.extend(self._dialect.wired(channel))
+        routes = Routes(
+            sound, self._reading, self._output, self._states, self._on_device, self._dialect
+        )
         routes.prepare(_PREPARED)
         return routes
 

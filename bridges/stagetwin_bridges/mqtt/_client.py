@@ -110,8 +110,26 @@ class Client(Protocol):
     def unsubscribe(self, filters: Sequence[str]) -> None:
         """Unsubscribe, if connected."""
 
-    def publish(self, topic: str, payload: bytes, realm: str, timeout: float) -> None:
-        """Queue a message; waits up to `timeout` [s] while too many are unacknowledged."""
+    def publish(
+        self,
+        topic: str,
+        payload: bytes,
+        realm: str,
+        timeout: float,
+        *,
+        qos: int | None = None,
+        retain: bool = False,
+    ) -> None:
+        """Queue a message; waits up to `timeout` [s] while too many are unacknowledged.
+
+        Args:
+            topic: topic name.
+            payload: payload.
+            realm: written as REALM_PROPERTY where it is not empty and the version has a place.
+            timeout: longest wait [s].
+            qos: quality of service; None is that of the settings.
+            retain: whether the broker keeps it for those who subscribe later.
+        """
 
     def drain(self, timeout: float) -> int:
         """Wait until all is acknowledged or `timeout` [s] is over; return how many are not."""

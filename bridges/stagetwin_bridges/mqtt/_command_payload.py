@@ -278,11 +278,34 @@ def packet_of(
     It is put together here and not by the client library, whose way to write it leads through a
     queue.
     """
-    body = _sized(transmission.target.address.encode())
+    properties = b""
     if version == "5":
-        body += _properties(transmission, expires_in, reply_to, written)
-    body += payload
+        properties = _properties(transmission, expires_in, reply_to, written)
+    return _publish(transmission.target.address, properties, payload)
+
+
+def message_packet(
+    topic: str, payload: bytes, expires_in: float, realm: str, version: str
+) -> bytes:
+    """Return the PUBLISH packet of a message whose protocol has answers of its own.
+
+    QoS 0, not retained; a broker that speaks MQTT 5 forgets it after `expires_in` [s].
+    """
+    if version != "5":
+        return _publish(topic, b"", payload)
+    properties: Any = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]
+    properties.MessageExpiryInterval = _interval(expires_in)
+    properties.UserProperty = [(REALM_PROPERTY, realm)]
+    return _publish(topic, bytes(properties.pack()), payload)
+
+
+def _publish(topic: str, properties: bytes, payload: bytes) -> bytes:
+    body = _sized(topic.encode()) + properties + payload
     return bytes([_PUBLISH]) + _varint(len(body)) + body
+
+
+def _interval(seconds: float) -> int:
+    return min(max(math.ceil(seconds), 1), 2**32 - 1)
 
 
 def _properties(
@@ -291,7 +314,7 @@ def _properties(
     properties: Any = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]
     properties.ResponseTopic = reply_to
     properties.CorrelationData = transmission.id.encode()
-    properties.MessageExpiryInterval = min(max(math.ceil(expires_in), 1), 2**32 - 1)
+    properties.MessageExpiryInterval = _interval(expires_in)
     properties.UserProperty = [
         (EXPIRES_PROPERTY, f"{expires_in:.3f}"),
         (TIME_PROPERTY, f"{written:.3f}"),

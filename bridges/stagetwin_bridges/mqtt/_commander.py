@@ -2,27 +2,13 @@
 
 from __future__ import annotations
 
-import logging
-import select
-import socket
-import threading
 import time
-from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
-from stagetwin.actuation import (
-    CommandGate,
-    CommandSink,
-    CommandTarget,
-    Fate,
-    Reading,
-    Report,
-    Transmission,
-)
+from stagetwin.actuation import CommandSink, CommandTarget, Fate, Transmission
 from stagetwin.clock import Clock, WallClock
-from stagetwin.ports import ChannelSpec, ConnectionSpec, ConnectionState
-from stagetwin_bridges._sinks import SafeCommandSink
-from stagetwin_bridges.mqtt._client import ClientSettings, back_off
+from stagetwin.ports import ConnectionSpec
+from stagetwin_bridges.mqtt._client import ClientSettings
 from stagetwin_bridges.mqtt._command_client import CommandClient, Written
 from stagetwin_bridges.mqtt._command_payload import (
     carries_id,
@@ -30,28 +16,17 @@ from stagetwin_bridges.mqtt._command_payload import (
     packet_of,
     payload_of,
 )
+from stagetwin_bridges.mqtt._command_thread import CommandThread
 from stagetwin_bridges.mqtt._replies import HeardReply, Replies
 from stagetwin_bridges.mqtt._values import RefusedError
 
 __all__ = ["MqttCommander"]
 
-logger = logging.getLogger(__name__)
 
-_TICK = 1.0
-_STEADY = 10.0
-"""A connection that stood this long [s] lets the waiting times begin anew."""
-_LONGEST_WAIT = 5.0
-_STOP_TIMEOUT = 3.0
-_REMEMBERED = 10_000
-"""Ids of written commands that are known again."""
-
-
-class MqttCommander:
+class MqttCommander(CommandThread):
     """`Commander` of one MQTT connection.
 
-    One thread connects, writes and reads. Nothing queues: each connection has a new client, and a
-    command meets an open socket that takes it at once, or is withheld. Where the connection ends
-    while a command waits for its reply, the command is `unknown`.
+    Where the connection ends while a command waits for its reply, the command is `unknown`.
 
     Args:
         connection: the connection.
@@ -71,26 +46,10 @@ class MqttCommander:
         sink: CommandSink,
         clock: Clock | None = None,
     ) -> None:
-        self._realm = connection.realm
-        self._settings = settings
         self._reply_topic = reply_topic
-        self._sink = SafeCommandSink(sink)
-        self._clock = clock if clock is not None else WallClock()
-        self._gate = CommandGate(self._clock)
-        self._replies = Replies(connection.realm, self._clock.steady)
-        self._lock = threading.Lock()
-        self._waiting: deque[Transmission] = deque()
-        self._written: dict[str, None] = {}
-        self._online = False
-        self._closing = False
-        self._cause = ""
-        self._targets: dict[str, CommandTarget] = {}
-        self._problems: dict[str, str] = {}
-        self._thread: threading.Thread | None = None
-        self._wake_read, self._wake_write = socket.socketpair()
-        self._wake_read.setblocking(False)
-        self._wake_write.setblocking(False)
-        self.rebind(targets)
+        clock = clock if clock is not None else WallClock()
+        self._replies = Replies(connection.realm, clock.steady)
+        super().__init__(connection, settings, targets, sink, clock)
 
     @property
     def reply_topic(self) -> str:
@@ -102,148 +61,34 @@ class MqttCommander:
         """How many messages on the reply topic changed nothing."""
         return self._replies.odd
 
-    # -- Commander -------------------------------------------------------------------------------
+    # -- CommandThread ---------------------------------------------------------------------------
 
-    def start(self) -> None:
-        """See Commander."""
-        if self._thread is not None or self._closing:
-            return
-        name = f"mqtt commands {self._settings.host}:{self._settings.port}"
-        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
-        self._thread.start()
+    def _problems_of(self, target: CommandTarget) -> list[str]:
+        return command_problems(target)
 
-    def rebind(self, targets: Sequence[CommandTarget]) -> None:
-        """See Commander. A target with a problem is named in the log and takes no command."""
-        sound: dict[str, CommandTarget] = {}
-        problems: dict[str, str] = {}
-        for target in targets:
-            found = command_problems(target)
-            if found:
-                problems[target.path] = "; ".join(found)
-                logger.warning("%s: %s", target.path, problems[target.path])
-            else:
-                sound[target.path] = target
-        with self._lock:
-            self._targets, self._problems = sound, problems
-
-    def authorise(self, guards: Mapping[str, str]) -> None:
-        """See Commander."""
-        self._gate.authorise(guards)
-
-    def send(self, transmission: Transmission) -> None:
-        """See Commander.
-
-        A command that was written before is not written again, and nothing is reported of the
-        second attempt: what was reported of the first stands.
-        """
-        with self._lock:
-            ready = self._online and not self._closing
-            cause = "stopped" if self._closing else f"offline: {self._cause or 'not connected yet'}"
-            if ready:
-                self._waiting.append(transmission)
-        if ready:
-            self._wake()
-        else:
-            self._withhold(transmission, cause)
-
-    def read(self, request: int, channel: ChannelSpec) -> None:
-        """See Commander. A broker has no values to ask for."""
-        self._sink.reading(
-            Reading(
-                request=request,
-                cause=f"{channel.prim}, {channel.signal}: MQTT cannot ask a device for a value",
-                time=self._clock.wall(),
-            )
+    def _client(self) -> CommandClient:
+        return CommandClient(
+            self._settings,
+            self._reply_topic,
+            self._wake_read.fileno(),
+            lambda: self._closing,
+            self._hear,
         )
 
-    def stop(self) -> None:
-        """See Commander.
+    def _second(self, client: CommandClient) -> None:
+        del client
+        self._replies.forget()
 
-        Returns within 3 s. Looking up a host name cannot be called off: where one takes longer,
-        the thread ends when it does, and connects to nothing.
-        """
-        with self._lock:
-            first, self._closing = not self._closing, True
-        self._wake()
-        thread = self._thread
-        if thread is not None and thread is not threading.current_thread():
-            thread.join(_STOP_TIMEOUT)
-        if thread is None:
-            self._close_wake()
-        if first:
-            self._go_offline("stopped")
-            self._sink.state(ConnectionState.OFFLINE, "stopped")
-
-    # -- the thread ------------------------------------------------------------------------------
-
-    def _run(self) -> None:
-        try:
-            self._keep_connected()
-        finally:
-            self._close_wake()
-
-    def _keep_connected(self) -> None:
-        waits = back_off(longest=_LONGEST_WAIT)
-        while not self._closing:
-            self._sink.state(ConnectionState.CONNECTING, self._cause)
-            began = time.monotonic()
-            client = CommandClient(
-                self._settings,
-                self._reply_topic,
-                self._wake_read.fileno(),
-                lambda: self._closing,
-                self._hear,
+    def _ended(self, cause: str) -> None:
+        for number in self._replies.abandon():
+            self._report(
+                number, Fate.UNKNOWN, f"the connection ended before a reply: {cause}", final=True
             )
-            try:
-                if client.open():
-                    self._serve(client)
-            except Exception as error:
-                # Whatever it is, the twin must come back: said loudly, and tried again.
-                logger.exception("mqtt command client failed")
-                client.cause, client.refused = f"client failed: {error!r}", True
-            client.close()
-            if self._closing:
-                break
-            self._go_offline(client.cause or "connection lost")
-            self._sink.state(
-                ConnectionState.FAILED if client.refused else ConnectionState.OFFLINE, self._cause
-            )
-            if time.monotonic() - began >= _STEADY:
-                waits = back_off(longest=_LONGEST_WAIT)
-            self._wait(next(waits))
-
-    def _serve(self, client: CommandClient) -> None:
-        """Read replies and write commands until the connection ends or `stop` is called."""
-        tick = time.monotonic()
-        while client.alive and not client.cause and not self._closing:
-            if client.turn(_TICK):
-                self._drain_wake()
-            if client.granted and not self._online:
-                with self._lock:
-                    self._online = True
-                self._sink.state(ConnectionState.ONLINE, "")
-            self._write_waiting(client)
-            now = time.monotonic()
-            if now - tick >= _TICK:
-                tick = now
-                client.keep()
-                self._replies.forget()
-                if self._online and client.alive:
-                    self._sink.state(ConnectionState.ONLINE, "")
-
-    def _write_waiting(self, client: CommandClient) -> None:
-        while True:
-            with self._lock:
-                if not self._waiting:
-                    return
-                transmission = self._waiting.popleft()
-            self._write(client, transmission)
 
     def _write(self, client: CommandClient, transmission: Transmission) -> None:
         """Write one command, or withhold it."""
         number = transmission.id
-        if number in self._written:
-            logger.warning("command %s was written before and is not written again", number)
+        if not self._is_new(number):
             return
         try:
             problem, packet = self._packet(transmission)
@@ -257,9 +102,7 @@ class MqttCommander:
         if written is Written.NOTHING:
             self._withhold(transmission, cause)
             return
-        self._written[number] = None
-        if len(self._written) > _REMEMBERED:
-            del self._written[next(iter(self._written))]
+        self._note_written(number)
         if written is Written.PART:
             self._report(number, Fate.SENT)
             self._report(number, Fate.UNKNOWN, f"a part of it may have left: {cause}", final=True)
@@ -275,16 +118,8 @@ class MqttCommander:
         Raises:
             RefusedError: the value cannot be written.
         """
-        target = transmission.target
-        with self._lock:
-            known, problem = self._targets.get(target.path), self._problems.get(target.path, "")
-        if self._closing:
-            return "stopped", b""
-        if known != target:
-            return problem or f"{target.path} is not a target as the plant binds it now", b""
-        if transmission.realm != self._realm:
-            realm = transmission.realm
-            return f"its realm is {realm!r} on a connection of realm {self._realm!r}", b""
+        if problem := self._obstacle(transmission):
+            return problem, b""
         left, now = self._gate.remaining(transmission), time.time()
         payload = payload_of(transmission, left, self._reply_topic, now)
         version = self._settings.version
@@ -295,51 +130,3 @@ class MqttCommander:
         if reply is not None:
             number, accepted, cause = reply
             self._report(number, Fate.ACKNOWLEDGED if accepted else Fate.REFUSED, cause, final=True)
-
-    # -- small parts -----------------------------------------------------------------------------
-
-    def _go_offline(self, cause: str) -> None:
-        """Withhold what waits to be written, and give up what waits for its reply."""
-        with self._lock:
-            self._online = False
-            self._cause = cause
-            unwritten = list(self._waiting)
-            self._waiting.clear()
-        for transmission in unwritten:
-            self._withhold(transmission, cause if self._closing else f"offline: {cause}")
-        for number in self._replies.abandon():
-            self._report(
-                number, Fate.UNKNOWN, f"the connection ended before a reply: {cause}", final=True
-            )
-
-    def _withhold(self, transmission: Transmission, cause: str) -> None:
-        self._report(transmission.id, Fate.WITHHELD, cause, final=True)
-
-    def _report(self, number: str, fate: Fate, cause: str = "", *, final: bool = False) -> None:
-        report = Report(id=number, fate=fate, cause=cause, time=self._clock.wall(), final=final)
-        self._sink.report(report)
-
-    def _wait(self, seconds: float) -> None:
-        until = time.monotonic() + seconds
-        while not self._closing and (left := until - time.monotonic()) > 0:
-            if select.select([self._wake_read], [], [], left)[0]:
-                self._drain_wake()
-
-    def _wake(self) -> None:
-        try:
-            self._wake_write.send(b"\0")
-        except BlockingIOError:
-            pass  # enough are underway
-        except OSError:
-            logger.debug("woken after close")
-
-    def _close_wake(self) -> None:
-        self._wake_read.close()
-        self._wake_write.close()
-
-    def _drain_wake(self) -> None:
-        try:
-            while len(self._wake_read.recv(4096)) == 4096:
-                pass
-        except BlockingIOError:
-            pass

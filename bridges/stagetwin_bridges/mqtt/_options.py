@@ -187,14 +187,22 @@ class Endpoint(BaseModel):
         return is_loopback(self.host)
 
 
-def security_problems(connection: ConnectionSpec, endpoint: Endpoint) -> list[str]:
-    """Return why an endpoint falls short of its connection's security profile."""
+def security_problems(
+    connection: ConnectionSpec, endpoint: Endpoint, encrypted: str = "mqtts"
+) -> list[str]:
+    """Return why an endpoint falls short of its connection's security profile.
+
+    Args:
+        connection: whose profile it is.
+        endpoint: where it leads.
+        encrypted: scheme to name as the remedy.
+    """
     profile = connection.security_profile
     if profile not in ("strict", "none"):
         return [f"security profile {profile!r} is none of MQTT's; allowed: strict, none"]
     if profile == "strict" and not endpoint.tls and not endpoint.loopback:
         return [
-            f"security profile 'strict' demands mqtts to {endpoint.host}; allowed without "
+            f"security profile 'strict' demands {encrypted} to {endpoint.host}; allowed without "
             f"encryption: a loopback address, or the profile 'none'"
         ]
     return []

@@ -80,7 +80,16 @@ class PahoClient:
         for some in _slices(filters):
             self._paho.unsubscribe(list(some))
 
-    def publish(self, topic: str, payload: bytes, realm: str, timeout: float) -> None:
+    def publish(
+        self,
+        topic: str,
+        payload: bytes,
+        realm: str,
+        timeout: float,
+        *,
+        qos: int | None = None,
+        retain: bool = False,
+    ) -> None:
         """See Client.
 
         Raises:
@@ -91,10 +100,11 @@ class PahoClient:
                 f"{_UNACKNOWLEDGED} messages wait for an acknowledgement since {timeout:g} s"
                 + (f": {self._cause}" if self._cause else "")
             )
+        level = self._settings.qos if qos is None else qos
         info = self._paho.publish(
-            topic, payload, qos=self._settings.qos, properties=self._mark(realm)
+            topic, payload, qos=level, retain=retain, properties=self._mark(realm)
         )
-        if info.rc == paho.MQTT_ERR_QUEUE_SIZE or (info.rc and not self._settings.qos):
+        if info.rc == paho.MQTT_ERR_QUEUE_SIZE or (info.rc and not level):
             self._window.settle(denied=True)
 
     def drain(self, timeout: float) -> int:

@@ -11,10 +11,11 @@ import msgspec
 from stagetwin.actuation import CommandSink, CommandTarget
 from stagetwin.ports import AddressDefaults, ChannelSpec, ConnectionSpec, Credential, Sink
 from stagetwin_bridges._errors import ConnectionConfigError
-from stagetwin_bridges.mqtt._bridge import MakeClient, MqttBridge, channel_problems
+from stagetwin_bridges.mqtt._bridge import MakeClient, MqttBridge
 from stagetwin_bridges.mqtt._client import ClientSettings, made_up_id, settings_of
 from stagetwin_bridges.mqtt._command_payload import command_problems
 from stagetwin_bridges.mqtt._commander import MqttCommander
+from stagetwin_bridges.mqtt._dialect import channel_problems
 from stagetwin_bridges.mqtt._options import Endpoint, LossClass, MqttOptions, security_problems
 from stagetwin_bridges.mqtt._paho import PahoClient
 from stagetwin_bridges.mqtt._publisher import MqttPublisher

@@ -71,9 +71,17 @@ class MqttPublisher:
         Raises:
             NotConnectedError: they stayed so for ten seconds.
         """
-        self._client.publish(
-            address, self._encode(address, payload, time), self._realm, self._timeout
-        )
+        self.send(address, self._encode(address, payload, time))
+
+    def send(
+        self, topic: str, payload: bytes, *, qos: int | None = None, retain: bool = False
+    ) -> None:
+        """Send bytes as they are, marked with the realm; waits as `publish` does.
+
+        Raises:
+            NotConnectedError: too many messages waited, for too long.
+        """
+        self._client.publish(topic, payload, self._realm, self._timeout, qos=qos, retain=retain)
 
     def drain(self, timeout: float) -> int:
         """See Publisher. Messages that the broker refused are among those returned."""

@@ -8,7 +8,8 @@ from collections.abc import Callable, Iterable, Sequence
 import msgspec
 
 from stagetwin.ports import ChannelSpec, Reject
-from stagetwin_bridges.mqtt._decode import Decoder, all_of, compile_topic
+from stagetwin_bridges.mqtt._decode import Decoder, all_of
+from stagetwin_bridges.mqtt._dialect import Dialect
 from stagetwin_bridges.mqtt._output import Clockwork, Output, Reading
 from stagetwin_bridges.mqtt._payload import UNREADABLE
 from stagetwin_bridges.mqtt._topics import FilterTree, covering, is_wildcard, topic_filter
@@ -21,14 +22,21 @@ Vouch = Callable[[str, Sequence[int], bool], None]
 
 _REMEMBERED = 65_536
 """Topics met through wildcards, or bound by nothing, that are remembered."""
-_STATES = {"online": True, "offline": False, "connectionbroken": False}
+_STATES = {
+    "online": True,
+    "offline": False,
+    # VDA 5050: 2.1 and 3.0 spell a last will in two ways, and who hibernates is still there.
+    "connectionbroken": False,
+    "connection_broken": False,
+    "hibernating": True,
+}
 
 
 def device_state(payload: bytes) -> bool | None:
     """Return whether a device says that it lives, None if it says neither.
 
-    Plain text or a JSON string (online, offline, CONNECTIONBROKEN), or an object that has it as
-    `state` or, in VDA 5050, `connectionState`.
+    Plain text or a JSON string (online, offline, CONNECTIONBROKEN, HIBERNATING), or an object that
+    has it as `state` or, in VDA 5050, `connectionState`.
     """
     try:
         said = msgspec.json.decode(payload)
@@ -53,8 +61,10 @@ class Routes:
         output: Output,
         states: dict[bytes, Clockwork],
         vouch: Vouch,
+        dialect: Dialect,
     ) -> None:
         self.decoders: dict[bytes, Decoder] = {}
+        self._dialect = dialect
         self._reading = reading
         self._output = output
         self._states = states
@@ -99,7 +109,8 @@ class Routes:
         decoders: list[Decoder] = []
         if channels := self._signals.match(name):
             state = self._states.setdefault(topic, Clockwork())
-            decoders.append(compile_topic(name, channels, self._reading, self._output, state))
+            compiled = self._dialect.compile(name, channels, self._reading, self._output, state)
+            decoders.append(compiled)
         if indices := self.behind(name):
             decoders.append(self._device(name, indices))
         decoder = all_of(decoders) if decoders else self._unbound(name)

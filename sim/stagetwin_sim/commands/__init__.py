@@ -11,8 +11,10 @@ from typing import Annotated
 import typer
 
 from stagetwin_sim.commands._calibrate import calibrate
+from stagetwin_sim.commands._policy import policy
+from stagetwin_sim.commands._train import train
 
-__all__ = ["calibrate", "whatif"]
+__all__ = ["calibrate", "policy", "train", "whatif"]
 
 
 def whatif(

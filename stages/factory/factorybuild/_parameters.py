@@ -176,6 +176,7 @@ class ConnectionSpec:
     security: str
     credential: str
     command_credential: str = ""
+    map: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -256,6 +257,7 @@ class Parameters:
     line: LineSpec
     areas: tuple[AreaSpec, ...]
     site: dict[str, Any]
+    map: dict[str, Any]
 
 
 def signal_spec(name: str, table: dict[str, Any], address: str, encoding: str) -> SignalSpec:
@@ -308,6 +310,7 @@ def _connection(name: str, table: dict[str, Any]) -> ConnectionSpec:
         name=name,
         label=table.get("label", name),
         command_credential=table.get("command_credential", ""),
+        map=table.get("map", ""),
         **{key: table[key] for key in keys},
     )
 
@@ -352,4 +355,5 @@ def load_parameters(path: Path, lines: int | None = None) -> Parameters:
         ),
         areas=tuple(areas),
         site=page["site"],
+        map=page["map"],
     )

@@ -8,6 +8,7 @@ from ._building_assets import make_decorations
 from ._interfaces import author_interfaces
 from ._layout import write_layout
 from ._logistics_assets import make_amr, make_amr_body, make_charger, make_station
+from ._map import write_map
 from ._models import author_models
 from ._parameters import Parameters
 from ._power_assets import make_energy_meter, make_wind_turbine
@@ -54,6 +55,9 @@ def build_plant(parameters: Parameters, folder: Path) -> list[Path]:
     stage_metadata(layout, parameters)
     write_layout(layout, parameters)
     layout.Save()
+    road_map = _new_layer(folder, "map.usda")
+    write_map(road_map, parameters)
+    road_map.Save()
     connections = _new_layer(folder, "connections.usda")
     write_connections(connections, parameters)
     connections.Save()

@@ -23,6 +23,8 @@ def author_connection(layer: Sdf.Layer, connection: ConnectionSpec) -> None:
     if connection.command_credential:
         name = connection.command_credential
         attribute(prim, "twin:commandCredential", "string", name, uniform=True)
+    if connection.map:
+        attribute(prim, "twin:map", "token", connection.map, uniform=True)
 
 
 def write_connections(layer: Sdf.Layer, parameters: Parameters) -> None:
@@ -93,7 +95,7 @@ def stage_metadata(layer: Sdf.Layer, parameters: Parameters) -> None:
 def write_root(layer: Sdf.Layer, parameters: Parameters) -> None:
     """The root layer: nothing but the stack, strongest first, and the stage's metadata."""
     layer.comment = "The example plant. Open this layer."
-    for name in ("site", "connections", "layout", "interfaces"):
+    for name in ("site", "connections", "map", "layout", "interfaces"):
         layer.subLayerPaths.append(f"./{name}.usda")
     world = Sdf.PrimSpec(layer, "World", Sdf.SpecifierDef, "Xform")
     world.kind = Kind.Tokens.assembly

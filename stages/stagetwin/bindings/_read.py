@@ -21,6 +21,7 @@ from stagetwin.bindings._scope import Scope, Skip, element_names
 from stagetwin.bindings._shared import Shared, checked_kind, read_shared
 from stagetwin.bindings._table import BindingTable, ChannelIndex
 from stagetwin.bindings._templates import Variables, placeholders, resolve
+from stagetwin.maps import MAP_APIS, MapReading
 
 __all__ = ["BindingReading", "read_bindings"]
 
@@ -63,6 +64,7 @@ class BindingReading:
     ) -> None:
         self._scope = Scope(stage, frozenset(layer.identifier for layer in ignored))
         self._index = index if index is not None else ChannelIndex()
+        self._maps = MapReading(stage)
         self._driven: dict[tuple[str, int], TelemetryBinding] = {}
         self._readers: dict[str, Callable[[Usd.Prim, str], None]] = {
             TELEMETRY.api: self._read_telemetry,
@@ -94,6 +96,8 @@ class BindingReading:
         for prim in everything:
             yield
             self._guarded(prim, "", lambda: self._read_prim(prim, prims))  # noqa: B023 - called at once
+        yield from self._maps.steps()
+        self._scope.use_maps(self._maps)
         # Connections may come after the assets that use them: bindings are resolved last. Commands
         # are held to the signals that they are read back by, rules and models to both, and alarms
         # to all of these.
@@ -125,6 +129,8 @@ class BindingReading:
             api, _, name = applied.partition(":")
             if api == "TwinAssetAPI":
                 self._scope.read_asset(prim)
+            elif api in MAP_APIS:
+                self._maps.note(prim, api)
             elif api in self._readers and name:
                 found.append((prim, api, name))
             elif api in self._readers:

@@ -6,6 +6,7 @@ import re
 from collections.abc import Container
 from typing import Any
 
+import msgspec
 from pxr import Sdf, Usd, UsdGeom
 
 from stagetwin._authoring import declaring_spec
@@ -13,6 +14,7 @@ from stagetwin._errors import ProtocolNotFoundError
 from stagetwin.bindings._attributes import SignalSchema, property_at
 from stagetwin.bindings._model import Asset, Problem, Severity, TelemetryBinding
 from stagetwin.bindings._table import BindingTable
+from stagetwin.maps import MapReading
 from stagetwin.ports import AddressDefaults, ConnectionSpec, Protocol, find_protocol
 
 __all__ = ["Scope", "Skip", "element_names", "instance_root"]
@@ -49,6 +51,7 @@ class Scope:
         self.defaults: dict[str, AddressDefaults] = {}
         self.commanded: dict[str, str] = {}
         self.driven: dict[str, list[TelemetryBinding]] = {}
+        self._maps_of: dict[str, str] = {}
         self._protocols: dict[str, Protocol | None] = {}
         self._unusable: dict[str, str] = {}
         # What prims inherit, asked once per ancestor and not once per signal.
@@ -89,6 +92,8 @@ class Scope:
             command_credential=get("commandCredential", ""),
         )
         self.table.connections[name] = spec
+        if of := get("map", ""):
+            self._maps_of[name] = of
         self._protocols[name] = None
         try:
             protocol = find_protocol(spec.endpoint)
@@ -101,6 +106,29 @@ class Scope:
         if not wrong:
             self.defaults[name] = protocol.defaults(spec)
             self._protocols[name] = protocol
+
+    def use_maps(self, reading: MapReading) -> None:
+        """Give connections their maps, and report what is wrong with the stage's maps."""
+        for fault in reading.problems:
+            severity = Severity(fault.severity)
+            code = f"map-{fault.code}"
+            self.table.problems.append(Problem(fault.prim, "", code, fault.message, severity))
+        grave = {fault.map: fault.prim for fault in reversed(reading.problems) if fault.grave}
+        for name, of in self._maps_of.items():
+            spec = self.table.connections[name]
+            prim = self.stage.GetPrimAtPath(spec.prim)
+            if of not in reading.maps:
+                known = ", ".join(map(repr, sorted(reading.maps))) or "none"
+                message = f"twin:map is {of!r}, which is no map of the stage; maps: {known}"
+                self.report(prim, "", "map-unknown", message)
+            elif of in grave:
+                # What forbids is missing from it: nobody may drive by such a map.
+                message = f"map {of!r} cannot be driven by, see {grave[of]}"
+                self.report(prim, "", "map-unusable", message)
+            else:
+                # Numbers that cannot be encoded are a grave fault as well.
+                text = reading.maps[of].encode().decode()
+                self.table.connections[name] = msgspec.structs.replace(spec, map=text)
 
     def read_asset(self, prim: Usd.Prim) -> None:
         def get(name: str, default: Any) -> Any:

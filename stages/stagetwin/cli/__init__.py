@@ -13,6 +13,7 @@ def main() -> None:
         _ask,
         _check,
         _commands,
+        _maps,
         _models,
         _open,
         _people,
@@ -23,7 +24,7 @@ def main() -> None:
         _watch,
     )
 
-    del _alarms, _ask, _check, _commands, _models, _open, _people, _picture, _reviews, _run, _set
-    del _watch
+    del _alarms, _ask, _check, _commands, _maps, _models, _open, _people, _picture, _reviews
+    del _run, _set, _watch
     add_installed_commands()
     app()

@@ -114,7 +114,11 @@ def add_installed_commands() -> None:
             )
             _stderr.print(text)
             continue
-        app.command(name=entry.name)(errors_as_exit(command))
+        if isinstance(command, typer.Typer):
+            # A group of commands; each of them ends its errors by `errors_as_exit` itself.
+            app.add_typer(command, name=entry.name)
+        else:
+            app.command(name=entry.name)(errors_as_exit(command))
 
 
 JsonOption = Annotated[bool, typer.Option("--json", help="Print as JSON.")]

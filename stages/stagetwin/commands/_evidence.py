@@ -94,7 +94,7 @@ class Watch:
         self, binding: CommandBinding, readback: TelemetryBinding, wanted: Any, before: Any
     ) -> None:
         self._binding, self._readback = binding, readback
-        self._wanted, self.before = wanted, before
+        self._wanted, self.before = [wanted], before
         self.handed_wall = math.nan
         self.handed = math.nan
         self.sent_wall = math.nan
@@ -109,6 +109,10 @@ class Watch:
         """Take note of the moment before the command may leave: wall [s, Unix] and steady [s]."""
         self.handed_wall = self.sent_wall = wall
         self.handed = steady
+
+    def expect(self, shows: Sequence[Any]) -> None:
+        """Take what the read-back will show in place of the commanded value, any of it."""
+        self._wanted = list(shows)
 
     def transmitted(self, wall: float) -> None:
         """Take note of when it surely had left [s, Unix]."""
@@ -134,7 +138,7 @@ class Watch:
         if not known.fresh or math.isnan(known.received):
             self._within_since = None
             return None
-        within = matches(self._binding, self._readback, known.value, self._wanted)
+        within = self._is_wanted(known.value)
         moved = self._moved(within)
         since = self.sent_wall if without_answer else self.acknowledged_wall
         if moved:
@@ -155,7 +159,7 @@ class Watch:
         if value is None:
             self._within_since = None
             return None
-        within = matches(self._binding, self._readback, value, self._wanted)
+        within = self._is_wanted(value)
         if not left and within and not self._moved(within):
             self._as_before = True
             return None
@@ -164,7 +168,10 @@ class Watch:
     def _moved(self, within: bool) -> bool:
         before = self.before
         known = before is not None
-        return within and known and not matches(self._binding, self._readback, before, self._wanted)
+        return within and known and not self._is_wanted(before)
+
+    def _is_wanted(self, value: Any) -> bool:
+        return any(matches(self._binding, self._readback, value, each) for each in self._wanted)
 
     def _judge(self, value: Any, within: bool, now: float) -> Evidence | None:
         self._last, self._last_within = value, within
@@ -187,6 +194,7 @@ class Watch:
     def verdict(self) -> tuple[Code, str]:
         """Return why it could not be verified."""
         name, unit = self._readback.path, self._readback.unit
+        wanted = " or ".join(map(str, self._wanted))
         if self._last_within and self._within_since is None:
             return Code.NO_SAMPLE, f"{name} was as commanded, and is not fresh any more"
         if self._last_within:
@@ -202,6 +210,6 @@ class Watch:
             return Code.NO_SAMPLE, f"{name} gave no fresh value after the command was sent"
         return (
             Code.MISMATCH,
-            f"{name} is {self._last} {unit}, {self._wanted} +/- {self._binding.tolerance:g} was "
+            f"{name} is {self._last} {unit}, {wanted} +/- {self._binding.tolerance:g} was "
             f"commanded",
         )

@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from stagetwin.actuation import Transmission
+from stagetwin.actuation import Renewal, Transmission
 from stagetwin.bindings import CommandBinding
 from stagetwin.commands._command import Command
 from stagetwin.commands._evidence import Watch
@@ -86,6 +86,17 @@ class Transport(Protocol):
     def link(self, connection: str) -> tuple[ConnectionState, str]:
         """Return state and cause of a connection's command client."""
         ...
+
+    def renews(self, connection: str) -> bool:
+        """Tell whether more of a command may leave after it was sent, while it is renewed."""
+        ...
+
+    def repeats(self, connection: str) -> bool:
+        """Tell whether what nobody confirmed is written again until the command expires."""
+        ...
+
+    def renew(self, connection: str, renewal: Renewal) -> None:
+        """Hand leave to go on with a command to the client of a connection."""
 
     def authorise(self, guards: dict[str, str]) -> None:
         """Give all clients the guards in force, hashes by asset path."""

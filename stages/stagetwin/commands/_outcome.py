@@ -66,7 +66,10 @@ class Outcomes:
             life.watch = Watch(binding, known.binding, wanted, command.before)
             life.watch.handed_over(self._clock.wall(), now)
         life.answer_until = now + ANSWER_WITHIN
-        life.until = now + ANSWER_WITHIN + binding.settle_time + binding.dwell
+        if self._transport.repeats(binding.connection):
+            # Until then it is written again, and an answer may come.
+            life.answer_until = max(life.answer_until, life.command.expires)
+        life.until = life.answer_until + binding.settle_time + binding.dwell
 
     # -- events
 
@@ -91,6 +94,7 @@ class Outcomes:
             Fate.ACKNOWLEDGED: self._acknowledged,
             Fate.REFUSED: self._refused,
             Fate.UNKNOWN: self._unknown,
+            Fate.NOTED: self._noted,
         }
         take[report.fate](life, report)
 
@@ -106,8 +110,15 @@ class Outcomes:
         if life.sent is not None and life.target.sent is life.sent:
             life.target.sent = life.sent_before
 
+    def _noted(self, life: Life, report: Report) -> None:
+        self._records.note(life.command, report.cause)
+
     def _sent(self, life: Life, report: Report) -> None:
         life.left = True
+        if report.shows:
+            if life.watch is not None:
+                life.watch.expect(report.shows)
+            self._records.note(life.command, report.cause, {"shows": list(report.shows)})
         if life.command.state is State.ACKNOWLEDGED:
             return  # the answer was faster than the news of the question
         if life.watch is not None:
@@ -137,7 +148,8 @@ class Outcomes:
 
     def _refused(self, life: Life, report: Report) -> None:
         self._not_in_force(life)
-        self._records.end(life, State.FAILED, Code.REFUSED, f"the device refused: {report.cause}")
+        what = "gave it up" if life.command.state is State.ACKNOWLEDGED else "refused"
+        self._records.end(life, State.FAILED, Code.REFUSED, f"the device {what}: {report.cause}")
 
     def _unknown(self, life: Life, report: Report) -> None:
         if life.command.state is State.SENT:
@@ -304,6 +316,9 @@ class Outcomes:
             return
         sent = next(entry.time for entry in entries if entry.state == State.SENT)
         life.watch.handed_over(sent, now)
+        for entry in entries:
+            if shows := entry.body.get("shows"):
+                life.watch.expect(shows)
         life.left = command.state is State.ACKNOWLEDGED
         life.unanswered, life.next_read = True, now
         life.until = now + RECOVERY_TIME + binding.settle_time + binding.dwell

@@ -23,6 +23,7 @@ from stagetwin.commands._life import Life, Transport
 from stagetwin.commands._outcome import Outcomes
 from stagetwin.commands._records import Records, words
 from stagetwin.commands._rehearsal import Rehearsals
+from stagetwin.commands._renewals import Renewals
 from stagetwin.commands._states import ENDS, Code, State
 from stagetwin.commands._targets import Target, Targets
 from stagetwin.commands._way_out import WayOut, guarded_table
@@ -74,9 +75,8 @@ class CommandPath:
         self.targets = Targets(twin.layers, ledger.epoch * 1_000_000_000)
         self.inputs = Inputs(twin)
         self._ledger, self._transport, self._access = ledger, transport, access
-        self._wake = wake
-        self._clock = twin.clock
-        self._events: deque[Callable[[], None]] = deque()
+        self._wake, self._clock = wake, twin.clock
+        self._events, self._closed = deque[Callable[[], None]](), False
         self.records = Records(ledger, self.targets, twin.clock)
         self._outcomes = Outcomes(self.records, self.inputs, transport, twin.clock)
         self._way = WayOut(
@@ -91,7 +91,7 @@ class CommandPath:
             is_calm,
         )
         self._offset = self._clock.wall() - self._clock.steady()
-        self._closed = False
+        self._renewals = Renewals(self._way, self.records, transport, self._clock)
         twin.on_guards.append(self._rebound)
         self._rebound()
 
@@ -310,6 +310,7 @@ class CommandPath:
             except Exception as error:
                 # What goes wrong with one command must not hold up the others.
                 self._outcomes.give_up(life, now, error)
+        self._renewals.look(now)
 
     def _proceed(self, life: Life, now: float) -> None:
         """Take a command on, unless its time to live is over; `now` is on the steady clock [s]."""

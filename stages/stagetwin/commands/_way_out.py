@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from typing import Any
 
 from stagetwin._errors import CommandError
 from stagetwin.actuation import Transmission
@@ -86,7 +87,7 @@ class WayOut:
                 cause = f"it cannot be judged: {type(error).__name__}: {error}"
                 self._records.end(life, State.REJECTED, Code.FAULT, cause)
 
-    def _is_current(self) -> bool:
+    def is_current(self) -> bool:
         """Tell whether guards and signals are those of now; files are looked at for it."""
         if not (self._twin.settled and self._is_calm()):
             return False  # and no look at files, which many that wait would do at every tick
@@ -106,7 +107,7 @@ class WayOut:
         )
 
     def _validate(self, life: Life) -> bool:
-        if not self._is_current():
+        if not self.is_current():
             return False
         command, target, judge = life.command, life.target, self.judge()
         binding = target.binding
@@ -160,7 +161,7 @@ class WayOut:
         command, target = life.command, life.target
         if target.holder and command.origin != "stop":
             return False
-        if not self._is_current():
+        if not self.is_current():
             return False
         judge = self.judge()
         if not target.bound or judge.guard(command, target.binding) != command.guard:
@@ -178,7 +179,9 @@ class WayOut:
         command, binding = life.command, life.target.binding
         known = self._inputs.one(binding.readback) if binding.readback else None
         command.before = known.value if known is not None else None
-        body = {"token": list(command.token), "before": command.before}
+        body: dict[str, Any] = {"token": list(command.token), "before": command.before}
+        if self._transport.repeats(binding.connection):
+            body["repeats"] = True
         self._ledger.append(
             command.id,
             State.SENT,

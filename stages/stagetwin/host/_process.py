@@ -17,7 +17,15 @@ from collections.abc import Sequence
 from typing import BinaryIO
 
 from stagetwin._errors import StagetwinError
-from stagetwin.actuation import Commander, CommandProtocol, Reading, Report, Transmission
+from stagetwin.actuation import (
+    Commander,
+    CommandProtocol,
+    Reading,
+    Renewal,
+    RenewedCommander,
+    Report,
+    Transmission,
+)
 from stagetwin.host import _wire as wire
 from stagetwin.host._logging import configure_logging
 from stagetwin.ports import Bridge, ConnectionState, Credential, Reject, find_protocol
@@ -204,6 +212,8 @@ class _Hosted:
     def _command(commander: Commander, kind: int, body: bytes) -> None:
         if kind == wire.Kind.SEND:
             commander.send(wire.decode(body, Transmission))
+        elif kind == wire.Kind.RENEW and isinstance(commander, RenewedCommander):
+            commander.renew(wire.decode(body, Renewal))
         elif kind == wire.Kind.READ:
             request: wire.ReadRequest = wire.decode(body, wire.ReadRequest)
             commander.read(request.request, request.channel)

@@ -60,6 +60,7 @@ class Kind(enum.IntEnum):
     REPORT = 12
     READ = 13
     READING = 14
+    RENEW = 15
 
 
 class OpenRequest(msgspec.Struct):

@@ -15,6 +15,8 @@ from stagetwin.actuation import (
     CommandTarget,
     Fate,
     Reading,
+    Renewal,
+    RenewedCommander,
     Report,
     Transmission,
 )
@@ -58,6 +60,8 @@ class _Link:
         self._before_silence: tuple[ConnectionState, str] | None = None
         protocol = find_protocol(spec.endpoint)
         self.reads = isinstance(protocol, CommandProtocol) and protocol.reads
+        self.renews = bool(getattr(protocol, "renews", False))
+        self.repeats = bool(getattr(protocol, "repeats", False))
 
     def state(self, state: ConnectionState, cause: str = "") -> None:
         """Take the client's state."""
@@ -134,6 +138,10 @@ class _CommanderProcess(HostProcess):
         """Hand a command over; return whether there is a process to take it."""
         return self.post(wire.encode(wire.Kind.SEND, transmission))
 
+    def renew(self, renewal: Renewal) -> None:
+        """Hand a renewal over."""
+        self.post(wire.encode(wire.Kind.RENEW, renewal))
+
     def read(self, number: int, channel: ChannelSpec) -> bool:
         """Hand a question over; see `send`."""
         return self.post(wire.encode(wire.Kind.READ, wire.ReadRequest(number, channel)))
@@ -188,6 +196,11 @@ class _InProcessCommander:
             return False
         self._commander.send(transmission)
         return True
+
+    def renew(self, renewal: Renewal) -> None:
+        """Hand a renewal over."""
+        if isinstance(self._commander, RenewedCommander):
+            self._commander.renew(renewal)
 
     def read(self, number: int, channel: ChannelSpec) -> bool:
         """Hand a question over; see `send`."""
@@ -298,6 +311,22 @@ class Commanders:
         if found is None or not found[0].reads or found[0].said[0] is not ConnectionState.ONLINE:
             return False
         return found[1].read(number, channel)
+
+    def renews(self, connection: str) -> bool:
+        """See Transport."""
+        found = self._links.get(connection)
+        return found is not None and found[0].renews
+
+    def repeats(self, connection: str) -> bool:
+        """See Transport."""
+        found = self._links.get(connection)
+        return found is not None and found[0].repeats
+
+    def renew(self, connection: str, renewal: Renewal) -> None:
+        """See Transport."""
+        found = self._links.get(connection)
+        if found is not None:
+            found[1].renew(renewal)
 
     def link(self, connection: str) -> tuple[ConnectionState, str]:
         """See Transport."""

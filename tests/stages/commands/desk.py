@@ -9,7 +9,7 @@ from typing import Any
 
 from pxr import Usd
 
-from stagetwin.actuation import Fate, Reading, Report, Transmission
+from stagetwin.actuation import Fate, Reading, Renewal, Report, Transmission
 from stagetwin.commands import Command, CommandPath, Ledger, PublishRequest, RuleBook, Target
 from stagetwin.guards import GuardBook, GuardStage
 from stagetwin.people import Access
@@ -67,6 +67,8 @@ class Wire:
         states: state and cause by connection; online unless said.
         reads: whether devices can be asked.
         asked: numbers and channels of the questions.
+        follows: whether its protocol renews and repeats.
+        renewals: what was renewed, in order.
         on_send: called with each transmission before it counts as sent.
     """
 
@@ -77,6 +79,8 @@ class Wire:
         self.reads = False
         self.asked: list[tuple[int, ChannelSpec]] = []
         self.on_send: Callable[[Transmission], None] | None = None
+        self.follows = False
+        self.renewals: list[Renewal] = []
 
     def send(self, connection: str, transmission: Transmission) -> None:
         del connection
@@ -89,6 +93,18 @@ class Wire:
         if self.reads:
             self.asked.append((number, channel))
         return self.reads
+
+    def renews(self, connection: str) -> bool:
+        del connection
+        return self.follows
+
+    def repeats(self, connection: str) -> bool:
+        del connection
+        return self.follows
+
+    def renew(self, connection: str, renewal: Renewal) -> None:
+        del connection
+        self.renewals.append(renewal)
 
     def link(self, connection: str) -> tuple[ConnectionState, str]:
         return self.states.get(connection, (ConnectionState.ONLINE, ""))

@@ -1,0 +1,155 @@
+"""VDA 5050 as the core finds it: the object behind `vda5050+mqtt` and `vda5050+mqtts`."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from typing import ClassVar, Final
+
+import msgspec
+
+from stagetwin.actuation import CommandSink, CommandTarget
+from stagetwin.ports import AddressDefaults, ChannelSpec, ConnectionSpec, Credential, Sink
+from stagetwin_bridges._errors import ConnectionConfigError
+from stagetwin_bridges.mqtt import MqttBridge
+from stagetwin_bridges.mqtt._client import ClientSettings, made_up_id, settings_of
+from stagetwin_bridges.mqtt._options import LossClass, security_problems
+from stagetwin_bridges.mqtt._paho import PahoClient
+from stagetwin_bridges.vda5050.control import Blind, FleetCommander, target_problems
+from stagetwin_bridges.vda5050.messages import Codec
+from stagetwin_bridges.vda5050.telemetry import (
+    FleetDialect,
+    FleetEndpoint,
+    FleetPublisher,
+    channel_problems,
+)
+
+__all__ = ["Vda5050Protocol"]
+
+_ENCRYPTED = "vda5050+mqtts"
+
+_COMMAND_KEEPALIVE: Final = 3
+"""A command client must know soon that its broker went away [s]."""
+
+
+class Vda5050Protocol:
+    """`Protocol` and `CommandProtocol` of VDA 5050 2.1 and 3.0 over MQTT.
+
+    Up: vehicles' states on prims. Down: goals become orders, which are renewed while vehicles
+    drive, and repeated until a state confirms them, as the standard asks.
+    """
+
+    schemes: ClassVar[tuple[str, ...]] = ("vda5050+mqtt", _ENCRYPTED)
+    reads: ClassVar[bool] = False
+    renews: ClassVar[bool] = True
+    repeats: ClassVar[bool] = True
+
+    def check_connection(self, connection: ConnectionSpec) -> list[str]:
+        """See Protocol."""
+        try:
+            endpoint = FleetEndpoint.parse(connection.endpoint)
+        except ConnectionConfigError as error:
+            return [str(error)]
+        return security_problems(connection, endpoint.broker, _ENCRYPTED)
+
+    def check_channel(self, channel: ChannelSpec) -> list[str]:
+        """See Protocol."""
+        return channel_problems(channel)
+
+    def check_command(self, target: CommandTarget) -> list[str]:
+        """See CommandProtocol."""
+        return target_problems(target)
+
+    def defaults(self, connection: ConnectionSpec) -> AddressDefaults:
+        """See Protocol. A vehicle's availability needs no template: its standard has a topic."""
+        options = FleetEndpoint.parse(connection.endpoint).options
+        return AddressDefaults(address=options.address, field=options.field)
+
+    def loss_class(self, connection: ConnectionSpec) -> LossClass:
+        """Return what can be said about messages that never arrive: headers are counted."""
+        return FleetEndpoint.parse(connection.endpoint).broker.options.loss_class
+
+    def bridge(
+        self,
+        connection: ConnectionSpec,
+        channels: Sequence[ChannelSpec],
+        sink: Sink,
+        credential: Credential | None,
+    ) -> MqttBridge:
+        """See Protocol.
+
+        Raises:
+            ConnectionConfigError: the endpoint, its security or the credential is wrong.
+        """
+        endpoint, settings = self._settle(connection, credential)
+        options = endpoint.options
+        dialect = FleetDialect(endpoint.interface, Codec(options.version), options.sample)
+        return MqttBridge(
+            connection,
+            endpoint.broker.options,
+            settings,
+            channels,
+            sink,
+            PahoClient,
+            dialect=dialect,
+        )
+
+    def publisher(
+        self, connection: ConnectionSpec, credential: Credential | None
+    ) -> FleetPublisher:
+        """See Protocol.
+
+        Raises:
+            ConnectionConfigError: the endpoint, its security or the credential is wrong.
+            RealmError: the connection leads to a plant.
+            NotConnectedError: the broker does not answer, or refuses.
+        """
+        endpoint, settings = self._settle(connection, credential)
+        # The connection's id is its bridge's: a broker ends one of two clients that share it.
+        own = dataclasses.replace(settings, client_id=made_up_id())
+        return FleetPublisher(connection, endpoint, own, PahoClient)
+
+    def commander(
+        self,
+        connection: ConnectionSpec,
+        targets: Sequence[CommandTarget],
+        sink: CommandSink,
+        credential: Credential | None,
+    ) -> FleetCommander:
+        """See CommandProtocol. It has a client id and a session of its own.
+
+        Raises:
+            ConnectionConfigError: the endpoint, its security, the credential or the map is wrong.
+        """
+        name = connection.command_credential or connection.credential
+        endpoint, settings = self._settle(
+            msgspec.structs.replace(connection, credential=name), credential
+        )
+        own = dataclasses.replace(
+            settings,
+            client_id=made_up_id(),
+            clean=True,
+            qos=0,
+            keepalive=min(settings.keepalive, _COMMAND_KEEPALIVE),
+        )
+        options = endpoint.options
+        return FleetCommander(
+            connection,
+            own,
+            endpoint.interface,
+            options.version,
+            targets,
+            sink,
+            blind=Blind(options.blind, options.blind_time),
+            snap=options.snap,
+        )
+
+    @staticmethod
+    def _settle(
+        connection: ConnectionSpec, credential: Credential | None
+    ) -> tuple[FleetEndpoint, ClientSettings]:
+        endpoint = FleetEndpoint.parse(connection.endpoint)
+        broker = endpoint.broker
+        if problems := security_problems(connection, broker, _ENCRYPTED):
+            raise ConnectionConfigError(f"{connection.prim}: {'; '.join(problems)}")
+        return endpoint, settings_of(connection, broker, credential)

@@ -1,0 +1,179 @@
+"""The authority of a grid: PIBT plans, an action dependency graph says how far."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import warp as wp
+
+from stagetwin_sim._errors import TrafficError
+from stagetwin_sim.engine import host_copy
+from stagetwin_sim.fleet import Motion
+from stagetwin_sim.traffic._graph_kernels import RING, GraphState, drive_grid
+from stagetwin_sim.traffic._grid import GridMap
+from stagetwin_sim.traffic._pibt import make_agents, make_table
+from stagetwin_sim.traffic._pibt_kernels import PibtState
+
+__all__ = ["GridAuthority"]
+
+_PER_VEHICLE = ("planned", "done", "begin", "go", "busy", "waits_for")
+
+
+class GridAuthority:
+    """Sends vehicles from cell to cell of a grid; one thread plans a world.
+
+    Args:
+        grid: the cells.
+        motion: whose vehicles.
+        goals: cells that may be goals.
+        period: between two rounds of `step` [s].
+
+    Attributes:
+        grid: as given.
+        agents: a `PibtState`.
+        graph: a `GraphState`.
+    """
+
+    def __init__(
+        self, grid: GridMap, motion: Motion, goals: Sequence[int], *, period: float
+    ) -> None:
+        self.grid, self.motion = grid, motion
+        self.goals = list(dict.fromkeys(goals))
+        worlds, vehicles, device = motion.worlds, motion.plan.vehicles, motion.device
+        seeds = host_copy(motion.seeds)
+        nowhere = np.full((worlds, vehicles), -1, np.int32)
+        self.agents: Any = make_agents(grid, nowhere, seeds, device)
+        self.graph: Any = GraphState()
+        shape = (worlds, vehicles)
+        for name in _PER_VEHICLE:
+            setattr(self.graph, name, wp.zeros(shape, dtype=wp.int32, device=device))
+        for name in ("cell", "whom", "which"):
+            ring = (worlds, vehicles * int(RING))
+            setattr(self.graph, name, wp.full(ring, -1, dtype=wp.int32, device=device))
+        for name in ("left_by", "left_with"):
+            cells = (worlds, grid.count)
+            setattr(self.graph, name, wp.full(cells, -1, dtype=wp.int32, device=device))
+        for name in ("waiting", "caused"):
+            setattr(
+                self.graph, name, wp.zeros((worlds, grid.count), dtype=wp.float32, device=device)
+            )
+        self.graph.passed = wp.zeros((worlds, grid.count), dtype=wp.int32, device=device)
+        self.graph.idle = wp.zeros(worlds, dtype=wp.int32, device=device)
+        self._ticks: wp.array[Any] = wp.zeros(worlds, dtype=wp.int32, device=device)
+        slowest = min(kind.speed for kind in motion.plan.types)
+        places = grid.places().astype(np.float32)
+        self._inputs = [
+            make_table(grid, self.goals, device),
+            wp.array(places, dtype=wp.vec2, device=device),
+            grid.cell,
+            motion.paths.capacity,
+            max(1, round(3 * grid.cell / slowest / period)),
+            period,
+            motion.seeds,
+        ]
+        self._rows = {cell: row for row, cell in enumerate(self.goals)}
+
+    def put(self, world: int, vehicle: int, cell: int) -> bool:
+        """Let a vehicle that stands in the middle of a cell be on the grid, if nobody else is there.
+
+        Raises:
+            TrafficError: the cell is not free.
+        """
+        if not self.grid.free.reshape(-1)[cell]:
+            raise TrafficError(f"cell {cell} of the grid is not free")
+        graph, agents = self.graph, self.agents
+        if self._get(agents.now, world, cell) >= 0:
+            return False
+        last = self._get(graph.left_by, world, cell)
+        if last >= 0 and self._get(graph.done, world, last) <= self._get(
+            graph.left_with, world, cell
+        ):
+            return False  # somebody is still leaving it
+        self._set(agents.now, world, cell, vehicle)
+        self._set(agents.at, world, vehicle, cell)
+        self._set(agents.goal, world, vehicle, -1)
+        self._set(agents.waited, world, vehicle, 0)
+        moves = self._get(graph.planned, world, vehicle)
+        self._set(graph.begin, world, vehicle, moves)
+        self._set(graph.go, world, vehicle, moves)
+        self.motion.set_path(world, vehicle, [self.grid.place(cell)])
+        return True
+
+    def on(self, world: int, vehicle: int) -> bool:
+        """Tell whether a vehicle is on the grid."""
+        return self._get(self.agents.at, world, vehicle) >= 0
+
+    def send(self, world: int, vehicle: int, cell: int) -> None:
+        """Give a vehicle on the grid a goal; -1 is none, where others may push it about.
+
+        Raises:
+            TrafficError: the cell is none of the goals.
+        """
+        if cell >= 0 and cell not in self._rows:
+            raise TrafficError(f"cell {cell} is none of the {len(self.goals)} goals of the grid")
+        self._set(self.agents.goal, world, vehicle, self._rows.get(cell, -1))
+
+    def hold(self, world: int, vehicle: int, on: bool) -> None:
+        """Let nobody push a vehicle, or let them again."""
+        self._set(self.graph.busy, world, vehicle, int(on))
+
+    def arrived(self, world: int, vehicle: int) -> bool:
+        """Tell whether a vehicle stands on the cell that is its goal."""
+        row = self._get(self.agents.goal, world, vehicle)
+        if row < 0 or self._get(self.agents.at, world, vehicle) != self.goals[row]:
+            return False
+        done = self._get(self.graph.done, world, vehicle)
+        still = abs(float(self.motion.state.v.numpy()[world, vehicle])) < 0.02
+        return done == self._get(self.graph.planned, world, vehicle) and still
+
+    def leave(self, world: int, vehicle: int) -> None:
+        """Take a vehicle that is well away off the grid."""
+        cell = self._get(self.agents.at, world, vehicle)
+        if cell >= 0:
+            self._set(self.agents.now, world, cell, -1)
+            self._set(self.agents.at, world, vehicle, -1)
+            self._set(self.agents.goal, world, vehicle, -1)
+
+    def step(self) -> None:
+        """Do a round."""
+        wp.launch(
+            drive_grid,
+            dim=self.motion.worlds,
+            inputs=self._inputs,
+            outputs=[
+                self._ticks,
+                self.agents,
+                self.graph,
+                self.motion.state,
+                self.motion.paths.table,
+            ],
+            device=self.motion.device,
+        )
+
+    # -- the whole state
+
+    def save(self) -> dict[str, npt.NDArray[Any]]:
+        """Return a copy of the whole state."""
+        saved = {"ticks": host_copy(self._ticks)}
+        for struct, kind in ((self.agents, PibtState), (self.graph, GraphState)):
+            saved |= {name: host_copy(getattr(struct, name)) for name in kind.vars}
+        return saved
+
+    def load(self, saved: Mapping[str, npt.NDArray[Any]]) -> None:
+        """Take what one of the same grid and fleet saved."""
+        self._ticks.assign(saved["ticks"])
+        for struct, kind in ((self.agents, PibtState), (self.graph, GraphState)):
+            for name in kind.vars:
+                getattr(struct, name).assign(saved[name])
+
+    def _get(self, array: Any, world: int, index: int) -> int:
+        return int(array.numpy()[world, index])
+
+    def _set(self, array: Any, world: int, index: int, value: int) -> None:
+        if array.device.is_cpu:
+            array.numpy()[world, index] = value
+        else:
+            array[world][index : index + 1].assign(np.asarray([value], np.int32))

@@ -1,0 +1,198 @@
+"""The authority of lanes: reservation of cells in all worlds."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import warp as wp
+
+from stagetwin_sim.engine import host_copy
+from stagetwin_sim.fleet import Motion
+from stagetwin_sim.traffic._net import LaneNet, LaneRoute
+from stagetwin_sim.traffic._reserve_kernels import (
+    NEVER,
+    QUEUE,
+    LaneRoutes,
+    LaneState,
+    NetTable,
+    reserve_lanes,
+)
+
+__all__ = ["LaneAuthority"]
+
+Ints = npt.NDArray[np.int32]
+
+_FIRST = {"route": -1, "low": 0, "high": 0, "go": 0, "rest": -1, "asked": int(NEVER)}
+_FIRST |= {"command": 0, "ordered": 0, "waits_for": -1, "waits_at": -1, "resting": 0}
+
+
+class LaneAuthority:
+    """Says how far vehicles on lanes may go, by cells that nobody else can have.
+
+    Args:
+        net: the cells.
+        motion: whose vehicles.
+        period: between two rounds of `step` [s].
+        delay: of messages each way, in rounds.
+        loss: share of messages that are lost.
+
+    Attributes:
+        net, motion: as given.
+        state: a `LaneState` on the device.
+        routes: all that were ordered so far, by number.
+    """
+
+    def __init__(
+        self, net: LaneNet, motion: Motion, *, period: float, delay: int = 0, loss: float = 0.0
+    ) -> None:
+        self.net, self.motion = net, motion
+        self.routes: list[LaneRoute] = []
+        self._parts: list[tuple[npt.NDArray[Any], ...]] = []
+        worlds, vehicles, device = motion.worlds, motion.plan.vehicles, motion.device
+        self._shape = (worlds, vehicles)
+        self._period, self._delay, self._loss = period, delay, loss
+        fastest = max(kind.speed for kind in motion.plan.types)
+        slowest = min(kind.deceleration for kind in motion.plan.types)
+        late = (2 * delay + 2) * period + 2 * motion.plan.step + motion.plan.noise.lag
+        self.need = fastest**2 / (2 * slowest) + fastest * late + net.piece
+        state = LaneState()
+        for name, value in _FIRST.items():
+            setattr(state, name, wp.full(self._shape, value, dtype=wp.int32, device=device))
+        state.reported = wp.zeros(self._shape, dtype=wp.float32, device=device)
+        order = np.tile(np.arange(vehicles, dtype=np.int32), (worlds, 1))
+        state.order = wp.array(order, dtype=wp.int32, device=device)
+        for name in ("reports", "grants"):
+            ring = (*self._shape, delay + 1)
+            setattr(state, name, wp.full(ring, -1.0, dtype=wp.float32, device=device))
+        cells = max(len(net.cells), 1)
+        queues = (worlds, cells * int(QUEUE))
+        state.queue = wp.full(queues, -1, dtype=wp.int32, device=device)
+        state.stamps = wp.zeros(queues, dtype=wp.int32, device=device)
+        state.rests = wp.full((worlds, cells), -1, dtype=wp.int32, device=device)
+        for name in ("waiting", "caused"):
+            setattr(state, name, wp.zeros((worlds, cells), dtype=wp.float32, device=device))
+        state.passed = wp.zeros((worlds, cells), dtype=wp.int32, device=device)
+        for name in ("stamp", "lost", "full"):
+            setattr(state, name, wp.zeros(worlds, dtype=wp.int32, device=device))
+        self.state = state
+        self._ticks: wp.array[Any] = wp.zeros(worlds, dtype=wp.int32, device=device)
+        table = NetTable()
+        begins = np.concatenate([[0], np.cumsum([len(each) for each in net.meets])])
+        table.begin = wp.array(begins.astype(np.int32), dtype=wp.int32, device=device)
+        flat = np.array([c for each in net.meets for c in each] or [0], np.int32)
+        table.meets = wp.array(flat, dtype=wp.int32, device=device)
+        self._net = table
+        self._table: Any = None
+        self._commands: Ints = np.zeros(self._shape, np.int32)
+        self._ordered: Ints = np.zeros(self._shape, np.int32)
+
+    # -- what vehicles are to drive
+
+    def add(self, route: LaneRoute) -> int:
+        """Take a route among those that can be ordered, and return its number."""
+        self.routes.append(route)
+        steps = route.steps
+        self._parts.append(
+            (
+                np.array([step.cell for step in steps], np.int32),
+                np.array([step.begin for step in steps], np.float32),
+                np.array([step.end for step in steps], np.float32),
+                np.array([step.rest for step in steps], np.int32),
+            )
+        )
+        self._table = None
+        return len(self.routes) - 1
+
+    def order(self, world: int, vehicle: int, number: int) -> None:
+        """Let a vehicle that rests, or is on no lane, have a route.
+
+        It keeps the cell on which it rests where the route begins with it; else it gets the first
+        cell when that is nobody else's.
+        """
+        self._commands[world, vehicle] = 1
+        self._ordered[world, vehicle] = number
+
+    def drop(self, world: int, vehicle: int) -> None:
+        """Let a vehicle give back all that it holds: it has left the lanes."""
+        self._commands[world, vehicle] = 2
+
+    def step(self) -> None:
+        """Do a round: hear where vehicles are, and say how far they may go."""
+        if not self.routes:
+            return
+        device = self.motion.device
+        if self._commands.any():
+            self.state.command.assign(self._commands)
+            kept = host_copy(self.state.ordered)
+            self.state.ordered.assign(np.where(self._commands == 1, self._ordered, kept))
+            self._commands[:] = 0
+        if self._table is None:
+            self._table = _table_of(self.routes, self._parts, device)
+        wp.launch(
+            reserve_lanes,
+            dim=self._shape[0],
+            inputs=[
+                self._net,
+                self._table,
+                self.need,
+                self._period,
+                self._delay,
+                self._loss,
+                self.motion.seeds,
+            ],
+            outputs=[self._ticks, self.state, self.motion.state],
+            device=device,
+        )
+
+    # -- what is seen
+
+    def column(self, name: str) -> npt.NDArray[Any]:
+        """Return an array of the state; to be read at once."""
+        values: npt.NDArray[Any] = getattr(self.state, name).numpy()
+        return values
+
+    def route_of(self, world: int, vehicle: int) -> LaneRoute | None:
+        """Return the route that a vehicle drives."""
+        number = int(self.column("route")[world, vehicle])
+        return self.routes[number] if number >= 0 else None
+
+    # -- the whole state
+
+    def save(self) -> dict[str, npt.NDArray[Any]]:
+        """Return a copy of the state but for the routes."""
+        saved = {name: host_copy(getattr(self.state, name)) for name in _names()}
+        saved["ticks"] = host_copy(self._ticks)
+        return saved | {"pending": self._commands.copy(), "pending_route": self._ordered.copy()}
+
+    def load(self, saved: Mapping[str, npt.NDArray[Any]]) -> None:
+        """Take a state whose routes have the same numbers here."""
+        for name in _names():
+            getattr(self.state, name).assign(saved[name])
+        self._ticks.assign(saved["ticks"])
+        self._commands[:] = saved["pending"]
+        self._ordered[:] = saved["pending_route"]
+
+
+def _names() -> list[str]:
+    return list(LaneState.vars)
+
+
+def _table_of(
+    routes: list[LaneRoute], parts: list[tuple[npt.NDArray[Any], ...]], device: str
+) -> Any:
+    counts = np.array([len(route.steps) for route in routes], np.int32)
+    table = LaneRoutes()
+
+    def made(values: Any, dtype: Any) -> Any:
+        return wp.array(np.asarray(values), dtype=dtype, device=device)
+
+    table.begin = made((np.cumsum(counts) - counts).astype(np.int32), wp.int32)
+    table.count = made(counts, wp.int32)
+    table.length = made([np.float32(max(route.length, 0.0)) for route in routes], wp.float32)
+    cell, enter, leave, rest = (np.concatenate(each) for each in zip(*parts, strict=True))
+    table.cell, table.rest = made(cell, wp.int32), made(rest, wp.int32)
+    table.enter, table.leave = made(enter, wp.float32), made(leave, wp.float32)
+    return table
