@@ -16,6 +16,7 @@ StagetwinError
     PolicyError         a policy cannot be described, exported or run as asked
       BundleError       a policy's file is damaged, unsigned, or signed by nobody who is trusted
     TrafficError        a fleet's traffic cannot run as asked
+    RobotError          a robot's file cannot be read, or not be written to a stage
     CancelledError      whoever asked wants no answer any more
 """
 
@@ -35,6 +36,7 @@ __all__ = [
     "FmuError",
     "ModelError",
     "PolicyError",
+    "RobotError",
     "ScenarioError",
     "SnapshotError",
     "TaskError",
@@ -68,6 +70,10 @@ class SnapshotError(ModelError):
     """A saved state does not fit the plan that it is given to."""
 
 
+class RobotError(ModelError):
+    """A robot's file cannot be read, or not be written to a stage; names the file and the part."""
+
+
 class UnforkableError(ModelError):
     """Something of the present cannot be copied into a future; names the prim."""
 
@@ -85,7 +91,7 @@ class FaultError(ModelError):
 
 
 class FleetError(ModelError):
-    """A fleet cannot be made or moved as asked; names the vehicle, what is allowed and what was got."""
+    """A fleet cannot be made or moved as asked; names the vehicle and what is allowed."""
 
 
 class ScenarioError(ModelError):

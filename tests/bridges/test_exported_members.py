@@ -16,6 +16,11 @@ PUBLIC = [
     "stagetwin_bridges.fields",
     "stagetwin_bridges.mqtt",
     "stagetwin_bridges.recording",
+    "stagetwin_bridges.vda5050",
+    "stagetwin_bridges.vda5050.messages",
+    "stagetwin_bridges.vda5050.telemetry",
+    "stagetwin_bridges.vda5050.vehicle",
+    "stagetwin_bridges.vda5050.virtual",
 ]
 
 

@@ -1,4 +1,4 @@
-"""Commands that this package adds to `stagetwin`: `demo`, `devices` and `replay`.
+"""Commands that this package adds to `stagetwin`: `demo`, `devices`, `replay`, `virtual-fleet`.
 
 What they need is imported when they run, so that the command line's help stays quick.
 """
@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-__all__ = ["demo", "devices", "replay"]
+__all__ = ["demo", "devices", "replay", "virtual_fleet"]
 
 
 def replay(
@@ -205,3 +205,96 @@ def devices(
     from stagetwin_bridges.commands._devices import run_devices
 
     run_devices(action, words or [], place)
+
+
+def virtual_fleet(
+    stage: Annotated[
+        Path,
+        typer.Argument(metavar="STAGE", help="Root layer of the plant.", show_default=False),
+    ],
+    connection: Annotated[
+        str,
+        typer.Option(
+            "--connection",
+            help="Connect as vehicles of this connection; its realm must be simulation.",
+            show_default=False,
+        ),
+    ],
+    count: Annotated[
+        int,
+        typer.Option(
+            "--count",
+            help="How many vehicles; by default those that the stage's signals name.",
+            show_default=False,
+            min=0,
+        ),
+    ] = 0,
+    vehicle: Annotated[
+        list[str],
+        typer.Option("--vehicle", metavar="MANUFACTURER/SERIAL", help="Be this vehicle."),
+    ] = [],
+    state: Annotated[
+        float, typer.Option(help="Longest time between two states of a vehicle \\[s].", min=0.05)
+    ] = 1.0,
+    visualization: Annotated[
+        float, typer.Option(help="Time between two visualizations \\[s]; 0 sends none.", min=0.0)
+    ] = 0.2,
+    seconds: Annotated[
+        float | None,
+        typer.Option(
+            "--seconds",
+            help="End after this long \\[s]; by default when it is interrupted.",
+            show_default=False,
+            min=0.0,
+        ),
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Of the simulation.")] = 0,
+    credentials: Annotated[
+        Path | None,
+        typer.Option(
+            "--credentials",
+            help="TOML file, or folder of them, with a credential that may publish and subscribe.",
+            show_default=False,
+        ),
+    ] = None,
+    credential: Annotated[
+        str,
+        typer.Option(
+            "--credential",
+            help="Name of the credential; the connection's own by default.",
+            show_default=False,
+        ),
+    ] = "",
+    sidecar: Annotated[
+        list[Path], typer.Option("--sidecar", help="Layer with bindings for the stage.")
+    ] = [],
+    endpoint: Annotated[
+        list[str],
+        typer.Option(
+            "--endpoint", metavar="NAME=URI", help="Use this endpoint for a connection here."
+        ),
+    ] = [],
+) -> None:
+    """Run simulated VDA 5050 vehicles behind the real broker of a connection.
+
+    Each has a connection, a session and a last will of its own, drives on the connection's map,
+    and takes orders as a real one does.
+    """
+    from stagetwin_bridges.commands._virtual_fleet import VirtualFleetRequest, run_virtual_fleet
+
+    run_virtual_fleet(
+        VirtualFleetRequest(
+            stage=stage,
+            connection=connection,
+            count=count,
+            vehicles=tuple(vehicle),
+            state_interval=state,
+            visualization_interval=visualization,
+            seconds=seconds,
+            seed=seed,
+            credentials=credentials,
+            credential=credential,
+            sidecars=tuple(sidecar),
+            endpoints=tuple(endpoint),
+        )
+    )

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
 import datetime
-import os
-import signal
 import threading
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from types import FrameType
 
 from rich.console import Console
 from rich.markup import escape
@@ -18,9 +14,9 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 
 from stagetwin.bindings import BindingTable, TelemetryBinding, read_bindings
 from stagetwin.opening import open_stage
-from stagetwin.ports import ConnectionSpec, Credential, find_protocol
-from stagetwin.service import load_credentials
+from stagetwin.ports import ConnectionSpec, find_protocol
 from stagetwin_bridges._errors import ConnectionConfigError, RealmError
+from stagetwin_bridges.commands._opening import credential_of, endpoints_of, interruptible
 from stagetwin_bridges.fields import FieldPath, is_struct
 from stagetwin_bridges.recording import Played, Recording, play
 
@@ -57,11 +53,11 @@ def run_replay(request: ReplayRequest) -> None:
     """
     console = Console()
     recording = Recording.open(request.recording, request.time_column)
-    stage = open_stage(request.stage, request.sidecars, _endpoints(request.endpoints))
+    stage = open_stage(request.stage, request.sidecars, endpoints_of(request.endpoints))
     table = read_bindings(stage)
     connection = _connection(table, request.connection)
     topic = request.topic or topic_of(table, connection.name)
-    credential = _credential(request, connection)
+    credential = credential_of(request.credential or connection.credential, request.credentials)
     bindings = [b for b in table.telemetry.values() if b.connection == connection.name]
     for warning in _warnings(recording, bindings, topic):
         Console(stderr=True).print(
@@ -69,7 +65,7 @@ def run_replay(request: ReplayRequest) -> None:
         )
     publisher = find_protocol(connection.endpoint).publisher(connection, credential)
     try:
-        with _interruptible() as interrupt:
+        with interruptible() as interrupt:
             played = _play(console, request, recording, publisher, topic, interrupt)
     finally:
         publisher.close()
@@ -186,12 +182,6 @@ def _some(names: Sequence[str]) -> str:
     return ", ".join(names[:_NAMED]) + (f" and {left} more" if left > 0 else "")
 
 
-def _endpoints(pairs: tuple[str, ...]) -> dict[str, str]:
-    from stagetwin.cli._app import parse_endpoints
-
-    return parse_endpoints(list(pairs))
-
-
 def _connection(table: BindingTable, name: str) -> ConnectionSpec:
     connection = table.connections.get(name)
     if connection is None:
@@ -223,35 +213,3 @@ def topic_of(table: BindingTable, connection: str) -> str:
         f"the signals of connection {connection!r} have {len(addresses)} addresses, name one with "
         f"--topic: {some}"
     )
-
-
-def _credential(request: ReplayRequest, connection: ConnectionSpec) -> Credential | None:
-    name = request.credential or connection.credential
-    source = request.credentials
-    if source is None and (folder := os.environ.get("CREDENTIALS_DIRECTORY")):
-        source = Path(folder)
-    if not name or source is None:
-        return None
-    known = load_credentials(source)
-    if name not in known:
-        raise ConnectionConfigError(
-            f"no credential named {name!r} in {source}; there are "
-            f"{', '.join(sorted(known)) or 'none'}"
-        )
-    return known[name]
-
-
-@contextlib.contextmanager
-def _interruptible() -> Iterator[threading.Event]:
-    """Turn Ctrl-C and SIGTERM into an event, so that the summary still tells what was sent."""
-    interrupt = threading.Event()
-
-    def stop(_number: int, _frame: FrameType | None) -> None:
-        interrupt.set()
-
-    before = {n: signal.signal(n, stop) for n in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield interrupt
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

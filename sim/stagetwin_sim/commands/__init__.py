@@ -11,10 +11,12 @@ from typing import Annotated
 import typer
 
 from stagetwin_sim.commands._calibrate import calibrate
+from stagetwin_sim.commands._fleet import fleet
+from stagetwin_sim.commands._import_robot import import_robot
 from stagetwin_sim.commands._policy import policy
 from stagetwin_sim.commands._train import train
 
-__all__ = ["calibrate", "policy", "train", "whatif"]
+__all__ = ["calibrate", "fleet", "import_robot", "policy", "train", "whatif"]
 
 
 def whatif(

@@ -73,7 +73,9 @@ def show(
 @policy.command()
 @errors_as_exit
 def gap(
-    recorded: Annotated[Path, typer.Argument(help="What was measured, as CSV; or a folder of both.")],
+    recorded: Annotated[
+        Path, typer.Argument(help="What was measured, as CSV; or a folder of both.")
+    ],
     predicted: Annotated[
         Path | None, typer.Argument(help="What was expected, as CSV.", show_default=False)
     ] = None,
@@ -105,8 +107,8 @@ def run(
 ) -> None:
     """Run a policy beside a vehicle: readings in, velocities out, one JSON object a line.
 
-    Ends, with a stop, when its input ends. No safety function: the vehicle's own protective field and
-    emergency stop are final.
+    Ends, with a stop, when its input ends. No safety function: the vehicle's own protective field
+    and emergency stop are final.
     """
     from stagetwin_sim.policies._process import run_lines
 

@@ -22,10 +22,10 @@ def train(
         int | None,
         typer.Option(help="Of collecting and learning, in all.", min=1, show_default=False),
     ] = None,
-    seed: Annotated[int | None, typer.Option(help="Of worlds and torch.", show_default=False)] = None,
-    device: Annotated[
-        str | None, typer.Option(help="cpu, cuda:0.", show_default=False)
+    seed: Annotated[
+        int | None, typer.Option(help="Of worlds and torch.", show_default=False)
     ] = None,
+    device: Annotated[str | None, typer.Option(help="cpu, cuda:0.", show_default=False)] = None,
     out: Annotated[
         Path | None,
         typer.Option("--out", metavar="DIR", help="Folder of the run.", show_default=False),

@@ -4,11 +4,13 @@ Importing it imports torch; newton only with the tasks that stand on it.
 """
 
 from stagetwin_sim._errors import TaskError
+from stagetwin_sim.environments import terms
 from stagetwin_sim.environments._adapters import as_env, as_rsl_rl, as_vector_env
 from stagetwin_sim.environments._arm_reach import ArmReachConfig
 from stagetwin_sim.environments._cart_pole import CartPoleConfig
 from stagetwin_sim.environments._config import EnvironmentConfig, Layout, Parameter, Simulation
 from stagetwin_sim.environments._environment import Environment, Step
+from stagetwin_sim.environments._episode_kernels import Episode, command, said
 from stagetwin_sim.environments._kinematics import KinematicsConfig
 from stagetwin_sim.environments._make import TASKS, find_config, make_environment
 from stagetwin_sim.environments._navigation import NavigationConfig
@@ -36,6 +38,7 @@ __all__ = [
     "CurriculumTerm",
     "Environment",
     "EnvironmentConfig",
+    "Episode",
     "EventTerm",
     "KinematicsConfig",
     "Layout",
@@ -48,13 +51,15 @@ __all__ = [
     "RewardTerm",
     "Simulation",
     "Step",
-    "TASKS",
     "TaskError",
     "TerminationTerm",
     "ZoneReleaseConfig",
     "as_env",
     "as_rsl_rl",
     "as_vector_env",
+    "command",
     "find_config",
     "make_environment",
+    "said",
+    "terms",
 ]

@@ -36,9 +36,7 @@ def as_env(
     """
     from stagetwin_sim.environments._vector_env import OneWorldEnv
 
-    return OneWorldEnv(
-        make_environment(task, worlds=1, seed=[seed], device=device, config=config)
-    )
+    return OneWorldEnv(make_environment(task, worlds=1, seed=[seed], device=device, config=config))
 
 
 def as_rsl_rl(environment: Environment) -> WorldsVecEnv:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import warp as wp
 
-from stagetwin_sim.environments._episode_kernels import Episode
+from stagetwin_sim.environments._episode_kernels import Episode, command
 
 __all__ = [
     "ArmReachState",
@@ -80,7 +80,7 @@ def lead_targets(e: Episode, s: ArmReachState, w: int):
     seconds = e.dt * float(e.decimation)
     s.away[w] = wp.length(s.goal[w] - tool_of(s, w))
     for j in range(s.axes.shape[0]):
-        led = s.target[w, j] + e.command[w, j] * seconds
+        led = s.target[w, j] + command(e, w, j) * seconds
         s.target[w, j] = wp.clamp(led, s.lower[j], s.upper[j])
 
 
@@ -104,13 +104,13 @@ def begin_near_rest(e: Episode, s: ArmReachState, w: int, p: wp.vec4, random: wp
 def target_in_reach(e: Episode, s: ArmReachState, w: int, p: wp.vec4, random: wp.uint32):
     """Ask for a point that the tool can be brought to, above the floor.
 
-    It is where joints up to `p[0]` [rad] from the present ones bring it; with the curriculum's level
-    up to `p[1]`.
+    It is where joints up to `p[0]` [rad] from the present ones bring it; with the curriculum's
+    level up to `p[1]`.
     """
     own = random
     wide = p[0] + (p[1] - p[0]) * e.level[w]
     s.goal[w] = tool_of(s, w)
-    found = bool(False)
+    found = wp.bool(False)
     for _ in range(TRIES):
         pose = wp.transform_identity(dtype=wp.float32)
         for j in range(s.axes.shape[0]):

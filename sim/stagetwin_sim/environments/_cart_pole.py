@@ -82,9 +82,7 @@ class CartPoleConfig(EnvironmentConfig):
         ),
     )
     terminations: tuple[TerminationTerm, ...] = (
-        TerminationTerm(
-            name="fallen", function=kernels.out_of_bounds, params=(3.0, math.pi / 2.0)
-        ),
+        TerminationTerm(name="fallen", function=kernels.out_of_bounds, params=(3.0, math.pi / 2.0)),
         TerminationTerm(name="time_out", function=episodes.time_is_up, time_out=True),
     )
     events: tuple[EventTerm, ...] = (

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import warp as wp
 
-from stagetwin_sim.environments._episode_kernels import Episode
+from stagetwin_sim.environments._episode_kernels import Episode, command
 
 __all__ = [
     "CartPoleState",
@@ -39,7 +39,7 @@ class CartPoleState:
 @wp.func
 def push_cart(e: Episode, s: CartPoleState, w: int):
     """Push the cart as commanded, and leave the pole alone."""
-    s.effort[w, CART] = e.command[w, 0] * e.physics[w, GAIN]
+    s.effort[w, CART] = command(e, w, 0) * e.physics[w, GAIN]
     s.effort[w, POLE] = 0.0
 
 
@@ -96,7 +96,7 @@ def rushes(e: Episode, s: CartPoleState, w: int, p: wp.vec4):
 
 @wp.func
 def out_of_bounds(e: Episode, s: CartPoleState, w: int, p: wp.vec4):
-    """Return whether the cart is beyond `p[0]` [m] or the pole beyond `p[1]` [rad], or not finite."""
+    """Return whether the cart is beyond `p[0]` [m] or the pole beyond `p[1]` [rad], or is lost."""
     x = s.joint_q[w, CART]
     angle = s.joint_q[w, POLE]
     inside = wp.abs(x) <= p[0] and wp.abs(angle) <= p[1]

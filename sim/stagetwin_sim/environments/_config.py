@@ -160,18 +160,22 @@ class EnvironmentConfig:
             names = ", ".join(term.name for term in terms) or "none"
             raise TaskError(f"{self.task}: no {group} named {name!r}; there are {names}")
         new = tuple(dataclasses.replace(t, **changes) if t.name == name else t for t in terms)
-        return dataclasses.replace(self, **{group: new})
+        return self._with(group, new)
 
     def without(self, group: str, *names: str) -> Self:
         """Return this without some terms."""
         left = tuple(term for term in self._terms(group) if term.name not in names)
-        return dataclasses.replace(self, **{group: left})
+        return self._with(group, left)
 
     def with_randomization(self, *terms: Randomization) -> Self:
         """Return this with parameters randomised, in place of what was said of the same ones."""
         named = {term.parameter for term in terms}
         kept = tuple(term for term in self.randomization if term.parameter not in named)
         return dataclasses.replace(self, randomization=(*kept, *terms))
+
+    def _with(self, group: str, terms: tuple[Any, ...]) -> Self:
+        changes: dict[str, Any] = {group: terms}
+        return dataclasses.replace(self, **changes)
 
     def _terms(self, group: str) -> tuple[Any, ...]:
         if group not in GROUPS:

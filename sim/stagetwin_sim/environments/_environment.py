@@ -13,8 +13,8 @@ import warp as wp
 from stagetwin_sim._errors import TaskError
 from stagetwin_sim.environments._config import EnvironmentConfig
 from stagetwin_sim.environments._tables import Tables, compose
-from stagetwin_sim.environments._worlds import make_episode, make_state
 from stagetwin_sim.environments._world_kernels import ACT, BEGIN, JUDGE, STARTUP, world_kernel
+from stagetwin_sim.environments._worlds import make_episode, make_state
 from stagetwin_sim.policies import Term
 
 __all__ = ["Environment", "Step"]
@@ -87,7 +87,9 @@ class Environment:
             self._tables, layout, worlds, self.max_steps, self.critic_count, device
         )
         self._state, self._states = make_state(layout, worlds, device)
-        self._arrays: list[Any] = [*episodes.values(), *self._states.values()]
+        sums: Any = wp.types.vector(length=len(config.rewards) + 1, dtype=wp.float32)
+        self._sums: list[Any] = [wp.zeros(worlds, dtype=sums, device=device) for _ in range(2)]
+        self._arrays: list[Any] = [*episodes.values(), *self._states.values(), *self._sums]
         make = layout.simulation
         self._simulation = make(worlds, device) if make is not None else None
         if self._simulation is not None:
@@ -176,7 +178,7 @@ class Environment:
         wp.launch(
             self._kernel,
             dim=-(-self.worlds // self._chunk),
-            inputs=[phase, self._chunk, self._episode, self._state],
+            inputs=[phase, self._chunk, self._episode, self._state, *self._sums],
             device=self.device,
         )
 
@@ -207,7 +209,7 @@ class Environment:
             seen(array) for array in (e.reward, e.terminated, e.truncated)
         )
         self.steps, self.level, self.actions = seen(e.step), seen(e.level), seen(e.action)
-        physics, ended = seen(e.physics), seen(e.ended)
+        physics, ended = seen(e.physics), seen(self._sums[1])
         self.physics: Mapping[str, torch.Tensor] = {
             parameter.name: physics[:, i] for i, parameter in enumerate(self._tables.parameters)
         }
@@ -220,7 +222,7 @@ class Environment:
             "time_outs": self.truncated,
             "terms": {term.name: ended[:, i] for i, term in enumerate(self.config.rewards)},
             "episode_reward": ended[:, rewards],
-            "episode_steps": ended[:, rewards + 1],
+            "episode_steps": seen(e.lasted),
             "refused": seen(e.refused),
         }
         self._result: Step = (
@@ -262,7 +264,9 @@ class Environment:
             return made.view(np.int32)
         given = np.array(seed, np.int64)
         if given.shape != (self.worlds,):
-            raise TaskError(f"{self.task}: {self.worlds} worlds need a seed each, got {given.shape}")
+            raise TaskError(
+                f"{self.task}: {self.worlds} worlds need a seed each, got {given.shape}"
+            )
         return (given & 0xFFFFFFFF).astype(np.uint32).view(np.int32)
 
     # -- changing what is in tables

@@ -10,17 +10,18 @@ from typing import Any
 import warp as wp
 
 __all__ = [
-    "DELAYS",
     "Episode",
     "action_change",
     "action_size",
     "advance_on_success",
     "always",
+    "command",
     "draw_again",
     "drawn_value",
     "failed",
     "last_action",
     "physics_value",
+    "said",
     "stream",
     "succeeded",
     "time_is_up",
@@ -31,16 +32,15 @@ wp.set_module_options({"enable_backward": False})
 LOG_UNIFORM, NORMAL, INTEGERS = (wp.constant(float(k)) for k in (1, 2, 3))
 """Distributions of a range; 0 is uniform."""
 
-DELAYS = 4
-"""Steps that the ring of commands holds: a delay is 0 to 3 of them."""
-
 
 @wp.struct
 class Episode:
     """Arrays with the world first, tables of the terms, and settings.
 
     Rows of `observation` and `critic`: what a world shows now is in row `w`; the last that the
-    episode showed which ended in this step is in row `worlds + w`.
+    episode showed which ended in this step is in row `worlds + w`. `acts` are what the policy said
+    of each action, what it said before, and the command that is due [its unit]; `queue` the last
+    four, the newest first.
     """
 
     worlds: wp.int32
@@ -57,10 +57,8 @@ class Episode:
     asked: wp.array(dtype=wp.int32)
     physics: wp.array2d(dtype=wp.float32)
     action: wp.array2d(dtype=wp.float32)
-    said: wp.array2d(dtype=wp.float32)
-    before: wp.array2d(dtype=wp.float32)
-    ring: wp.array3d(dtype=wp.float32)
-    command: wp.array2d(dtype=wp.float32)
+    acts: wp.array2d(dtype=wp.vec3)
+    queue: wp.array2d(dtype=wp.vec4)
     refused: wp.array(dtype=wp.int32)
     observation: wp.array2d(dtype=wp.float32)
     critic: wp.array2d(dtype=wp.float32)
@@ -71,8 +69,7 @@ class Episode:
     success: wp.array(dtype=wp.bool)
     cause: wp.array(dtype=wp.int32)
     timers: wp.array2d(dtype=wp.float32)
-    running: wp.array2d(dtype=wp.float32)
-    ended: wp.array2d(dtype=wp.float32)
+    lasted: wp.array(dtype=wp.int32)
     # tables, one row a term, column or parameter:
     action_table: wp.array(dtype=wp.vec4)
     columns: wp.array(dtype=wp.vec4)
@@ -88,6 +85,18 @@ class Episode:
     curriculum_params: wp.array(dtype=wp.vec4)
     range_table: wp.array2d(dtype=wp.float32)
     noisy: wp.array(dtype=wp.int32)
+
+
+@wp.func
+def said(e: Episode, w: int, j: int):
+    """Return what the policy said of an action, in [-1, 1]."""
+    return e.acts[w, j][0]
+
+
+@wp.func
+def command(e: Episode, w: int, j: int):
+    """Return the command of an action that is due now [its unit]."""
+    return e.acts[w, j][2]
 
 
 @wp.func
@@ -161,8 +170,8 @@ def failed(e: Episode, s: Any, w: int, p: wp.vec4):
 def action_size(e: Episode, s: Any, w: int, p: wp.vec4):
     """Return the sum of squares of what the policy said."""
     total = wp.float32(0.0)
-    for j in range(e.said.shape[1]):
-        total += e.said[w, j] * e.said[w, j]
+    for j in range(e.acts.shape[1]):
+        total += e.acts[w, j][0] * e.acts[w, j][0]
     return total
 
 
@@ -170,8 +179,8 @@ def action_size(e: Episode, s: Any, w: int, p: wp.vec4):
 def action_change(e: Episode, s: Any, w: int, p: wp.vec4):
     """Return the sum of squares of how what the policy says changed."""
     total = wp.float32(0.0)
-    for j in range(e.said.shape[1]):
-        change = e.said[w, j] - e.before[w, j]
+    for j in range(e.acts.shape[1]):
+        change = e.acts[w, j][0] - e.acts[w, j][1]
         total += change * change
     return total
 
@@ -187,8 +196,8 @@ def last_action(
     e: Episode, s: Any, w: int, p: wp.vec4, out: wp.array2d(dtype=wp.float32), row: int, column: int
 ):
     """Show what the policy said last."""
-    for j in range(e.said.shape[1]):
-        out[row, column + j] = e.said[w, j]
+    for j in range(e.acts.shape[1]):
+        out[row, column + j] = e.acts[w, j][0]
 
 
 @wp.func

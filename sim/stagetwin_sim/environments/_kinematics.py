@@ -33,6 +33,8 @@ __all__ = ["KinematicsConfig"]
 
 _VEHICLE = VehicleType()
 _REACH = 10.0
+_AT_GOAL = (0.3, 4.0, 2.0)
+"""Within 0.3 m [m]; any turn [rad] and any speed [m/s] will do."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,7 +61,9 @@ class KinematicsConfig(EnvironmentConfig):
         RewardTerm(name="time", function=episodes.always, weight=-0.2),
     )
     terminations: tuple[TerminationTerm, ...] = (
-        TerminationTerm(name="goal", function=vehicles.at_goal, params=(0.3, 4.0, 2.0), success=True),
+        TerminationTerm(
+            name="goal", function=vehicles.at_goal, params=(0.3, 4.0, 2.0), success=True
+        ),
         TerminationTerm(name="time_out", function=episodes.time_is_up, time_out=True),
     )
     events: tuple[EventTerm, ...] = (EventTerm(name="pose", function=kernels.begin_anywhere),)

@@ -10,6 +10,7 @@ from stagetwin.fleets import VehicleType
 from stagetwin_sim._errors import TaskError
 from stagetwin_sim.environments import _episode_kernels as episodes
 from stagetwin_sim.environments import _navigation_kernels as kernels
+from stagetwin_sim.environments import _room_kernels as room
 from stagetwin_sim.environments import _vehicle_kernels as vehicles
 from stagetwin_sim.environments._config import EnvironmentConfig, Layout, Parameter
 from stagetwin_sim.environments._terms import (
@@ -58,9 +59,7 @@ def _observations(vehicle: VehicleType, rays: int, reach: float) -> tuple[Observ
         *goal_observations(_REACH, 0.02),
         heading_observation(0.02),
         *motion_observations(vehicle, 0.02),
-        ObservationTerm(
-            term=fan, function=kernels.lidar, params=(rays,), noise=0.02, dropout=0.01
-        ),
+        ObservationTerm(term=fan, function=kernels.lidar, params=(rays,), noise=0.02, dropout=0.01),
     )
 
 
@@ -141,9 +140,7 @@ class NavigationConfig(EnvironmentConfig):
         CommandTerm(name="goal", function=kernels.goal_in_room, params=(1.5, 8.0, 0.2, 2.0)),
     )
     curriculum: tuple[CurriculumTerm, ...] = (
-        CurriculumTerm(
-            name="distance", function=episodes.advance_on_success, params=(0.1, 0.05)
-        ),
+        CurriculumTerm(name="distance", function=episodes.advance_on_success, params=(0.1, 0.05)),
     )
     randomization: tuple[Randomization, ...] = _randomization(_VEHICLE)
 
@@ -179,11 +176,11 @@ class NavigationConfig(EnvironmentConfig):
         radius = math.hypot(max(vehicle.front, vehicle.length - vehicle.front), vehicle.width / 2)
         if not self.room > 4.0 * radius or self.pillars < 0 or self.others < 0:
             raise TaskError(
-                f"{self.task}: room is above {4.0 * radius:.2f} m and pillars and others at least 0, "
-                f"got {self.room}, {self.pillars} and {self.others}"
+                f"{self.task}: room is above {4.0 * radius:.2f} m and pillars and others at least "
+                f"0, got {self.room}, {self.pillars} and {self.others}"
             )
         return Layout(
-            state=kernels.NavigationState,
+            state=room.NavigationState,
             sizes={
                 "pillars": (self.pillars,),
                 "others": (self.others,),
@@ -201,8 +198,8 @@ class NavigationConfig(EnvironmentConfig):
                 "reach": self.reach,
                 "turn_weight": self.turn_weight,
             },
-            prepare=kernels.remember,
-            advance=kernels.advance,
+            prepare=room.remember,
+            advance=room.advance,
             physics=(
                 *vehicle_physics(vehicle),
                 Parameter("courtesy", 0.8, 0.0, 10.0, "m"),

@@ -85,8 +85,8 @@ class Ranges(Mapping[str, CalibratedRange]):
             mode: when it is drawn.
 
         Raises:
-            TaskError: nothing is known of a key, its unit is another quantity's, or the interval has
-                what the parameter cannot be.
+            TaskError: nothing is known of a key, its unit is another quantity's, or the interval
+                has what the parameter cannot be.
         """
         from stagetwin_sim.plant import UnitsError, conversion
 
@@ -96,7 +96,9 @@ class Ranges(Mapping[str, CalibratedRange]):
         for key in keys:
             if key not in self.known:
                 names = ", ".join(self.known) or "nothing"
-                raise TaskError(f"{parameter.name}: no interval of {key}; {self.source} has {names}")
+                raise TaskError(
+                    f"{parameter.name}: no interval of {key}; {self.source} has {names}"
+                )
             fitted = self.known[key]
             try:
                 to = conversion(fitted.unit or parameter.unit, parameter.unit)

@@ -30,7 +30,7 @@ class WorldsVecEnv(VecEnv):  # type: ignore[misc,unused-ignore]
         self.num_actions = environment.action_count
         self.max_episode_length = environment.max_steps
         self.device = environment.observation.device
-        self.cfg: dict[str, Any] = {"task": environment.task}
+        self.cfg = {"task": environment.task}
 
     @property
     def episode_length_buf(self) -> torch.Tensor:
@@ -38,7 +38,7 @@ class WorldsVecEnv(VecEnv):  # type: ignore[misc,unused-ignore]
         return self.environment.steps
 
     @episode_length_buf.setter
-    def episode_length_buf(self, values: torch.Tensor) -> None:
+    def episode_length_buf(self, values: torch.Tensor) -> None:  # pyright: ignore
         self.environment.steps.copy_(values)
 
     def get_observations(self) -> TensorDict:

@@ -118,8 +118,8 @@ class Tables:
         """Change the params of a term.
 
         Args:
-            group: one of `observations`, `privileged`, `rewards`, `terminations`, `events`, `commands`
-                and `curriculum`.
+            group: one of `observations`, `privileged`, `rewards`, `terminations`, `events`,
+                `commands` and `curriculum`.
             name: of the term.
             params: at most four.
 
@@ -218,6 +218,7 @@ def compose(config: EnvironmentConfig, layout: Layout) -> Composition:
             f"got {config.decimation}, {config.dt} and {config.episode}"
         )
     shown = (*config.observations, *config.privileged)
+    happenings: tuple[Any, ...] = (*config.events, *config.commands)
     return Composition(
         state=layout.state,
         prepare=layout.prepare,
@@ -225,7 +226,7 @@ def compose(config: EnvironmentConfig, layout: Layout) -> Composition:
         observations=tuple(term.function for term in shown),
         rewards=tuple(term.function for term in config.rewards),
         terminations=tuple(term.function for term in config.terminations),
-        happenings=tuple(term.function for term in (*config.events, *config.commands)),
+        happenings=tuple(term.function for term in happenings),
         curriculum=tuple(term.function for term in config.curriculum),
     )
 

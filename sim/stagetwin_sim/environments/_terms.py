@@ -1,8 +1,8 @@
 """What an environment is composed of: terms, as users of Isaac Lab know them.
 
-A term names a Warp function and gives it up to four numbers. Functions take the world's `Episode` e, the
-state s of the task, the world's index w and the params p, and are compiled into the task's one
-kernel; weights, params, ranges and noise are read from tables and may change at any time.
+A term names a Warp function and gives it up to four numbers. Functions take the world's `Episode`
+e, the state s of the task, the world's index w and the params p, and are compiled into the task's
+one kernel; weights, params, ranges and noise are read from tables and may change at any time.
 """
 
 from __future__ import annotations
@@ -37,8 +37,8 @@ class Range:
 
     Attributes:
         low, high: both within.
-        distribution: `normal` has its mean in the middle and two standard deviations to each side, and
-            nothing beyond; `integers` are whole and equally likely.
+        distribution: `normal` has its mean in the middle and two standard deviations to each side,
+            and nothing beyond; `integers` are whole and equally likely.
 
     Raises:
         ValueError: the ends are not finite and in order, or not positive where decades are drawn.
@@ -72,8 +72,8 @@ class ActionTerm:
 
     Attributes:
         term: name, unit, scale, offset and limits of the commands.
-        delay: how many steps of the environment later a command takes effect, 0 to 3, drawn for each
-            world and actuator at its resets.
+        delay: how many steps of the environment later a command takes effect, 0 to 3, drawn for
+            each world and actuator at its resets.
 
     Raises:
         ValueError: a delay that is not within [0, 3].

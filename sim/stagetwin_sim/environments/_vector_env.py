@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
-from gymnasium import Env, spaces
+from gymnasium import Env, Space, spaces
 from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 
@@ -20,7 +20,7 @@ Bools = npt.NDArray[np.bool_]
 Info = dict[str, Any]
 
 
-class WorldsVectorEnv(VectorEnv[Floats, Floats, Floats]):  # type: ignore[misc,unused-ignore]
+class WorldsVectorEnv(VectorEnv[Floats, Floats, Any]):
     """The worlds of an environment behind Gymnasium's interface, with NumPy arrays of their own.
 
     A world that ended is reset within the same step; what it showed last is in
@@ -85,7 +85,7 @@ class WorldsVectorEnv(VectorEnv[Floats, Floats, Floats]):  # type: ignore[misc,u
         )
 
 
-class OneWorldEnv(Env[Floats, Floats]):  # type: ignore[misc,unused-ignore]
+class OneWorldEnv(Env[Floats, Floats]):
     """One world behind Gymnasium's interface: it is not reset by itself.
 
     Args:
@@ -98,9 +98,7 @@ class OneWorldEnv(Env[Floats, Floats]):  # type: ignore[misc,unused-ignore]
         self.observation_space, self.action_space = _spaces(environment)
         self._ahead: Floats | None = None
 
-    def reset(
-        self, *, seed: int | None = None, options: Info | None = None
-    ) -> tuple[Floats, Info]:
+    def reset(self, *, seed: int | None = None, options: Info | None = None) -> tuple[Floats, Info]:
         """Begin a new episode; see WorldsVectorEnv."""
         super().reset(seed=seed)
         if seed is None and self._ahead is not None:
@@ -123,12 +121,14 @@ class OneWorldEnv(Env[Floats, Floats]):  # type: ignore[misc,unused-ignore]
         return shown, float(reward[0]), bool(terminated[0]), bool(truncated[0]), info
 
 
-def _spaces(environment: Environment) -> tuple[spaces.Box, spaces.Box]:
+def _spaces(environment: Environment) -> tuple[Space[Floats], Space[Floats]]:
     """Return the spaces of an observation and of an action."""
     bounds = np.array([t.bounds for t in environment.observation_terms for _ in range(t.size)])
     low, high = bounds.astype(np.float32).T
     count = environment.action_count
-    return spaces.Box(low, high, dtype=np.float32), spaces.Box(-1.0, 1.0, (count,), np.float32)
+    observation: Any = spaces.Box(low, high, dtype=np.float32)
+    action: Any = spaces.Box(-1.0, 1.0, (count,), np.float32)
+    return observation, action
 
 
 def _array(tensor: torch.Tensor) -> npt.NDArray[Any]:
@@ -142,4 +142,3 @@ def _numbers(tensor: torch.Tensor) -> Floats:
 
 def _bools(tensor: torch.Tensor) -> Bools:
     return _array(tensor)
-

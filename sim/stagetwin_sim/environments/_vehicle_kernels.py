@@ -1,7 +1,7 @@
 """A differential-drive vehicle that heads for a pose: how it moves, and terms about it.
 
-Functions take any state with `pose` (x, y, theta), `twist` (v, omega), `goal` (x, y, theta), `away` and
-`limits`.
+Functions take any state with `pose` (x, y, theta), `twist` (v, omega), `goal` (x, y, theta),
+`away`, `limits` and `mass`.
 """
 
 # Warp's own language: no type checker reads it.
@@ -13,10 +13,11 @@ from typing import Any
 
 import warp as wp
 
-from stagetwin_sim.environments._episode_kernels import Episode
+from stagetwin_sim.environments._episode_kernels import Episode, command
 from stagetwin_sim.fleet import DriveLimits, drive_step, wrap_angle
 
 __all__ = [
+    "DriveLimits",
     "at_goal",
     "drive",
     "goal_direction",
@@ -56,11 +57,11 @@ def drive(e: Episode, s: Any, w: int, dt: float):
     limits.deceleration = wp.min(s.limits.deceleration * heavier, held)
     limits.rotation_acceleration = s.limits.rotation_acceleration * heavier
     limits.lag = e.physics[w, LAG]
-    command = wp.vec2(
-        e.command[w, 0] * e.physics[w, SPEED_GAIN], e.command[w, 1] * e.physics[w, ROTATION_GAIN]
+    asked = wp.vec2(
+        command(e, w, 0) * e.physics[w, SPEED_GAIN], command(e, w, 1) * e.physics[w, ROTATION_GAIN]
     )
     slip = wp.vec2(e.physics[w, SLIP], e.physics[w, ROTATION_SLIP])
-    x, y, theta, v, omega = drive_step(s.pose[w], s.twist[w], command, limits, slip, dt)
+    x, y, theta, v, omega = drive_step(s.pose[w], s.twist[w], asked, limits, slip, dt)
     s.pose[w] = wp.vec3(x, y, theta)
     s.twist[w] = wp.vec2(v, omega)
 
@@ -141,4 +142,3 @@ def at_goal(e: Episode, s: Any, w: int, p: wp.vec4):
     turned = wp.abs(wrap_angle(s.goal[w][2] - s.pose[w][2]))
     near = distance_left(s, w) <= p[0] and turned <= p[1]
     return near and wp.abs(s.twist[w][0]) <= p[2]
-

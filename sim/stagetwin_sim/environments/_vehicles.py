@@ -146,5 +146,3 @@ def motion_observations(vehicle: VehicleType, noise: float) -> tuple[Observation
         ObservationTerm(term=rotation, function=vehicles.motion_of, params=(1,), noise=noise),
         ObservationTerm(term=last, function=episodes.last_action),
     )
-
-

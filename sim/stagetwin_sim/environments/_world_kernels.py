@@ -1,6 +1,7 @@
 """The one kernel of a task, composed from its terms.
 
-A thread is a world on a GPU. On a CPU it is a chunk of them: what the structs hold is read once for all.
+A thread is a world on a GPU. On a CPU it is a chunk of them: what the structs hold is read once
+for all.
 """
 
 # Warp's own language: no type checker reads it.
@@ -12,7 +13,7 @@ from functools import cache
 
 import warp as wp
 
-from stagetwin_sim.environments._episode_kernels import DELAYS, Episode, drawn_value, stream
+from stagetwin_sim.environments._episode_kernels import Episode, drawn_value, stream
 
 __all__ = ["ACT", "BEGIN", "JUDGE", "STARTUP", "world_kernel"]
 
@@ -20,7 +21,8 @@ ACT, JUDGE, BEGIN, STARTUP = 1, 2, 4, 8
 """What a launch does: take actions and move on; judge what came of it; begin episodes that are
 asked for; draw what is drawn once as well."""
 
-LAST_SLOT = wp.constant(DELAYS - 1)
+OLDEST = wp.constant(3.0)
+"""Steps that a command may be late."""
 NOISE, TIMES, RANGES, EVENTS = (wp.constant(k) for k in (0, 1, 2, 3))
 """Purposes of random numbers; those of events and commands follow."""
 AT_STARTUP, AT_RESET, AT_INTERVAL = (wp.constant(float(k)) for k in range(3))
@@ -28,37 +30,42 @@ TIME_OUT, SUCCESS = wp.constant(1), wp.constant(2)
 
 
 @wp.func
+def bounded(value: float, low: float, high: float):
+    """Return a value within bounds, the lower one for NaN; two instructions, unlike `wp.clamp`."""
+    least = wp.where(value > low, value, low)
+    return wp.where(least < high, least, high)
+
+
+@wp.func
 def take_actions(e: Episode, w: int):
-    """Bound what the policy said, put it into the ring, and take out what is due.
+    """Bound what the policy said, put it before the last commands, and take out what is due.
 
     Of the table: scale, offset, low, high [unit].
     """
-    slot = e.step[w] & LAST_SLOT
-    for j in range(e.said.shape[1]):
+    for j in range(e.acts.shape[1]):
         said = wp.float32(e.action[w, j])
         if not wp.isfinite(said):
             said = 0.0
             e.refused[w] = e.refused[w] + 1
-        said = wp.clamp(said, -1.0, 1.0)
-        e.before[w, j] = e.said[w, j]
-        e.said[w, j] = said
+        said = bounded(said, -1.0, 1.0)
         row = e.action_table[j]
-        e.ring[w, slot, j] = wp.clamp(row[1] + row[0] * said, row[2], row[3])
-        delay = wp.clamp(wp.int32(e.physics[w, e.delay_column + j] + 0.5), 0, LAST_SLOT)
-        e.command[w, j] = e.ring[w, (slot - delay) & LAST_SLOT, j]
+        last = e.queue[w, j]
+        newest = wp.vec4(
+            bounded(row[1] + row[0] * said, row[2], row[3]), last[0], last[1], last[2]
+        )
+        delay = wp.int32(bounded(e.physics[w, e.delay_column + j] + 0.5, 0.0, OLDEST))
+        e.acts[w, j] = wp.vec3(said, e.acts[w, j][0], newest[delay])
+        e.queue[w, j] = newest
 
 
 @wp.func
 def rest(e: Episode, w: int):
     """Forget actions: before the first one the command is that of zeros."""
-    for j in range(e.said.shape[1]):
+    for j in range(e.acts.shape[1]):
         row = e.action_table[j]
         value = wp.clamp(row[1], row[2], row[3])
-        e.said[w, j] = 0.0
-        e.before[w, j] = 0.0
-        e.command[w, j] = value
-        for slot in range(e.ring.shape[1]):
-            e.ring[w, slot, j] = value
+        e.acts[w, j] = wp.vec3(0.0, 0.0, value)
+        e.queue[w, j] = wp.vec4(value, value, value, value)
 
 
 @wp.func
@@ -93,7 +100,7 @@ def show(e: Episode, w: int, row: int):
     for c in range(e.critic.shape[1]):
         line = e.columns[c]
         value = wp.float32(e.critic[row, c])
-        number = wp.clamp(value * line[0] + line[1], line[2], line[3])
+        number = bounded(value * line[0] + line[1], line[2], line[3])
         e.critic[row, c] = number
         if c < seen and not noisy:
             e.observation[row, c] = number
@@ -101,15 +108,21 @@ def show(e: Episode, w: int, row: int):
             noise = e.noises[c]
             if noise[0] > 0.0:
                 value += factor * noise[0] * wp.randn(random)
+            share = wp.float32(1.0)
             if noise[1] > 0.0:
-                if wp.randf(random) < noise[1]:
-                    value = noise[2]
-            e.observation[row, c] = wp.clamp(value * line[0] + line[1], line[2], line[3])
+                share = wp.randf(random)
+            if share < noise[1]:
+                value = noise[2]
+            e.observation[row, c] = bounded(value * line[0] + line[1], line[2], line[3])
 
 
 @cache
 def world_kernel(parts):
-    """Return the kernel of a composition, launched over worlds; see Composition."""
+    """Return the kernel of a composition, launched over worlds; see Composition.
+
+    `running` and `ended` are sums of the rewards' terms and of all of them, of the present episode
+    and of the one that ended last.
+    """
     state, prepare, advance = parts.state, parts.prepare, parts.advance
     prepares, moves = prepare is not None, advance is not None
     observations, rewards, terminations = parts.observations, parts.rewards, parts.terminations
@@ -118,11 +131,13 @@ def world_kernel(parts):
     termination_count, curriculum_count = len(terminations), len(curriculum)
     event_count = len(happenings)
 
-    def world(phase: int, chunk: int, e: Episode, s):
+    sums = wp.types.vector(length=reward_count + 1, dtype=wp.float32)
+
+    def world(phase: int, chunk: int, e: Episode, s, running, ended):
         first = wp.tid() * chunk
         for w in range(first, wp.min(first + chunk, e.worlds)):
             judged = (phase & JUDGE) != 0
-            done = bool(False)
+            done = wp.bool(False)
             if (phase & ACT) != 0:
                 take_actions(e, w)
                 if wp.static(prepares):
@@ -132,10 +147,10 @@ def world_kernel(parts):
                         advance(e, s, w, e.dt)
             if judged:
                 e.step[w] = e.step[w] + 1
-                cause = int(-1)
-                terminated = bool(False)
-                truncated = bool(False)
-                success = bool(False)
+                cause = wp.int32(-1)
+                terminated = wp.bool(False)
+                truncated = wp.bool(False)
+                success = wp.bool(False)
                 for i in range(wp.static(termination_count)):
                     if wp.static(terminations[i])(e, s, w, e.termination_params[i]):
                         kind = e.termination_kinds[i]
@@ -152,23 +167,23 @@ def world_kernel(parts):
                 e.done[w] = done
                 e.success[w] = success
                 e.cause[w] = cause
-                total = float(0.0)
+                parts = sums()
                 for i in range(wp.static(reward_count)):
-                    part = e.reward_weights[i] * wp.static(rewards[i])(e, s, w, e.reward_params[i])
-                    total += part
-                    e.running[w, i] = e.running[w, i] + part
-                e.reward[w] = total
-                e.running[w, wp.static(reward_count)] = e.running[w, wp.static(reward_count)] + total
+                    parts[i] = e.reward_weights[i] * wp.static(rewards[i])(
+                        e, s, w, e.reward_params[i]
+                    )
+                    parts[wp.static(reward_count)] += parts[i]
+                e.reward[w] = parts[wp.static(reward_count)]
+                running[w] = running[w] + parts
                 if done:
-                    for i in range(wp.static(reward_count + 1)):
-                        e.ended[w, i] = e.running[w, i]
-                        e.running[w, i] = 0.0
-                    e.ended[w, wp.static(reward_count + 1)] = float(e.step[w])
+                    ended[w] = running[w]
+                    running[w] = sums()
+                    e.lasted[w] = e.step[w]
                     for i in range(wp.static(curriculum_count)):
                         level = wp.static(curriculum[i])(e, s, w, e.curriculum_params[i])
                         e.level[w] = wp.clamp(level, 0.0, 1.0)
             asked = (phase & BEGIN) != 0 and e.asked[w] != 0
-            rounds = int(0)
+            rounds = wp.int32(0)
             if judged or asked:
                 rounds = 1
             if done:
@@ -183,8 +198,7 @@ def world_kernel(parts):
                     if not startup:
                         e.episode[w] = e.episode[w] + 1
                     if asked:
-                        for i in range(e.running.shape[1]):
-                            e.running[w, i] = 0.0
+                        running[w] = sums()
                     e.step[w] = 0
                     rest(e, w)
                     draw_physics(e, w, startup)
@@ -211,6 +225,10 @@ def world_kernel(parts):
                     )
                 show(e, w, row)
 
-    # Its type is known here alone.
-    world.__annotations__["s"] = state
+    # Their types are known here alone.
+    world.__annotations__ |= {
+        "s": state,
+        "running": wp.array(dtype=sums),
+        "ended": wp.array(dtype=sums),
+    }
     return wp.kernel(world, enable_backward=False, module="unique")

@@ -10,7 +10,7 @@ import warp as wp
 
 from stagetwin_sim._errors import TaskError
 from stagetwin_sim.environments._config import Layout
-from stagetwin_sim.environments._episode_kernels import DELAYS, Episode
+from stagetwin_sim.environments._episode_kernels import Episode
 from stagetwin_sim.environments._tables import Tables
 
 __all__ = ["make_episode", "make_state"]
@@ -35,7 +35,6 @@ def make_episode(
     actions = sum(term.term.size for term in config.actions)
     seen = sum(term.term.size for term in config.observations)
     happenings = max(1, len(config.events) + len(config.commands))
-    sums = len(config.rewards) + 2  # the terms, all of it, and the steps
     flat, rows = (worlds,), 2 * worlds
     shapes: dict[str, tuple[Any, tuple[int, ...]]] = {
         "episode": (wp.int32, flat),
@@ -51,15 +50,12 @@ def make_episode(
         "cause": (wp.int32, flat),
         "physics": (wp.float32, (worlds, len(tables.parameters))),
         "action": (wp.float32, (worlds, actions)),
-        "said": (wp.float32, (worlds, actions)),
-        "before": (wp.float32, (worlds, actions)),
-        "command": (wp.float32, (worlds, actions)),
-        "ring": (wp.float32, (worlds, DELAYS, actions)),
+        "acts": (wp.vec3, (worlds, actions)),
+        "queue": (wp.vec4, (worlds, actions)),
         "observation": (wp.float32, (rows, seen)),
         "critic": (wp.float32, (rows, shown)),
         "timers": (wp.float32, (worlds, happenings)),
-        "running": (wp.float32, (worlds, sums)),
-        "ended": (wp.float32, (worlds, sums)),
+        "lasted": (wp.int32, flat),
     }
     episode: Any = Episode()
     episode.worlds, episode.max_steps = worlds, max_steps
@@ -69,8 +65,7 @@ def make_episode(
     episode.noise_column = names.index(noise) if noise else -1
     episode.delay_column = len(layout.physics)
     arrays: dict[str, Any] = {
-        name: wp.zeros(shape, dtype=dtype, device=device)
-        for name, (dtype, shape) in shapes.items()
+        name: wp.zeros(shape, dtype=dtype, device=device) for name, (dtype, shape) in shapes.items()
     }
     for name, array in arrays.items():
         setattr(episode, name, array)

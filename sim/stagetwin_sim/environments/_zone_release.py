@@ -8,6 +8,7 @@ from typing import ClassVar
 from stagetwin.fleets import VehicleType
 from stagetwin_sim._errors import TaskError
 from stagetwin_sim.environments import _episode_kernels as episodes
+from stagetwin_sim.environments import _junction_kernels as junction
 from stagetwin_sim.environments import _zone_release_kernels as kernels
 from stagetwin_sim.environments._config import EnvironmentConfig, Layout, Parameter
 from stagetwin_sim.environments._terms import (
@@ -60,7 +61,13 @@ class ZoneReleaseConfig(EnvironmentConfig):
     actions: tuple[ActionTerm, ...] = (
         ActionTerm(
             term=Term(
-                name="release", shape=(4,), scale=0.5, offset=0.5, low=0.0, high=1.0, source="command"
+                name="release",
+                shape=(4,),
+                scale=0.5,
+                offset=0.5,
+                low=0.0,
+                high=1.0,
+                source="command",
             ),
             delay=Range(0, 1, "integers"),
         ),
@@ -71,9 +78,7 @@ class ZoneReleaseConfig(EnvironmentConfig):
             function=kernels.first_in_line,
             params=(30.0,),
         ),
-        ObservationTerm(
-            term=_shares("crossing", (4, 5), 1.0, "zone"), function=kernels.crossing
-        ),
+        ObservationTerm(term=_shares("crossing", (4, 5), 1.0, "zone"), function=kernels.crossing),
         ObservationTerm(term=_shares("exits", (4, 2), 1.0, "zone"), function=kernels.exits),
         ObservationTerm(
             term=Term(name="last_action", shape=(4,), low=-1.0, high=1.0, source="action"),
@@ -122,8 +127,8 @@ class ZoneReleaseConfig(EnvironmentConfig):
         vehicles = (4 * self.slots,)
         names = ("along", "speed", "turn", "released", "waited", "poses")
         return Layout(
-            state=kernels.ZoneReleaseState,
-            sizes={**{name: vehicles for name in names}, "blocked": (4,)},
+            state=junction.ZoneReleaseState,
+            sizes={**dict.fromkeys(names, vehicles), "blocked": (4,)},
             values={
                 "slots": self.slots,
                 "approach": self.approach,
@@ -136,8 +141,8 @@ class ZoneReleaseConfig(EnvironmentConfig):
                 "width": vehicle.width,
                 "gap": self.gap,
             },
-            prepare=kernels.prepare_releases,
-            advance=kernels.advance_vehicles,
+            prepare=junction.prepare_releases,
+            advance=junction.advance_vehicles,
             physics=(
                 Parameter("acceleration_gain", 1.0, 0.1, 3.0),
                 Parameter("braking_gain", 1.0, 0.1, 3.0),

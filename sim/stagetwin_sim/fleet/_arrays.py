@@ -19,9 +19,7 @@ __all__ = ["HeldArrays", "fields_of", "make_arrays"]
 def fields_of(struct: Any) -> dict[str, Any]:
     """Return the arrays that a `wp.struct` declares: its names and Warp's types of their values."""
     return {
-        name: var.type.dtype
-        for name, var in struct.vars.items()
-        if isinstance(var.type, wp.array)
+        name: var.type.dtype for name, var in struct.vars.items() if isinstance(var.type, wp.array)
     }
 
 
@@ -77,7 +75,7 @@ class HeldArrays:
     def put(self, name: str, world: int, index: int | slice, value: Any) -> None:
         """Write one value, or a row of them, from the host."""
         array = self.arrays[name]
-        if array.device.is_cpu:
+        if self.device == "cpu":
             if name not in self._views:
                 self._views[name] = array.numpy()
             view = self._views[name]
@@ -89,16 +87,18 @@ class HeldArrays:
         if isinstance(index, slice):
             array[index].assign(np.asarray(value))
         else:
-            array[world][index : index + 1].assign(np.asarray([value]))
+            row: Any = array[world]
+            row[index : index + 1].assign(np.asarray([value]))
 
     def get(self, name: str, world: int, index: int) -> Any:
         """Return one value of an array of the shape (worlds, ...)."""
         array = self.arrays[name]
-        if array.device.is_cpu:
+        if self.device == "cpu":
             if name not in self._views:
                 self._views[name] = array.numpy()
             return self._views[name][world, index]
-        return array[world][index : index + 1].numpy()[0]
+        row: Any = array[world]
+        return row[index : index + 1].numpy()[0]
 
     def keep_first(self) -> None:
         """Take what is now as what `reset` goes back to."""

@@ -5,30 +5,24 @@ from __future__ import annotations
 
 import warp as wp
 
-from stagetwin_sim.fleet._drive_kernels import DriveLimits
+from stagetwin_sim.fleet._drive_kernels import DriveLimits, limited
+from stagetwin_sim.fleet._near_kernels import (
+    MAX_NEIGHBOURS,
+    MAX_WALLS,
+    Layout,
+    nearest_agents,
+    nearest_walls,
+)
 from stagetwin_sim.fleet._options_kernels import MotionOptions, draw_of
 from stagetwin_sim.fleet._planes_kernels import agent_plane, wall_plane
 from stagetwin_sim.fleet._program_kernels import MAX_PLANES, least_violating, nearest_velocity
-from stagetwin_sim.fleet._sort_kernels import Grid, cell_column, cell_row
+from stagetwin_sim.fleet._sort_kernels import Grid
 from stagetwin_sim.fleet._state_kernels import FleetState
 from stagetwin_sim.fleet._steer_kernels import SLOW, add_drive_planes, wanted_way
 
-__all__ = [
-    "MAX_NEIGHBOURS",
-    "MAX_WALLS",
-    "Layout",
-    "avoid_others",
-    "nearest_agents",
-    "nearest_walls",
-]
+__all__ = ["avoid_others"]
 
 wp.set_module_options({"enable_backward": False})
-
-MAX_NEIGHBOURS = 10
-"""Neighbours that one agent avoids at most."""
-
-MAX_WALLS = 16
-"""Edges of obstacles that one agent avoids at most."""
 
 _HABIT = wp.constant(wp.int32(-1))
 """Stands in for the step where a draw is one of a vehicle's own, for good."""
@@ -36,156 +30,13 @@ _HABIT = wp.constant(wp.int32(-1))
 _ALL = wp.constant(wp.vec4(0.0, -1.0e6, 1.0, 0.0))
 """A half plane that every velocity is in."""
 
-_WAYS = wp.constant(wp.float32(1.5))
-"""How far from its way someone looks who has stood for long [rad]."""
+_PATIENCE = wp.constant(wp.float32(2.0))
+"""How long someone stands before trying another way [s]."""
+
+_WAYS = wp.constant(wp.float32(2.5))
+"""How far from its own that way may be [rad]."""
 
 _COVERED = wp.constant(wp.float32(-1.0e-5))
-
-
-@wp.struct
-class Layout:
-    """Static obstacles on the device, of all layouts.
-
-    Attributes:
-        grid: cells that say which edges are near.
-        ends: of an edge, the obstacle to its left [m].
-        ways: directions of the edges before and after it.
-        bends: bit 0 and 1: convex at its first and second end.
-        starts: of a cell's edges in `near`, one run of cells for each layout.
-        near: numbers of edges.
-    """
-
-    grid: Grid
-    ends: wp.array(dtype=wp.vec4)
-    ways: wp.array(dtype=wp.vec4)
-    bends: wp.array(dtype=wp.int32)
-    starts: wp.array(dtype=wp.int32)
-    near: wp.array(dtype=wp.int32)
-
-
-@wp.func
-def nearest_agents(
-    grid: Grid,
-    starts: wp.array(dtype=wp.int32),
-    bodies: wp.array(dtype=wp.vec4),
-    numbers: wp.array(dtype=wp.int32),
-    world: wp.int32,
-    own: wp.int32,
-    x: wp.float32,
-    y: wp.float32,
-    reach: wp.float32,
-    most: wp.int32,
-    distances: wp.array(dtype=wp.float32),
-    slots: wp.array(dtype=wp.int32),
-) -> wp.int32:
-    """Find the nearest others within reach, nearest first, of equals the lower number.
-
-    Args:
-        own: slot of the one who looks.
-        reach: [m].
-        most: how many at most.
-        distances, slots: the findings, squared [m2] and as places in `bodies`.
-
-    Returns:
-        How many were found.
-    """
-    count = wp.int32(0)
-    limit = reach * reach
-    first_column = cell_column(grid, x - reach)
-    last_column = cell_column(grid, x + reach)
-    first_row = cell_row(grid, y - reach)
-    last_row = cell_row(grid, y + reach)
-    for row in range(first_row, last_row + 1):
-        begin = (world * grid.rows + row) * grid.columns
-        for slot in range(starts[begin + first_column], starts[begin + last_column + 1]):
-            body = bodies[slot]
-            dx = body[0] - x
-            dy = body[1] - y
-            square = dx * dx + dy * dy
-            if square <= limit and slot != own:
-                full = count == most
-                at = count
-                if full:
-                    at = most - 1
-                better = wp.bool(True)
-                if full:
-                    # As far as the last one: the lower number stays.
-                    better = square < distances[at]
-                    if square == distances[at]:
-                        better = numbers[slot] < numbers[slots[at]]
-                elif square >= reach * reach:
-                    better = False
-                if better:
-                    moving = wp.bool(True)
-                    while moving and at > 0:
-                        before = distances[at - 1]
-                        ahead = square < before
-                        if square == before:
-                            ahead = numbers[slot] < numbers[slots[at - 1]]
-                        if ahead:
-                            distances[at] = before
-                            slots[at] = slots[at - 1]
-                            at = at - 1
-                        else:
-                            moving = False
-                    distances[at] = square
-                    slots[at] = slot
-                    if not full:
-                        count = count + 1
-                    if count == most:
-                        limit = distances[most - 1]
-    return count
-
-
-@wp.func
-def nearest_walls(
-    layout: Layout,
-    which: wp.int32,
-    x: wp.float32,
-    y: wp.float32,
-    reach: wp.float32,
-    distances: wp.array(dtype=wp.float32),
-    edges: wp.array(dtype=wp.int32),
-) -> wp.int32:
-    """Find the nearest edges within reach that face a place; as `nearest_agents`."""
-    count = wp.int32(0)
-    limit = reach * reach
-    cell = (
-        which * layout.grid.rows + cell_row(layout.grid, y)
-    ) * layout.grid.columns + cell_column(layout.grid, x)
-    for i in range(layout.starts[cell], layout.starts[cell + 1]):
-        number = layout.near[i]
-        ends = layout.ends[number]
-        ex = ends[2] - ends[0]
-        ey = ends[3] - ends[1]
-        px = x - ends[0]
-        py = y - ends[1]
-        # Only from its free side, its right, is an edge seen.
-        if ex * py - ey * px < 0.0:
-            t = wp.clamp((px * ex + py * ey) / (ex * ex + ey * ey), 0.0, 1.0)
-            dx = px - t * ex
-            dy = py - t * ey
-            square = dx * dx + dy * dy
-            if square < limit:
-                at = count
-                if count == MAX_WALLS:
-                    at = MAX_WALLS - 1
-                else:
-                    count = count + 1
-                moving = wp.bool(True)
-                while moving and at > 0:
-                    # Cells name edges in order: of equals the lower number came first.
-                    if square < distances[at - 1]:
-                        distances[at] = distances[at - 1]
-                        edges[at] = edges[at - 1]
-                        at = at - 1
-                    else:
-                        moving = False
-                distances[at] = square
-                edges[at] = number
-                if count == MAX_WALLS:
-                    limit = distances[MAX_WALLS - 1]
-    return count
 
 
 @wp.func
@@ -262,14 +113,21 @@ def _preferred(
             options.dt + limits.lag,
         )
     if options.perturbation > 0.0:
-        # All keep a little to their right, each by a habit of its own, so that two who meet head on
-        # do not mirror each other for ever; and who has stood for long tries other ways.
+        # All keep a little to their right, each by a habit of its own, so that two who meet head
+        # on do not mirror each other for ever; and who has stood for long tries another way.
         draw = draw_of(seed, _HABIT, i)
         turn = -options.perturbation * (0.5 + 0.5 * wp.randf(draw))
-        patience = wp.int32(2.0 / options.dt)
-        if fleet.still[world, i] > patience:
-            again = draw_of(seed, fleet.still[world, i] / patience, i)
-            turn = _WAYS * (2.0 * wp.randf(again) - 1.0)
+        patience = wp.int32(_PATIENCE / options.dt)
+        still = fleet.still[world, i]
+        left = fleet.detour_steps[world, i]
+        if left == 0 and still > 0 and still % patience == 0 and options.discs == 0:
+            again = draw_of(seed, still + 7919 * fleet.stops[world, i], i)
+            fleet.detour[world, i] = _WAYS * (2.0 * wp.randf(again) - 1.0)
+            left = patience + wp.int32(wp.randf(again) * wp.float32(patience))
+        if left > 0:
+            left = left - 1
+            turn = fleet.detour[world, i]
+        fleet.detour_steps[world, i] = left
         way = wp.vec2(
             way[0] * wp.cos(turn) - way[1] * wp.sin(turn),
             way[0] * wp.sin(turn) + way[1] * wp.cos(turn),
@@ -294,7 +152,7 @@ def avoid_others(
     # in and out:
     fleet: FleetState,
 ):
-    """Choose the velocity of every vehicle in free motion; over the sorted entries of all worlds."""
+    """Choose the velocities of free vehicles; over the sorted entries of all worlds."""
     slot = wp.tid()
     world = slot / options.entries
     i = numbers[slot]
@@ -302,7 +160,7 @@ def avoid_others(
         return
     if fleet.mode[world, i] != 2:
         return
-    limits = drives[types[world, i]]
+    limits = limited(drives[types[world, i]], fleet.rotation_limit[world, i])
     preferred = fleet.preferred[world, i]
     if options.given == 0:
         preferred = _preferred(fleet, world, i, limits, options, seeds[world])
@@ -313,19 +171,24 @@ def avoid_others(
     radius = wp.abs(sizes[slot])
     top = wp.min(limits.speed, fleet.speed_limit[world, i])
     planes = wp.zeros(shape=(MAX_PLANES,), dtype=wp.vec4)
-    limited = wp.int32(0)
+    bounded = wp.int32(0)
     if options.discs == 0:
         v = fleet.v[world, i]
-        top = wp.max(top, v)
-        limited = add_drive_planes(
-            fleet.theta[world, i],
+        top = wp.max(top, wp.abs(v))
+        # Backward it only gives way: where it would like to go, it goes forward.
+        theta = fleet.theta[world, i]
+        ahead = preferred[0] * wp.cos(theta) + preferred[1] * wp.sin(theta)
+        back = wp.where(ahead > 0.0, limits.reverse_speed, 0.0)
+        bounded = add_drive_planes(
+            theta,
             v,
             limits,
             options.tracking_error,
             options.tracking_time,
+            back,
             planes,
         )
-    hard = limited
+    hard = bounded
     if layout.near.shape[0] > 0:
         hard = add_walls(
             layout,
@@ -336,7 +199,7 @@ def avoid_others(
             options.wall_horizon,
             options.wall_horizon * top + radius,
             planes,
-            limited,
+            bounded,
         )
     count = hard
     near = wp.zeros(shape=(MAX_NEIGHBOURS,), dtype=wp.float32)
@@ -376,13 +239,13 @@ def avoid_others(
     failed = wp.int32(best[2])
     if failed < count:
         # Its own limits never give way, obstacles only where they contradict these.
-        firm = wp.where(failed < hard and options.discs == 0, limited, hard)
+        firm = wp.where(failed < hard and options.discs == 0, bounded, hard)
         velocity = least_violating(planes, count, firm, failed, top, velocity)
-    if options.discs == 0:
+    if options.discs == 0:  # noqa: SIM102 - nothing is cut short in a kernel
         if wp.length(velocity) < SLOW and wp.length(preferred) >= SLOW:
-            # It must stand as it faces now, but may turn: where would it go if it could go anywhere?
-            # Else those who meet would face each other for ever.
-            for n in range(limited):
+            # It must stand as it faces now, but may turn: where would it go if it could go
+            # anywhere? Else those who meet would face each other for ever.
+            for n in range(bounded):
                 planes[n] = _ALL
             best = nearest_velocity(planes, count, top, preferred)
             anywhere = wp.vec2(best[0], best[1])

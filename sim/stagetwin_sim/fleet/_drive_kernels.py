@@ -5,7 +5,15 @@ from __future__ import annotations
 
 import warp as wp
 
-__all__ = ["DriveLimits", "braking_speed", "drive_step", "slow_to", "turn_to", "wrap_angle"]
+__all__ = [
+    "DriveLimits",
+    "braking_speed",
+    "drive_step",
+    "limited",
+    "slow_to",
+    "turn_to",
+    "wrap_angle",
+]
 
 wp.set_module_options({"enable_backward": False})
 
@@ -34,6 +42,20 @@ class DriveLimits:
     rotation_speed: wp.float32
     rotation_acceleration: wp.float32
     lag: wp.float32
+
+
+@wp.func
+def limited(limits: DriveLimits, rotation_speed: wp.float32) -> DriveLimits:
+    """Return the limits of a drive that may turn no faster than this [rad/s]."""
+    made = DriveLimits()
+    made.speed = limits.speed
+    made.reverse_speed = limits.reverse_speed
+    made.acceleration = limits.acceleration
+    made.deceleration = limits.deceleration
+    made.rotation_speed = wp.min(limits.rotation_speed, rotation_speed)
+    made.rotation_acceleration = limits.rotation_acceleration
+    made.lag = limits.lag
+    return made
 
 
 @wp.func
@@ -126,9 +148,7 @@ def braking_speed(gap: wp.float32, deceleration: wp.float32, delay: wp.float32) 
 
 
 @wp.func
-def slow_to(
-    v: wp.float32, speed: wp.float32, limits: DriveLimits, dt: wp.float32
-) -> wp.float32:
+def slow_to(v: wp.float32, speed: wp.float32, limits: DriveLimits, dt: wp.float32) -> wp.float32:
     """Return the command by which a drive that lags is at a speed after this step [m/s].
 
     Args:

@@ -148,9 +148,9 @@ def follow_path(
     heading = theta
     if count > 1:
         heading = _way(table, at)
-    if standing and turning == 0 and count > 1 and end - s > NEAR:
-        if wp.abs(wrap_angle(heading - theta)) > spot:
-            turning = wp.int32(1)
+    aside = wp.abs(wrap_angle(heading - theta))
+    if standing and turning == 0 and count > 1 and end - s > NEAR and aside > spot:
+        turning = wp.int32(1)
     # At the end, the heading asked for.
     ended = wp.abs(v) < STILL and end - s < NEAR
     final = fleet.path_theta[world, i]
@@ -167,9 +167,8 @@ def follow_path(
             turning = wp.int32(0)
         else:
             command = wp.vec2(0.0, turn_to(error, omega, limits, dt))
-    elif ended:
-        if wp.abs(omega) < 0.1:
-            arrived = wp.int32(1)
+    elif ended and wp.abs(omega) < 0.1:
+        arrived = wp.int32(1)
 
     if count > 1 and turning == 0 and not ended:
         backward = table.limits[at] < 0.0
@@ -205,7 +204,10 @@ def follow_path(
                     # its corner; a pursuit is inside by about an eighth of its look-ahead.
                     if table.along[n] < stop:
                         jump = jump + 0.125 * reach * turn * turn
-                    slow = wp.min(wp.abs(table.limits[n]), _bend_speed(turn, _spacing(table, n, look), look, limits))
+                    slow = wp.min(
+                        wp.abs(table.limits[n]),
+                        _bend_speed(turn, _spacing(table, n, look), look, limits),
+                    )
                     # Down to `slow` when there: braking to rest takes `slow^2 / 2b` more.
                     room = gap + slow * slow / (2.0 * brake) + slow * delay
                     speed = wp.min(speed, braking_speed(room / CUT, brake, delay))

@@ -24,7 +24,8 @@ def drive_limits(types: Sequence[VehicleType], lag: float = 0.0) -> npt.NDArray[
         types: of vehicles.
         lag: time constant of their drives [s].
     """
-    made = np.zeros(len(types), DriveLimits.numpy_dtype())
+    struct: Any = DriveLimits
+    made: npt.NDArray[Any] = np.zeros(len(types), np.dtype(struct.numpy_dtype()))
     for i, kind in enumerate(types):
         for name in made.dtype.names or ():
             made[i][name] = lag if name == "lag" else getattr(kind, name)
@@ -38,7 +39,8 @@ def device_drives(types: Sequence[VehicleType], lag: float, device: str) -> wp.a
 
 def device_kinds(types: Sequence[VehicleType], device: str) -> wp.array[Any]:
     """Return the rest of what is known of types, on a device."""
-    made = np.zeros(len(types), VehicleKind.numpy_dtype())
+    struct: Any = VehicleKind
+    made: npt.NDArray[Any] = np.zeros(len(types), np.dtype(struct.numpy_dtype()))
     for i, kind in enumerate(types):
         made[i]["centre"] = kind.front - 0.5 * kind.length
         made[i]["battery"] = 3600.0 * kind.battery

@@ -8,6 +8,7 @@ import warp as wp
 from stagetwin_sim.fleet._drive_kernels import (
     DriveLimits,
     drive_step,
+    limited,
     slow_to,
     turn_to,
     wrap_angle,
@@ -70,28 +71,26 @@ def _free_command(
         aside = wrap_angle(wp.atan2(dy, dx) - theta)
         if options.given == 0 and far < 1.0 and wp.length(fleet.preferred[world, i]) > 0.0:
             most = 0.4 * limits.rotation_speed * far / wp.max(wp.abs(wp.sin(aside)), 1.0e-3)
-            if wp.abs(aside) > 1.3 and far < 0.5:
-                command = wp.vec2(slow_to(v, 0.0, limits, options.dt), command[1])
-                if v < 0.05:
+            if wp.abs(aside) > 1.3 and far < 0.5 and command[0] > 0.0:
+                command = wp.vec2(slow_to(wp.abs(v), 0.0, limits, options.dt), command[1])
+                if wp.abs(v) < 0.05:
                     spin = turn_to(aside, omega, limits, options.dt)
                     command = wp.vec2(0.0, spin)
             elif command[0] > most:
-                command = wp.vec2(slow_to(v, most, limits, options.dt), command[1])
-    fleet.facing[world, i] = 1
+                command = wp.vec2(slow_to(wp.max(v, 0.0), most, limits, options.dt), command[1])
+    fleet.facing[world, i] = wp.where(command[0] < 0.0 or v < -0.01, -1, 1)
     fleet.arrived[world, i] = arrived
     return command
 
 
 @wp.func
-def _count_way(
-    fleet: FleetState, world: wp.int32, i: wp.int32, v: wp.float32, dt: wp.float32
-):
+def _count_way(fleet: FleetState, world: wp.int32, i: wp.int32, v: wp.float32, dt: wp.float32):
     """Count stops, waiting and what is beyond a clearance."""
     under_way = fleet.mode[world, i] != 0 and fleet.arrived[world, i] == 0
     still = wp.int32(0)
     if wp.abs(v) > _MOVING:
         fleet.moving[world, i] = 1
-    elif wp.abs(v) < _STILL:
+    elif wp.abs(v) < _STILL and wp.abs(fleet.omega[world, i]) < 0.1:
         if under_way:
             if fleet.moving[world, i] != 0:
                 fleet.stops[world, i] = fleet.stops[world, i] + 1
@@ -147,7 +146,7 @@ def move_vehicles(
     """Move every vehicle on; over (worlds, vehicles)."""
     world, i = wp.tid()
     dt = options.dt
-    limits = drives[types[world, i]]
+    limits = limited(drives[types[world, i]], fleet.rotation_limit[world, i])
     kind = kinds[types[world, i]]
     mode = fleet.mode[world, i]
     v = fleet.v[world, i]

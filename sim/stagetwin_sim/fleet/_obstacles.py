@@ -11,7 +11,7 @@ import numpy.typing as npt
 import warp as wp
 
 from stagetwin_sim._errors import FleetError
-from stagetwin_sim.fleet._avoid_kernels import Layout
+from stagetwin_sim.fleet._near_kernels import Layout
 from stagetwin_sim.fleet._sort_kernels import Grid
 
 if TYPE_CHECKING:
@@ -28,8 +28,8 @@ _MOST_CELLS = 1 << 16
 class Obstacles:
     """The static obstacles of one layout.
 
-    A polygon counter-clockwise is solid; a clockwise one is a room, whose inside is free. Two points
-    are a wall that is seen from both sides.
+    A polygon counter-clockwise is solid; a clockwise one is a room, whose inside is free. Two
+    points are a wall that is seen from both sides.
 
     Args:
         polygons: corners of each [m], in the map's frame.
@@ -43,7 +43,7 @@ class Obstacles:
         FleetError: a polygon has less than two points, or an edge without a length.
     """
 
-    def __init__(self, polygons: Iterable[Sequence[Sequence[float]]] = ()) -> None:
+    def __init__(self, polygons: Iterable[Sequence[Sequence[float]] | Floats] = ()) -> None:
         ends, ways, bends = [], [], []
         for number, polygon in enumerate(polygons):
             points = np.asarray(polygon, np.float64)
@@ -131,8 +131,12 @@ def make_layout(
     pairs_cell, pairs_edge = [], []
     for which, each in enumerate(sets):
         for n, (ax, ay, bx, by) in enumerate(each.ends.tolist()):
-            columns = np.nonzero((centres_x >= min(ax, bx) - near) & (centres_x <= max(ax, bx) + near))[0]
-            rows = np.nonzero((centres_y >= min(ay, by) - near) & (centres_y <= max(ay, by) + near))[0]
+            columns = np.nonzero(
+                (centres_x >= min(ax, bx) - near) & (centres_x <= max(ax, bx) + near)
+            )[0]
+            rows = np.nonzero(
+                (centres_y >= min(ay, by) - near) & (centres_y <= max(ay, by) + near)
+            )[0]
             x, y = centres_x[columns][None, :], centres_y[rows][:, None]
             ex, ey = bx - ax, by - ay
             t = np.clip(((x - ax) * ex + (y - ay) * ey) / (ex * ex + ey * ey), 0.0, 1.0)

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from stagetwin.fleets import VehicleType
 from stagetwin_sim._errors import FleetError
-from stagetwin_sim.fleet._avoid_kernels import MAX_NEIGHBOURS
+from stagetwin_sim.fleet._near_kernels import MAX_NEIGHBOURS
 from stagetwin_sim.fleet._obstacles import Obstacles
 
 __all__ = ["MotionPlan", "Noise", "People"]

@@ -96,9 +96,7 @@ def agent_plane(
 def _left_leg(relative: wp.vec2, apart: wp.float32, radius: wp.float32) -> wp.vec2:
     leg = wp.sqrt(apart - radius * radius)
     return (
-        wp.vec2(
-            relative[0] * leg - relative[1] * radius, relative[0] * radius + relative[1] * leg
-        )
+        wp.vec2(relative[0] * leg - relative[1] * radius, relative[0] * radius + relative[1] * leg)
         / apart
     )
 
@@ -107,9 +105,7 @@ def _left_leg(relative: wp.vec2, apart: wp.float32, radius: wp.float32) -> wp.ve
 def _right_leg(relative: wp.vec2, apart: wp.float32, radius: wp.float32) -> wp.vec2:
     leg = wp.sqrt(apart - radius * radius)
     return (
-        wp.vec2(
-            relative[0] * leg + relative[1] * radius, relative[1] * leg - relative[0] * radius
-        )
+        wp.vec2(relative[0] * leg + relative[1] * radius, relative[1] * leg - relative[0] * radius)
         / apart
     )
 
@@ -193,14 +189,12 @@ def wall_plane(
         left_leg = _left_leg(b, near_b, radius)
         right_leg = _right_leg(b, near_b, radius)
     else:
+        left_leg = -way
+        right_leg = way
         if convex_a:
             left_leg = _left_leg(a, near_a, radius)
-        else:
-            left_leg = -way
         if convex_b:
             right_leg = _right_leg(b, near_b, radius)
-        else:
-            right_leg = way
 
     # A leg that would point into the neighbouring edge follows that edge, whose own half plane
     # then speaks for it.

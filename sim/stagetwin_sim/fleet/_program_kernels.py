@@ -1,4 +1,4 @@
-"""The linear programs of ORCA: the velocity nearest to a preferred one within half planes and a disc.
+"""The linear programs of ORCA: the velocity nearest to a preferred one that half planes leave.
 
 A half plane is a wp.vec4: a point on its edge, and the edge's direction of length 1; what is
 permitted lies to the left. Source: J. van den Berg, S. J. Guy, M. Lin, D. Manocha, "Reciprocal
@@ -16,7 +16,7 @@ __all__ = ["MAX_PLANES", "PARALLEL", "least_violating", "nearest_velocity"]
 
 wp.set_module_options({"enable_backward": False})
 
-MAX_PLANES = 32
+MAX_PLANES = 34
 """Half planes that one agent may have: agents, obstacles and its own limits."""
 
 PARALLEL = wp.constant(wp.float32(1.0e-5))
@@ -24,9 +24,7 @@ PARALLEL = wp.constant(wp.float32(1.0e-5))
 
 
 @wp.func
-def crossing(
-    planes: wp.array(dtype=wp.vec4), at: wp.int32, radius: wp.float32
-) -> wp.vec3:
+def crossing(planes: wp.array(dtype=wp.vec4), at: wp.int32, radius: wp.float32) -> wp.vec3:
     """Return which part of an edge all earlier half planes and the disc leave.
 
     Returns:

@@ -52,9 +52,7 @@ def box_gap(a: wp.vec4, half_a: wp.vec2, b: wp.vec4, half_b: wp.vec2) -> wp.floa
 
 
 @wp.func
-def _meeting(
-    apart: wp.float32, speed: wp.float32, reach: wp.float32, span: wp.vec2
-) -> wp.vec2:
+def _meeting(apart: wp.float32, speed: wp.float32, reach: wp.float32, span: wp.vec2) -> wp.vec2:
     """Narrow a span of time to that in which intervals overlap [s]."""
     if wp.abs(speed) < 1.0e-6:
         if wp.abs(apart) > reach:

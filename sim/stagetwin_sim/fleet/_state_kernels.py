@@ -22,7 +22,7 @@ class FleetState:
         mode: see Mode.
         goal_x, goal_y, goal_theta: of mode FREE; NaN for any heading.
         s_max: how far along its path it may go [m].
-        speed_limit: [m/s]; infinite is none.
+        speed_limit, rotation_limit: [m/s, rad/s]; infinite is none.
         field: whether its protective field is on.
         load: what it carries, as traffic numbers it; 0 is nothing.
         load_mass: [kg].
@@ -37,6 +37,8 @@ class FleetState:
         facing: 1 where it goes, or means to go, forward; -1 backward.
         moving: whether it moved when last looked at.
         still: for how many steps it has stood on its way.
+        detour: turn of the way that is tried instead [rad].
+        detour_steps: for how many steps yet.
         beyond: whether it is beyond its clearance.
         blocked: whether something stands in its protective field.
         touching: whether its footprint overlaps something.
@@ -73,6 +75,7 @@ class FleetState:
     goal_theta: wp.array2d(dtype=wp.float32)
     s_max: wp.array2d(dtype=wp.float32)
     speed_limit: wp.array2d(dtype=wp.float32)
+    rotation_limit: wp.array2d(dtype=wp.float32)
     field: wp.array2d(dtype=wp.int32)
     load: wp.array2d(dtype=wp.int32)
     load_mass: wp.array2d(dtype=wp.float32)
@@ -89,6 +92,8 @@ class FleetState:
     facing: wp.array2d(dtype=wp.int32)
     moving: wp.array2d(dtype=wp.int32)
     still: wp.array2d(dtype=wp.int32)
+    detour: wp.array2d(dtype=wp.float32)
+    detour_steps: wp.array2d(dtype=wp.int32)
     beyond: wp.array2d(dtype=wp.int32)
     blocked: wp.array2d(dtype=wp.int32)
     touching: wp.array2d(dtype=wp.int32)

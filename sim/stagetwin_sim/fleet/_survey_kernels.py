@@ -5,8 +5,8 @@ from __future__ import annotations
 
 import warp as wp
 
-from stagetwin_sim.fleet._avoid_kernels import Layout
 from stagetwin_sim.fleet._drive_kernels import DriveLimits
+from stagetwin_sim.fleet._near_kernels import Layout
 from stagetwin_sim.fleet._options_kernels import MotionOptions, VehicleKind, enclosing_radius
 from stagetwin_sim.fleet._shapes_kernels import (
     NEVER,
@@ -26,9 +26,7 @@ wp.set_module_options({"enable_backward": False})
 
 
 @wp.func
-def box_of(
-    fleet: FleetState, world: wp.int32, i: wp.int32, centre: wp.float32
-) -> wp.vec4:
+def box_of(fleet: FleetState, world: wp.int32, i: wp.int32, centre: wp.float32) -> wp.vec4:
     """Return the middle and direction of a vehicle's footprint."""
     theta = fleet.theta[world, i]
     c = wp.cos(theta)
@@ -135,10 +133,11 @@ def survey_vehicles(
                     hardest = wp.max(hardest, speed)
                     if j >= options.vehicles and standing:
                         bumped = wp.int32(1)
-                elif speed >= options.near_speed:
-                    if gap < options.near_distance or time < options.near_time:
-                        nearing = wp.int32(1)
-                        least = wp.min(least, time)
+                elif speed >= options.near_speed and (
+                    gap < options.near_distance or time < options.near_time
+                ):
+                    nearing = wp.int32(1)
+                    least = wp.min(least, time)
 
     if layout.near.shape[0] > 0:
         # Edges within the reach of avoidance are named in a cell; fields and footprints are less.
@@ -164,9 +163,8 @@ def survey_vehicles(
                     if box_gap(box, half, wall, thin) < 0.0:
                         touching = wp.int32(1)
                         hardest = wp.max(hardest, wp.length(own))
-                    if watched:
-                        if box_gap(field, field_half, wall, thin) < 0.0:
-                            blocked = wp.int32(1)
+                    if watched and box_gap(field, field_half, wall, thin) < 0.0:
+                        blocked = wp.int32(1)
 
     fleet.blocked[world, i] = blocked
     if touching != 0 and fleet.touching[world, i] == 0:

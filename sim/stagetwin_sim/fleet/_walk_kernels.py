@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import warp as wp
 
-from stagetwin_sim.fleet._avoid_kernels import Layout
+from stagetwin_sim.fleet._near_kernels import Layout
 from stagetwin_sim.fleet._options_kernels import draw_of
 from stagetwin_sim.fleet._state_kernels import PeopleState
 

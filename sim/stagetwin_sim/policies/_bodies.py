@@ -90,9 +90,9 @@ class PolicyBodies:
     """Vehicles of one floor, each driven by a policy; satisfies `stagetwin.fleets.Bodies`.
 
     The policy heads for the end of the leg, and for the points of its path on the way. The last
-    stretch to a leg's end, where a station wants centimetres and the policy was trained for less, is
-    driven by a plain controller, and so is a turn on the spot. A protective field stops the vehicle
-    whatever the policy says.
+    stretch to a leg's end, where a station wants centimetres and the policy was trained for less,
+    is driven by a plain controller, and so is a turn on the spot. A protective field stops the
+    vehicle whatever the policy says.
 
     Args:
         bundle: of a policy of kind `velocity` with `speed` and `rotation` as actions.
@@ -324,7 +324,9 @@ def _dock(body: Body, end: tuple[float, float, float]) -> tuple[float, float]:
         # What is left sideways within a few centimetres is not worth a turn.
         along = dx * math.cos(body.theta) + dy * math.sin(body.theta)
         if abs(along) > 0.3 * THERE:
-            speed = min(0.25, math.sqrt(1.0 * body.type.deceleration * abs(along)) * 0.7, abs(along) * 2.0)
+            speed = min(
+                0.25, math.sqrt(1.0 * body.type.deceleration * abs(along)) * 0.7, abs(along) * 2.0
+            )
             return math.copysign(max(speed, 0.01), along), 1.5 * off if far > 3.0 * THERE else 0.0
     if math.isnan(theta) or abs(wrap(theta - body.theta)) <= 0.5 * TURNED:
         return 0.0, 0.0
@@ -351,9 +353,7 @@ def _edges_of(road_map: RoadMap | None) -> Floats:
     edges = [
         (*a, *b)
         for obstacle in road_map.obstacles
-        for a, b in zip(
-            obstacle.polygon, (*obstacle.polygon[1:], obstacle.polygon[0]), strict=True
-        )
+        for a, b in zip(obstacle.polygon, (*obstacle.polygon[1:], obstacle.polygon[0]), strict=True)
     ]
     return np.asarray(edges, np.float64).reshape(-1, 4)
 

@@ -59,6 +59,7 @@ class Bundle:
         report: of its training, as the bytes of a JSON object; empty for none.
         signer: id of the key that signed it; empty for none.
         trusted: whether the signature was checked against a key that is trusted.
+        signature: Ed25519 of the manifest; empty for none.
     """
 
     spec: PolicySpec
@@ -66,7 +67,7 @@ class Bundle:
     report: bytes = b""
     signer: str = ""
     trusted: bool = False
-    _signature: bytes = field(default=b"", repr=False)
+    signature: bytes = field(default=b"", repr=False)
 
     # -- content
 
@@ -88,12 +89,12 @@ class Bundle:
     def encode(self) -> bytes:
         """Return the file: the same bytes for the same content."""
         entries = {MANIFEST: self.manifest, **self._signed()}
-        if self._signature:
+        if self.signature:
             entries[SIGNATURE] = _json(
                 {
                     "algorithm": "Ed25519",
                     "key": self.signer,
-                    "signature": base64.b64encode(self._signature).decode(),
+                    "signature": base64.b64encode(self.signature).decode(),
                 }
             )
         made = io.BytesIO()
@@ -110,7 +111,7 @@ class Bundle:
     def sign(self, key: SigningKey) -> Bundle:
         """Return it with a signature in place of the one it had."""
         signature = key.sign(self.manifest)
-        return replace(self, signer=key.public.id, trusted=True, _signature=signature)
+        return replace(self, signer=key.public.id, trusted=True, signature=signature)
 
     def write(self, path: str | os.PathLike[str], key: SigningKey | None = None) -> Path:
         """Write it, whole or not at all.
@@ -174,7 +175,7 @@ class Bundle:
             raise BundleError(f"{name}: damaged: its bytes are not those of its content")
         keys = {key.id: key for key in trusted_keys}
         key = keys.get(bundle.signer)
-        known = key is not None and key.holds(bundle._signature, bundle.manifest)
+        known = key is not None and key.holds(bundle.signature, bundle.manifest)
         if key is not None and not known:
             raise BundleError(f"{name}: the signature of {bundle.signer} does not hold")
         if not known and not unsigned:
@@ -216,7 +217,7 @@ def _of_entries(entries: Mapping[str, bytes], name: str) -> Bundle:
             model=entries[MODEL],
             report=entries.get(REPORT, b""),
             signer=signer,
-            _signature=signature,
+            signature=signature,
         )
     except KeyError as error:
         raise BundleError(f"{name}: damaged: no entry {error}") from None
@@ -235,7 +236,7 @@ def _spec_json(spec: PolicySpec) -> bytes:
 
 
 def _finite(content: Any) -> Any:
-    """Return content without its infinite numbers, which JSON lacks and which are their defaults."""
+    """Return content without infinite numbers: JSON has none, and they are their defaults."""
     if isinstance(content, Mapping):
         return {
             name: _finite(value)

@@ -62,10 +62,13 @@ def show_bundle(path: Path, trust: Sequence[Path], *, as_json: bool) -> None:
         return
     console = Console()
     signer = bundle.signer or "nobody"
-    console.print(Text.assemble((f"{spec.name} {spec.version}", "bold"), f"  {spec.kind}, {spec.task}"))
+    trusted = "trusted" if bundle.trusted else "not trusted"
+    console.print(
+        Text.assemble((f"{spec.name} {spec.version}", "bold"), f"  {spec.kind}, {spec.task}")
+    )
     console.print(
         Text(
-            f"signed by {signer}, {'trusted' if bundle.trusted else 'not trusted'}; digest {bundle.digest}",
+            f"signed by {signer}, {trusted}; digest {bundle.digest}",
             style="green" if bundle.trusted else "yellow",
         ),
         soft_wrap=True,

@@ -107,4 +107,5 @@ def cast_fan(
         hit = (under >= 0.0) & (ahead > 0.0)
         met = np.where(within, 0.0, np.where(hit, near, reach))
         found = np.minimum(found, met.min(axis=1))
-    return np.clip(found, 0.0, reach)
+    within_reach: Floats = np.clip(found, 0.0, reach)
+    return within_reach

@@ -121,9 +121,13 @@ def read_trajectory(path: str | os.PathLike[str], time: str = "time") -> Traject
     try:
         with Path(path).open(newline="", encoding="utf-8") as file:
             rows = list(csv.reader(file))
-        names, values = rows[0], np.array(
-            [[float(cell) if cell else math.nan for cell in row] for row in rows[1:]], np.float64
-        ).reshape(len(rows) - 1, len(rows[0]))
+        names, values = (
+            rows[0],
+            np.array(
+                [[float(cell) if cell else math.nan for cell in row] for row in rows[1:]],
+                np.float64,
+            ).reshape(len(rows) - 1, len(rows[0])),
+        )
     except (OSError, ValueError, IndexError) as error:
         raise PolicyError(f"{path}: no table of numbers can be read ({error})") from None
     if time not in names:
@@ -149,9 +153,11 @@ def measure_gap(recorded: Trajectory, predicted: Trajectory, *, label: str = "")
     begin = max(recorded.time[0], predicted.time[0])
     end = min(recorded.time[-1], predicted.time[-1])
     step = float(max(np.median(np.diff(recorded.time)), np.median(np.diff(predicted.time))))
-    count = int(math.floor((end - begin) / step + 1e-9)) + 1
+    count = math.floor((end - begin) / step + 1e-9) + 1
     if count < 8:
-        raise PolicyError(f"trajectories have {max(end - begin, 0.0):.3g} s in common, at least 8 rows")
+        raise PolicyError(
+            f"trajectories have {max(end - begin, 0.0):.3g} s in common, at least 8 rows"
+        )
     names = [name for name in recorded.signals if name in predicted.signals]
     if not names:
         raise PolicyError("trajectories have no signal in common")

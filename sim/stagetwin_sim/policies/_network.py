@@ -39,10 +39,14 @@ class Network:
                 model, options, providers=["CPUExecutionProvider"]
             )
         except Exception as error:  # its errors have no common root of their own
-            raise PolicyError(f"policy {spec.name!r}: its model cannot be loaded: {error}") from None
+            raise PolicyError(
+                f"policy {spec.name!r}: its model cannot be loaded: {error}"
+            ) from None
         self._spec, self._rows = spec, rows
         self._shapes = {
-            state.input: tuple(rows if i == len(state.shape) - 2 else n for i, n in enumerate(state.shape))
+            state.input: tuple(
+                rows if i == len(state.shape) - 2 else n for i, n in enumerate(state.shape)
+            )
             for state in spec.recurrent
         }
         self._check()
@@ -57,8 +61,8 @@ class Network:
         said = {spec.model.output, *[state.output for state in spec.recurrent]}
         if set(inputs) != wanted or not said <= outputs:
             raise PolicyError(
-                f"policy {spec.name!r}: the model must take {sorted(wanted)} and give {sorted(said)}, "
-                f"got {sorted(inputs)} and {sorted(outputs)}"
+                f"policy {spec.name!r}: the model must take {sorted(wanted)} and give "
+                f"{sorted(said)}, got {sorted(inputs)} and {sorted(outputs)}"
             )
         columns = spec.history * spec.observation_count
         shape = inputs[spec.model.input]
@@ -68,7 +72,8 @@ class Network:
             )
         if spec.model.batch not in (0, self._rows):
             raise PolicyError(
-                f"policy {spec.name!r}: its model runs {spec.model.batch} at a time, got {self._rows}"
+                f"policy {spec.name!r}: its model runs {spec.model.batch} at a time, "
+                f"got {self._rows}"
             )
 
     def reset(self, rows: npt.NDArray[np.bool_] | None = None) -> None:

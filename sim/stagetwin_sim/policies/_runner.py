@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import time
 from collections import Counter
@@ -14,7 +15,7 @@ import numpy.typing as npt
 
 from stagetwin_sim._errors import PolicyError
 from stagetwin_sim.policies._bundle import Bundle
-from stagetwin_sim.policies._inputs import Reading, numbers_of, read_inputs, unfamiliar
+from stagetwin_sim.policies._inputs import Reading, read_inputs, unfamiliar
 from stagetwin_sim.policies._network import Network
 
 __all__ = ["Action", "Runner", "Status"]
@@ -64,8 +65,9 @@ class Action:
 class Runner:
     """Acts by a bundle: builds its inputs, judges them, bounds what leaves.
 
-    An input is missing, older than its term allows, malformed or not finite; an observation is unfamiliar;
-    the network says what is no number: then the fallback leaves, and is counted by its cause.
+    An input is missing, older than its term allows, malformed or not finite; an observation is
+    unfamiliar; the network says what is no number: then the fallback leaves, and is counted by its
+    cause.
 
     Args:
         bundle: the policy; one that is not trusted is refused.
@@ -94,9 +96,11 @@ class Runner:
         self._network = Network(bundle.model, self.spec)
         terms = [one.term for one in self.spec.actions]
         edges = np.cumsum([0, *[term.size for term in terms]])
-        self._slices = [slice(a, b) for a, b in zip(edges[:-1], edges[1:], strict=True)]
+        self._slices = [slice(a, b) for a, b in itertools.pairwise(edges)]
         self._stops = self._spread([one.stop for one in self.spec.actions])
-        self._rates = self._spread([one.rate_limit for one in self.spec.actions])
+        rates = self._spread([one.rate_limit for one in self.spec.actions])
+        self._bounded = np.isfinite(rates)
+        self._slopes = np.where(self._bounded, rates, 0.0)
         self._scales = self._spread([term.scale for term in terms])
         self._offsets = self._spread([term.offset for term in terms])
         self._lows = self._spread([term.low for term in terms])
@@ -183,7 +187,8 @@ class Runner:
         """Return values as far as rate limits let them go; the first counts from the stop."""
         passed = self.spec.period if math.isnan(self._left_at) else now - self._left_at
         # However long nothing was asked: one step is never more than two periods' worth.
-        step = self._rates * min(max(passed, 0.0), 2.0 * self.spec.period)
+        seconds = min(max(passed, 0.0), 2.0 * self.spec.period)
+        step = np.where(self._bounded, self._slopes * seconds, math.inf)
         return np.clip(values, self._left - step, self._left + step)
 
     def _which(self, wanted: Floats, bounded: Floats) -> str:

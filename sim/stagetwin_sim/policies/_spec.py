@@ -75,8 +75,9 @@ class Novelty(msgspec.Struct, frozen=True, kw_only=True):
     """What training saw, and what is too far from it to be believed.
 
     Of the policy's numbers x of one step: each must be within [low, high], and the distance
-    sqrt((x - mean)' precision (x - mean)) at most the threshold. Source: Mahalanobis, On the generalized
-    distance in statistics, Proceedings of the National Institute of Sciences of India 2, 1936.
+    sqrt((x - mean)' precision (x - mean)) at most the threshold. Source: Mahalanobis, On the
+    generalized distance in statistics, Proceedings of the National Institute of Sciences of India
+    2, 1936.
 
     Attributes:
         mean: shape (n,).

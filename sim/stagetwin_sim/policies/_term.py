@@ -25,11 +25,11 @@ class Term(msgspec.Struct, frozen=True, kw_only=True):
         offset: [unit] where the policy's number is 0.
         low: least value [unit].
         high: greatest value [unit].
-        source: where whoever runs a policy takes it from or brings it to: `lidar`, `odometry`, `goal`,
-            `command`, `action` (what was said last); empty leaves that to the name.
+        source: where whoever runs a policy takes it from or brings it to: `lidar`, `odometry`,
+            `goal`, `command`, `action` (what was said last); empty leaves that to the name.
 
     Raises:
-        ValueError: a term without numbers, with a scale of 0, or with limits that exclude each other.
+        ValueError: a term without numbers, with a scale of 0, or with limits that exclude all.
     """
 
     name: str

@@ -263,8 +263,10 @@ class SimulatedBodies:
 
     def _taken(self, task: _Task, before: int) -> list[Leg]:
         """Take legs off what waits, up to a stand, and no more than a path holds."""
-        room = self.motion.plan.path_points - 2 - sum(
-            len(leg.path) + 1 for leg, _ in itertools.islice(task.under_way, before)
+        room = (
+            self.motion.plan.path_points
+            - 2
+            - sum(len(leg.path) + 1 for leg, _ in itertools.islice(task.under_way, before))
         )
         taken: list[Leg] = []
         while task.waiting:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 
-
 from stagetwin.fleets import VehicleType
 from stagetwin.maps import RoadMap, Station
 from stagetwin_sim.fleet import Motion
@@ -16,6 +15,9 @@ from stagetwin_sim.traffic._records import Job, Phase, TaskRecord, VehicleRecord
 __all__ = ["Dispatch", "draw"]
 
 NEVER = 1e300
+_AHEAD = 2
+"""Vehicles that may be on their way to a drop that is taken."""
+
 _AGAIN = 2.0
 """After which somebody who found no place asks again [s]."""
 
@@ -71,6 +73,7 @@ class Dispatch:
         working = {n for s in (*self.picks, *self.drops) for n in self._nodes(s)}
         self._others = [n for n in sorted(road_map.nodes) if n not in working]
         self._working = working
+        self._capacities: dict[str, int] = {}
         self._busy: list[bool] = [True] * len(worlds)
 
     def _nodes(self, station: Station) -> tuple[str, ...]:
@@ -130,6 +133,10 @@ class Dispatch:
                 self._busy[world] = False
                 self._assign(world)
 
+    def wake(self) -> None:
+        """Look at all worlds in the next round."""
+        self._busy = [True] * len(self.worlds)
+
     def arrived(self, world: int, vehicle: int) -> None:
         """Go on with the job of a vehicle that is where it was sent."""
         record = self.drivers.record(world, vehicle)
@@ -152,7 +159,6 @@ class Dispatch:
         elif each.job == Job.TO_PARK:
             each.job = Job.TO_DROP if each.loaded else Job.IDLE
             each.due = self.time + _AGAIN if each.loaded else NEVER
-            each.goal = ""
 
     def _hold(self, world: int, vehicle: int, on: bool) -> None:
         for grid in self.drivers.grids.values():
@@ -214,7 +220,13 @@ class Dispatch:
         if not each.task.target and reachable:
             names = sorted({station.id for station, _ in reachable})
             each.task.target = names[int(self.lot(world) * len(names))]
-        free = [n for s, n in reachable if s.id == each.task.target and self._free(world, n)]
+        # Who gives its load goes away at once: others may be on their way to it.
+        ahead = _AHEAD if any(self.drivers.lanes.net.rests) else 0
+        free = [
+            n
+            for s, n in reachable
+            if s.id == each.task.target and self._free(world, n, ahead=ahead)
+        ]
         if free:
             node = min(free, key=lambda n: (self.drivers.duration(world, vehicle, n), n))
             each.station = each.task.target
@@ -240,7 +252,9 @@ class Dispatch:
                 idle.remove(vehicle)
         empty = [v for v in idle if charge[v] < 0.5 * self.options.charge_below and self.chargers]
         fit = [v for v in idle if v not in empty]
-        for _, station in sorted((record.waiting[s.id][0], s.id) for s in self.picks if record.waiting[s.id]):
+        for _, station in sorted(
+            (record.waiting[s.id][0], s.id) for s in self.picks if record.waiting[s.id]
+        ):
             if not fit:
                 break
             self._fetch(world, station, fit)
@@ -299,7 +313,7 @@ class Dispatch:
             return True
         if not each.loaded and self._to_one(world, vehicle, self.chargers, Job.TO_CHARGE):
             return True
-        if parks_only:
+        if parks_only or each.loaded:
             return False
         free = [n for n in self._others if n != each.node and self._free(world, n)]
         far = [(self.drivers.duration(world, vehicle, n), n) for n in free]
@@ -309,9 +323,7 @@ class Dispatch:
         self._send(world, vehicle, Job.TO_PARK, found[1])
         return True
 
-    def _to_one(
-        self, world: int, vehicle: int, stations: Sequence[Station], job: Job
-    ) -> bool:
+    def _to_one(self, world: int, vehicle: int, stations: Sequence[Station], job: Job) -> bool:
         free = [(s, n) for s in stations for n in self._nodes(s) if self._free(world, n, vehicle)]
         far = [(self.drivers.duration(world, vehicle, n), s.id, n) for s, n in free]
         found = min((f for f in far if math.isfinite(f[0])), default=None)
@@ -322,15 +334,17 @@ class Dispatch:
         return True
 
     def _capacity(self, node: str) -> int:
-        if self.drivers.authority_at(node) != "free":
-            return 1
-        return max((s.capacity for s in self._stations_at.get(node, ())), default=1)
+        if node not in self._capacities:
+            self._capacities[node] = len(self.drivers.slots(node))
+        return self._capacities[node]
 
-    def _free(self, world: int, node: str, vehicle: int = -1) -> bool:
+    def _free(self, world: int, node: str, vehicle: int = -1, ahead: int = 0) -> bool:
         if node in self.options.closed:
             return False
         there = self.worlds[world].booked.get(node, [])
-        return vehicle in there or len([v for v in there if v >= 0]) < self._capacity(node)
+        return vehicle in there or (
+            len([v for v in there if v >= 0]) < self._capacity(node) + ahead
+        )
 
     def _send(self, world: int, vehicle: int, job: Job, node: str) -> None:
         each = self.drivers.record(world, vehicle)
@@ -357,5 +371,3 @@ class Dispatch:
 
 def _of(stations: Mapping[str, Station], *kinds: str) -> list[Station]:
     return [station for _, station in sorted(stations.items()) if station.kind in kinds]
-
-

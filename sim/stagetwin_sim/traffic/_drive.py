@@ -9,16 +9,20 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from stagetwin.maps import RoadMap, Route
+from stagetwin.maps import Point, RoadMap, Route
 from stagetwin_sim.engine import host_copy
 from stagetwin_sim.fleet import Motion
 from stagetwin_sim.traffic._grid_authority import GridAuthority
 from stagetwin_sim.traffic._lanes import LaneAuthority
-from stagetwin_sim.traffic._net import LaneRoute
 from stagetwin_sim.traffic._records import Phase, VehicleRecord, WorldRecord
-from stagetwin_sim.traffic._ways import Stretch, Ways
+from stagetwin_sim.traffic._route import LaneRoute, Step
+from stagetwin_sim.traffic._slots import slot_places
+from stagetwin_sim.traffic._ways import Ways
 
 __all__ = ["Drivers"]
+
+_TAKEN = 30.0
+"""What it costs to go on where somebody rests [s]."""
 
 
 class Drivers:
@@ -47,12 +51,12 @@ class Drivers:
         self.road_map, self.motion, self.lanes, self.grids = road_map, motion, lanes, grids
         self.ways, self.worlds = ways, worlds
         self._arrived = arrived
-        self._kinds = motion.plan.type_indices().tolist()
+        self._kinds: list[int] = [int(kind) for kind in motion.plan.type_indices()]
         shape = (motion.worlds, motion.plan.vehicles)
         self.driving: npt.NDArray[np.bool_] = np.zeros(shape, bool)
         self._watched: npt.NDArray[np.bool_] = np.zeros(shape, bool)
-        self._standing: dict[str, int] = {}
-        self._onward: dict[tuple[int, str, int], int] = {}
+        self._authorities: dict[str, str] = {}
+        self._slots: dict[str, list[Point]] = {}
 
     def record(self, world: int, vehicle: int) -> VehicleRecord:
         """Return what a vehicle is about."""
@@ -79,8 +83,10 @@ class Drivers:
 
     def authority_at(self, node: str) -> str:
         """Return who decides at a node."""
-        here = self.road_map.nodes[node]
-        return self.road_map.authority_at(here.x, here.y)
+        if node not in self._authorities:
+            here = self.road_map.nodes[node]
+            self._authorities[node] = self.road_map.authority_at(here.x, here.y)
+        return self._authorities[node]
 
     def can_go(self, world: int, vehicle: int, goal: str) -> bool:
         """Tell whether a way leads to a node."""
@@ -88,47 +94,72 @@ class Drivers:
 
     def duration(self, world: int, vehicle: int, goal: str) -> float:
         """Return how long the way to a node takes where nobody is in it [s]."""
-        record = self.record(world, vehicle)
-        return self.ways_of(vehicle).duration(self._from(record), goal)
+        exits = self._exits(world, vehicle)
+        return min(
+            (more + self.ways_of(vehicle).duration(node, goal) for node, more, _ in exits),
+            default=math.inf,
+        )
 
-    def _from(self, record: VehicleRecord) -> str:
+    def _exits(self, world: int, vehicle: int) -> list[tuple[str, float, bool]]:
+        """Return the nodes by which a vehicle may go on: in how long [s], and whether backward."""
+        record = self.record(world, vehicle)
         if record.cell < 0:
-            return record.node
-        here = self.lanes.net.cells[record.cell]
+            return [(record.node, 0.0, False)]
+        net = self.lanes.net
+        here = net.cells[record.cell]
         lane = self.road_map.lanes[here.lane]
-        return lane.end if here.forward else lane.start
+        ends = (lane.end, lane.start) if here.forward else (lane.start, lane.end)
+        kind = self.motion.plan.types[self._kinds[vehicle]]
+        left = net.cells[net.of_lane[here.lane, here.forward][-1]].end - here.end
+        exits = [(ends[0], left / kind.speed, False)]
+        if kind.reverse_speed > 0:
+            exits.append((ends[1], here.end / kind.reverse_speed, True))
+        rests = self.lanes.column("rests")[world]
+        taken = [
+            any(rests[c] not in (-1, vehicle) for c in net.meets[net.of_node[node]])
+            for node, _, _ in exits
+        ]
+        return [
+            (node, more + (_TAKEN if full else 0.0), back)
+            for (node, more, back), full in zip(exits, taken, strict=True)
+        ]
 
     def go(self, world: int, vehicle: int, goal: str) -> None:
         """Send a vehicle to a node."""
         record = self.record(world, vehicle)
-        found = self.ways_of(vehicle).between(self._from(record), goal) or ()
+        ways = self.ways_of(vehicle)
+        exits = self._exits(world, vehicle)
+        node, _, back = min(exits, key=lambda e: e[1] + ways.duration(e[0], goal))
+        found = ways.between(node, goal) or ()
         way = [(each.authority, each.nodes, each.number) for each in found]
         if record.cell >= 0:
-            way = self._from_cell(record.cell, way, vehicle)
+            way = self._from_cell(record.cell, way, vehicle, back)
         record.goal, record.way, record.leg = goal, way, 0
         if not way:
-            record.node = goal
+            record.node, record.goal = goal, ""
             self._arrived(world, vehicle)
             return
         self._begin(world, vehicle)
 
     def _from_cell(
-        self, cell: int, way: list[tuple[str, tuple[str, ...], int]], vehicle: int
+        self, cell: int, way: list[tuple[str, tuple[str, ...], int]], vehicle: int, back: bool
     ) -> list[tuple[str, tuple[str, ...], int]]:
         """Return a way that begins on a cell of a lane."""
         on = bool(way) and way[0][0] == "lanes"
         nodes: tuple[str, ...] = way[0][1] if on else ()
-        key = (cell, ">".join(nodes), self._kinds[vehicle])
-        if key not in self._onward:
-            speed = self.motion.plan.types[self._kinds[vehicle]].speed
-            route = None
-            if on:
-                lanes = self._lanes_of(self.lanes.routes[way[0][2]], nodes)
-                route = lanes
-            self._onward[key] = self.lanes.add(
-                self.lanes.net.onward(cell, route, speed=speed)
+        key = f"from {cell}|{self._kinds[vehicle]}|{int(back)}|{way[0][2] if on else ''}"
+        number = self.lanes.find(key)
+        if number < 0:
+            kind = self.motion.plan.types[self._kinds[vehicle]]
+            route = self._lanes_of(self.lanes.routes[way[0][2]], nodes) if on else None
+            net = self.lanes.net
+            made = (
+                net.retreat(cell, route, speed=kind.speed, reverse=kind.reverse_speed)
+                if back
+                else net.onward(cell, route, speed=kind.speed)
             )
-        first = ("lanes", nodes, self._onward[key])
+            number = self.lanes.add(made, key)
+        first = ("lanes", nodes, number)
         return [first, *(way[1:] if on else way)]
 
     def _lanes_of(self, route: LaneRoute, nodes: tuple[str, ...]) -> Route:
@@ -155,25 +186,23 @@ class Drivers:
 
     def _begin(self, world: int, vehicle: int) -> None:
         record = self.record(world, vehicle)
-        kind, nodes, number = record.way[record.leg]
-        here = record.node
+        kind, _, number = record.way[record.leg]
         self.driving[world, vehicle] = True
         if kind == "lanes":
             first = self.lanes.routes[number].steps[0].cell
             held = int(self.lanes.column("rest")[world, vehicle])
             record.cell = -1
-            if held == first:
-                self._drive_route(world, vehicle, number)
-                record.phase = Phase.LANES
-            else:
-                # Its path is at its begin: what it has reported of another says nothing now.
-                self._drive_route(world, vehicle, number)
+            self._drive_route(world, vehicle, number)
+            record.phase = Phase.LANES
+            if held != first:
                 self._stay(world, vehicle)
                 record.phase = Phase.DOOR
         elif kind == "free":
-            record.holding = record.leg > 0 or self.authority_at(here) == "lanes"
+            record.holding = self._holds(world, vehicle)
             record.waypoint = 1
             record.phase = Phase.FREE
+            if self._to_door(world, vehicle):
+                return
             self._head(world, vehicle)
         else:
             self._enter(world, vehicle)
@@ -196,26 +225,50 @@ class Drivers:
         state = self.motion.state
         return float(state.x.numpy()[world, vehicle]), float(state.y.numpy()[world, vehicle])
 
+    def _holds(self, world: int, vehicle: int) -> bool:
+        return int(self.lanes.column("rest")[world, vehicle]) >= 0
+
+    def _to_door(self, world: int, vehicle: int) -> bool:
+        """Ask for the lanes where only their first node is left of a free zone.
+
+        That node is on the lanes: nobody drives there before it is his.
+        """
+        record = self.record(world, vehicle)
+        nodes = record.way[record.leg][1]
+        last = record.waypoint == len(nodes) - 1 and record.leg + 1 < len(record.way)
+        if not last or record.holding or record.way[record.leg + 1][0] != "lanes":
+            return False
+        record.leg += 1
+        record.node = nodes[-1]
+        self._begin(world, vehicle)
+        return True
+
     def _head(self, world: int, vehicle: int) -> None:
         record = self.record(world, vehicle)
         _, nodes, _ = record.way[record.leg]
+        if record.leg + 1 < len(record.way) and record.waypoint == len(nodes) - 1:
+            # On to the next lanes, but these are not its own yet: clear of those it comes from.
+            a, b = (self.road_map.nodes[nodes[k]] for k in (record.waypoint - 1, record.waypoint))
+            self.motion.set_goal(world, vehicle, (a.x + b.x) / 2, (a.y + b.y) / 2)
+            return
         node = self.road_map.nodes[nodes[record.waypoint]]
         last = record.leg == len(record.way) - 1 and record.waypoint == len(nodes) - 1
-        x, y = self.place_of(node.id, record.slot if last else 0)
+        x, y = self.place_of(node.id, record.slot) if last else (node.x, node.y)
         theta = math.nan if node.theta is None or not last else node.theta
         self.motion.set_goal(world, vehicle, x, y, theta)
 
     def place_of(self, node: str, slot: int) -> tuple[float, float]:
         """Return where a vehicle stands at a node for several [m]."""
-        here = self.road_map.nodes[node]
-        if slot == 0:
-            return here.x, here.y
-        apart = 2 * self.lanes.net.footprint.radius + 0.3
-        across, up = ((1, 0), (0, 1), (1, 1), (-1, 0), (0, -1), (-1, -1), (1, -1), (-1, 1))[
-            (slot - 1) % 8
-        ]
-        ring = 1 + (slot - 1) // 8
-        return here.x + across * apart * ring, here.y + up * apart * ring
+        places = self.slots(node)
+        return places[min(slot, len(places) - 1)]
+
+    def slots(self, node: str) -> list[Point]:
+        """Return where vehicles stand at a node; one place but in a free zone [m]."""
+        if node not in self._slots:
+            wanted = [s.capacity for s in self.road_map.stations.values() if node in s.nodes]
+            radius = self.lanes.net.footprint.radius
+            self._slots[node] = slot_places(self.road_map, node, radius, max(wanted, default=1))
+        return self._slots[node]
 
     def _enter(self, world: int, vehicle: int) -> None:
         record = self.record(world, vehicle)
@@ -285,12 +338,14 @@ class Drivers:
             if there or math.hypot(x - left.x, y - left.y) > 2.2 * self.lanes.net.footprint.radius:
                 self.lanes.drop(world, vehicle)
                 record.holding = False
+                if self._to_door(world, vehicle):
+                    return
         if there:
             record.waypoint += 1
-            if record.waypoint < len(nodes):
-                self._head(world, vehicle)
-            else:
+            if record.waypoint >= len(nodes):
                 self._ended(world, vehicle)
+            elif not self._to_door(world, vehicle):
+                self._head(world, vehicle)
 
     def _on_grid(self, world: int, vehicle: int) -> None:
         if any(grid.arrived(world, vehicle) for grid in self.grids.values()):
@@ -299,7 +354,7 @@ class Drivers:
     def _ended(self, world: int, vehicle: int) -> None:
         """Go on after a stretch, or be there."""
         record = self.record(world, vehicle)
-        kind, nodes, number = record.way[record.leg]
+        _, nodes, number = record.way[record.leg]
         self._watched[world, vehicle] = False
         if record.phase == Phase.AWAY:
             self._is_away(world, vehicle, number)
@@ -312,6 +367,7 @@ class Drivers:
             self._begin(world, vehicle)
             return
         record.phase, record.node, record.way = Phase.REST, record.goal, []
+        record.goal = ""
         self.driving[world, vehicle] = False
         self._arrived(world, vehicle)
 
@@ -325,14 +381,12 @@ class Drivers:
 
     def _stand(self, cell: int) -> int:
         """Return the number of the route of who only stands on a cell."""
-        key = f"#{cell}"
-        if key not in self._standing:
-            from stagetwin_sim.traffic._net import Step
-
+        number = self.lanes.find(f"stand {cell}")
+        if number < 0:
             x, y, _ = self.lanes.net.standing(cell)
             route = LaneRoute((Step(cell, -1.0, 0.0, True),), ((x, y),), ())
-            self._standing[key] = self.lanes.add(route)
-        return self._standing[key]
+            number = self.lanes.add(route, f"stand {cell}")
+        return number
 
     # -- the whole state
 
@@ -344,6 +398,3 @@ class Drivers:
         """Take what was saved."""
         self.driving[:] = saved["driving"]
         self._watched[:] = saved["watched"]
-
-
-_ = Stretch

@@ -118,7 +118,7 @@ def _plan(
     # Who leaves is known before anybody asks whom it comes after.
     for i in range(count):
         here = agents.at[world, i]
-        if here >= 0:
+        if here >= 0:  # noqa: SIM102 - `and` reads both sides
             if agents.to[world, i] != here:
                 graph.left_by[world, here] = i
                 graph.left_with[world, here] = graph.planned[world, i]
@@ -188,7 +188,7 @@ def drive_grid(
                 if left < 2:
                     ready = ready + 1
     graph.idle[world] = graph.idle[world] + 1
-    if movers > 0:
+    if movers > 0:  # noqa: SIM102 - `and` reads both sides
         if 2 * ready >= movers or (ready > 0 and graph.idle[world] >= patience):
             lot = draw_of(seeds[world], tick, _STREAM)
             _plan(table, agents, graph, fleet, paths, places, world, capacity, edge, lot)

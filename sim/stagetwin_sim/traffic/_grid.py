@@ -46,7 +46,7 @@ class GridMap:
     @property
     def count(self) -> int:
         """Cells, free or not."""
-        return self.free.size
+        return int(self.free.size)
 
     def place(self, cell: int) -> tuple[float, float]:
         """Return the middle of a cell [m]."""
@@ -69,7 +69,7 @@ class GridMap:
         row = int(np.floor((y - self.origin[1]) / self.cell))
         rows, columns = self.free.shape
         if 0 <= row < rows and 0 <= column < columns and self.free[row, column]:
-            return row * columns + column
+            return int(row * columns + column)
         return -1
 
     def distances(self, goals: Iterable[int]) -> npt.NDArray[np.uint16]:

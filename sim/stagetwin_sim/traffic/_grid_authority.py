@@ -12,6 +12,7 @@ import warp as wp
 from stagetwin_sim._errors import TrafficError
 from stagetwin_sim.engine import host_copy
 from stagetwin_sim.fleet import Motion
+from stagetwin_sim.fleet._arrays import fields_of
 from stagetwin_sim.traffic._graph_kernels import RING, GraphState, drive_grid
 from stagetwin_sim.traffic._grid import GridMap
 from stagetwin_sim.traffic._pibt import make_agents, make_table
@@ -77,7 +78,7 @@ class GridAuthority:
         self._rows = {cell: row for row, cell in enumerate(self.goals)}
 
     def put(self, world: int, vehicle: int, cell: int) -> bool:
-        """Let a vehicle that stands in the middle of a cell be on the grid, if nobody else is there.
+        """Let a vehicle that stands in the middle of a cell be on the grid, if it is nobody else's.
 
         Raises:
             TrafficError: the cell is not free.
@@ -159,14 +160,14 @@ class GridAuthority:
         """Return a copy of the whole state."""
         saved = {"ticks": host_copy(self._ticks)}
         for struct, kind in ((self.agents, PibtState), (self.graph, GraphState)):
-            saved |= {name: host_copy(getattr(struct, name)) for name in kind.vars}
+            saved |= {name: host_copy(getattr(struct, name)) for name in fields_of(kind)}
         return saved
 
     def load(self, saved: Mapping[str, npt.NDArray[Any]]) -> None:
         """Take what one of the same grid and fleet saved."""
         self._ticks.assign(saved["ticks"])
         for struct, kind in ((self.agents, PibtState), (self.graph, GraphState)):
-            for name in kind.vars:
+            for name in fields_of(kind):
                 getattr(struct, name).assign(saved[name])
 
     def _get(self, array: Any, world: int, index: int) -> int:

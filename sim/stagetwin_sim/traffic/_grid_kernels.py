@@ -51,7 +51,7 @@ def step_grid(
     lot = wp.rand_init(seeds[world], 2 * tick + 1)
     for i in range(count):
         goal = agents.goal[world, i]
-        if agents.at[world, i] >= 0 and goal >= 0:
+        if agents.at[world, i] >= 0 and goal >= 0:  # noqa: SIM102 - `and` reads both sides
             if agents.at[world, i] == goal_cells[goal]:
                 finished[world, i] = finished[world, i] + 1
                 if lifelong != 0:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -11,15 +11,11 @@ import warp as wp
 
 from stagetwin_sim.engine import host_copy
 from stagetwin_sim.fleet import Motion
-from stagetwin_sim.traffic._net import LaneNet, LaneRoute
-from stagetwin_sim.traffic._reserve_kernels import (
-    NEVER,
-    QUEUE,
-    LaneRoutes,
-    LaneState,
-    NetTable,
-    reserve_lanes,
-)
+from stagetwin_sim.fleet._arrays import fields_of
+from stagetwin_sim.traffic._lane_state_kernels import LaneRoutes, LaneState, NetTable
+from stagetwin_sim.traffic._net import LaneNet
+from stagetwin_sim.traffic._reserve_kernels import NEVER, QUEUE, reserve_lanes
+from stagetwin_sim.traffic._route import LaneRoute
 
 __all__ = ["LaneAuthority"]
 
@@ -51,6 +47,7 @@ class LaneAuthority:
         self.net, self.motion = net, motion
         self.routes: list[LaneRoute] = []
         self._parts: list[tuple[npt.NDArray[Any], ...]] = []
+        self._keys: dict[str, int] = {}
         worlds, vehicles, device = motion.worlds, motion.plan.vehicles, motion.device
         self._shape = (worlds, vehicles)
         self._period, self._delay, self._loss = period, delay, loss
@@ -91,8 +88,19 @@ class LaneAuthority:
 
     # -- what vehicles are to drive
 
-    def add(self, route: LaneRoute) -> int:
+    def find(self, key: str) -> int:
+        """Return the number of the route with a key; -1 where there is none."""
+        return self._keys.get(key, -1)
+
+    @property
+    def keys(self) -> dict[str, int]:
+        """Numbers of routes by their keys."""
+        return self._keys
+
+    def add(self, route: LaneRoute, key: str = "") -> int:
         """Take a route among those that can be ordered, and return its number."""
+        if key:
+            self._keys[key] = len(self.routes)
         self.routes.append(route)
         steps = route.steps
         self._parts.append(
@@ -105,6 +113,13 @@ class LaneAuthority:
         )
         self._table = None
         return len(self.routes) - 1
+
+    def take_routes(self, routes: Iterable[LaneRoute], keys: Mapping[str, int]) -> None:
+        """Know these routes, and no others."""
+        self.routes, self._parts = [], []
+        for route in routes:
+            self.add(route)
+        self._keys = dict(keys)
 
     def order(self, world: int, vehicle: int, number: int) -> None:
         """Let a vehicle that rests, or is on no lane, have a route.
@@ -177,7 +192,7 @@ class LaneAuthority:
 
 
 def _names() -> list[str]:
-    return list(LaneState.vars)
+    return list(fields_of(LaneState))
 
 
 def _table_of(

@@ -2,93 +2,24 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
 from functools import cached_property
-from typing import NamedTuple
 
 from stagetwin.fleets import VehicleType
 from stagetwin.maps import Point, RoadMap, Route
-from stagetwin.maps._geometry import along, lengths, wrapped
+from stagetwin.maps._geometry import along, convex_hull, lengths, wrapped
 from stagetwin_sim.traffic._footprint import Footprint, meeting
+from stagetwin_sim.traffic._route import Cell, LaneRoute, Step
 
-__all__ = ["Cell", "LaneNet", "LaneRoute", "Step"]
+__all__ = ["LaneNet"]
 
 SPOT = 0.55
 """A corner sharper than this is turned at a stand, and takes room for it [rad]."""
 
 AT_NODE = 0.15
 """How far before and after a node one is at it [m]."""
-
-
-@dataclass(frozen=True)
-class Cell:
-    """A piece of a lane in one direction, or the place of a node.
-
-    Attributes:
-        area: what vehicles sweep while their centre is in it.
-        lane: whose; empty for a node.
-        forward: in which direction of the lane.
-        begin, end: along the lane in that direction [m].
-        node: of which node; empty for a lane.
-        x, y: its middle [m].
-    """
-
-    area: tuple[Point, ...]
-    lane: str = ""
-    forward: bool = True
-    begin: float = 0.0
-    end: float = 0.0
-    node: str = ""
-    x: float = 0.0
-    y: float = 0.0
-
-
-class Step(NamedTuple):
-    """A cell on a route.
-
-    Attributes:
-        cell: number.
-        begin, end: between which distances along the route the centre is in it [m].
-        rest: whether a vehicle may stand at its end for as long as it likes.
-    """
-
-    cell: int
-    begin: float
-    end: float
-    rest: bool
-
-
-@dataclass(frozen=True)
-class LaneRoute:
-    """A way by lanes, as a vehicle drives it.
-
-    Attributes:
-        steps: cells in driving order.
-        points: polyline [m].
-        limits: highest speed on each of its segments [m/s]; negative is backward.
-        theta: heading at the end [rad]; NaN for any.
-        goal: the node where it ends; empty on the way.
-        cells: numbers of its cells.
-        nodes: ids on the way, where it goes by nodes.
-    """
-
-    steps: tuple[Step, ...]
-    points: tuple[Point, ...]
-    limits: tuple[float, ...]
-    theta: float = math.nan
-    goal: str = ""
-    nodes: tuple[str, ...] = ()
-    cells: frozenset[int] = field(init=False)
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "cells", frozenset(step.cell for step in self.steps))
-
-    @property
-    def length(self) -> float:
-        """Length of the way [m]."""
-        return self.steps[-1].end
 
 
 class LaneNet:
@@ -166,8 +97,6 @@ class LaneNet:
             poses, turns = self._poses(points, far, begin, end)
             area = self.footprint.swept(poses)
             if turns:
-                from stagetwin.maps._geometry import convex_hull
-
                 round_ = [p for x, y in turns for p in self.footprint.turned(x, y)]
                 area = convex_hull((*area, *round_))
             x, y, _ = along(points, (begin + end) / 2)
@@ -286,7 +215,9 @@ class LaneNet:
         begin = self.cells[numbers[0]].begin
         for number in numbers:
             cell = self.cells[number]
-            steps.append(Step(number, s + cell.begin - begin, s + cell.end - begin, self.rests[number]))
+            steps.append(
+                Step(number, s + cell.begin - begin, s + cell.end - begin, self.rests[number])
+            )
         line = self.points(lane, forward)
         top = self.road_map.lanes[lane].maximum_speed
         at = 0.0 if within is None else self.cells[numbers[0]].end
@@ -346,6 +277,43 @@ class LaneNet:
             rest.nodes,
         )
 
+    def retreat(self, cell: int, route: Route | None, *, speed: float, reverse: float) -> LaneRoute:
+        """Return the way from within a lane backward to where it begins, and on from there.
+
+        Args:
+            cell: where the vehicle rests.
+            route: from the begin of the lane on; None ends there.
+            speed, reverse: highest, forward and backward [m/s].
+        """
+        here = self.cells[cell]
+        lane = self.road_map.lanes[here.lane]
+        node = lane.start if here.forward else lane.end
+        numbers = self.of_lane[here.lane, here.forward]
+        behind = numbers[: numbers.index(cell) + 1]
+        steps: list[Step] = []
+        points: list[Point] = []
+        for number in reversed(behind):
+            far = here.end - self.cells[number].end
+            steps.append(Step(number, far - 0.05, here.end - self.cells[number].begin, False))
+            points.append(self.standing(number)[:2])
+        points.append((self.road_map.nodes[node].x, self.road_map.nodes[node].y))
+        limits = [-reverse] * (len(points) - 1)
+        if route is None or not route.lanes:
+            theta = self.road_map.nodes[node].theta
+            steps.append(Step(self.of_node[node], here.end - AT_NODE, here.end, True))
+            end = math.nan if theta is None else theta
+            return LaneRoute(tuple(steps), tuple(points), tuple(limits), end, node, (node,))
+        rest = self.route(route, speed=speed)
+        more = [Step(a, b + here.end, e + here.end, r) for a, b, e, r in rest.steps]
+        return LaneRoute(
+            (*steps, *more),
+            (*points, *rest.points[1:]),
+            (*limits, *rest.limits),
+            rest.theta,
+            rest.goal,
+            rest.nodes,
+        )
+
     def standing(self, cell: int) -> tuple[float, float, float]:
         """Return where a vehicle rests on a cell: x, y [m], heading [rad]."""
         here = self.cells[cell]
@@ -366,7 +334,7 @@ class LaneNet:
         for (name, forward), numbers in self.of_lane.items():
             lane = self.road_map.lanes[name]
             start, end = (lane.start, lane.end) if forward else (lane.end, lane.start)
-            for a, b in zip(numbers, numbers[1:], strict=False):
+            for a, b in itertools.pairwise(numbers):
                 moves[a].append((b, False))
                 moves[b].append((a, True))
             moves[numbers[-1]].append((self.of_node[end], False))

@@ -185,7 +185,9 @@ def decide(
                     pushes = agents.to[world, k] < 0
                 if pushes:
                     agents.stack[world, depth] = k
-                    agents.choices[world, k] = _ranked(table, agents, world, k, seed + wp.uint32(depth))
+                    agents.choices[world, k] = _ranked(
+                        table, agents, world, k, seed + wp.uint32(depth)
+                    )
                     depth = depth + 1
                 else:
                     # It may go, and so may all who pushed.
@@ -234,13 +236,13 @@ def plan_step(
     for i in range(count):
         here = agents.at[world, i]
         agents.to[world, i] = -1
-        if here >= 0:
+        if here >= 0:  # noqa: SIM102 - `and` reads both sides
             if agents.held[world, i] != 0:
                 agents.to[world, i] = here
                 agents.then[world, here] = i
     for n in range(count):
         i = agents.order[world, n]
-        if agents.at[world, i] >= 0:
+        if agents.at[world, i] >= 0:  # noqa: SIM102 - `and` reads both sides
             if agents.to[world, i] < 0:
                 decide(table, agents, world, i, wp.rand_init(wp.int32(seed), n), rings)
 

@@ -26,8 +26,8 @@ class Phase(enum.IntEnum):
     """How a vehicle moves.
 
     REST: it does not. LANES: along a route of the lane authority. DOOR: it waits off the lanes for
-    the first cells. APPROACH: it drives to them. FREE: in a free zone. GRID: on a grid. AWAY: out of
-    somebody's way, to go on later.
+    the first cells. APPROACH: it drives to them. FREE: in a free zone. GRID: on a grid. AWAY: out
+    of somebody's way, to go on later.
     """
 
     REST = 0

@@ -16,8 +16,9 @@ import warp as wp
 
 from stagetwin_sim.fleet._options_kernels import draw_of
 from stagetwin_sim.fleet._state_kernels import FleetState
+from stagetwin_sim.traffic._lane_state_kernels import LaneRoutes, LaneState, NetTable
 
-__all__ = ["LaneRoutes", "LaneState", "NetTable", "reserve_lanes"]
+__all__ = ["NEVER", "QUEUE", "reserve_lanes"]
 
 wp.set_module_options({"enable_backward": False})
 
@@ -32,90 +33,6 @@ STILL = wp.constant(wp.float32(0.03))
 _STREAM = wp.constant(wp.int32(8))
 
 
-@wp.struct
-class NetTable:
-    """Cells and which of them meet: those of cell c are meets[begin[c]:begin[c + 1]]."""
-
-    begin: wp.array(dtype=wp.int32)
-    meets: wp.array(dtype=wp.int32)
-
-
-@wp.struct
-class LaneRoutes:
-    """Routes one after another.
-
-    Attributes:
-        begin, count: steps of each route.
-        length: of each [m].
-        cell: of each step.
-        enter, leave: between which distances the centre is in it [m].
-        rest: whether a batch may end with it.
-    """
-
-    begin: wp.array(dtype=wp.int32)
-    count: wp.array(dtype=wp.int32)
-    length: wp.array(dtype=wp.float32)
-    cell: wp.array(dtype=wp.int32)
-    enter: wp.array(dtype=wp.float32)
-    leave: wp.array(dtype=wp.float32)
-    rest: wp.array(dtype=wp.int32)
-
-
-@wp.struct
-class LaneState:
-    """What vehicles hold; shape (worlds, vehicles) where nothing else is said.
-
-    Attributes:
-        route: number; -1 where it drives none.
-        command: 1 takes `ordered` as its route, 2 gives everything back; 0 once it is done.
-        ordered: number of a route.
-        low, high: steps of the route that it holds, from and up to.
-        go: up to which of these it may drive.
-        rest: cell on which it will rest; -1 for none.
-        asked: tick since which it waits for a batch.
-        waits_for: the vehicle that it waits for; -1 for none.
-        waits_at: the cell that it waits for.
-        resting: 1 where that vehicle rests there, 0 where it is to go first.
-        reported: progress as control knows it [m].
-        order: vehicles by how long they have waited.
-        reports, grants: messages under way, -1 for a lost one, shape (worlds, vehicles, delays).
-        queue, stamps: who is queued at a cell, -1 for a free slot, and when it came,
-            shape (worlds, cells x QUEUE).
-        rests: who rests on a cell, -1 for nobody, shape (worlds, cells).
-        stamp: the latest, shape (worlds,).
-        waiting, caused: how long vehicles have stood on a cell, and for a cell, for the sake of
-            others [s], shape (worlds, cells).
-        passed: vehicles that have left a cell behind, likewise.
-        lost: messages, shape (worlds,).
-        full: batches refused because a queue was full, shape (worlds,).
-    """
-
-    route: wp.array2d(dtype=wp.int32)
-    command: wp.array2d(dtype=wp.int32)
-    ordered: wp.array2d(dtype=wp.int32)
-    low: wp.array2d(dtype=wp.int32)
-    high: wp.array2d(dtype=wp.int32)
-    go: wp.array2d(dtype=wp.int32)
-    rest: wp.array2d(dtype=wp.int32)
-    asked: wp.array2d(dtype=wp.int32)
-    waits_for: wp.array2d(dtype=wp.int32)
-    waits_at: wp.array2d(dtype=wp.int32)
-    resting: wp.array2d(dtype=wp.int32)
-    reported: wp.array2d(dtype=wp.float32)
-    order: wp.array2d(dtype=wp.int32)
-    reports: wp.array3d(dtype=wp.float32)
-    grants: wp.array3d(dtype=wp.float32)
-    queue: wp.array2d(dtype=wp.int32)
-    stamps: wp.array2d(dtype=wp.int32)
-    rests: wp.array2d(dtype=wp.int32)
-    waiting: wp.array2d(dtype=wp.float32)
-    caused: wp.array2d(dtype=wp.float32)
-    passed: wp.array2d(dtype=wp.int32)
-    stamp: wp.array(dtype=wp.int32)
-    lost: wp.array(dtype=wp.int32)
-    full: wp.array(dtype=wp.int32)
-
-
 @wp.func
 def _remove(lanes: LaneState, world: wp.int32, i: wp.int32, cell: wp.int32):
     """Take the oldest entry of a vehicle off the queue of a cell."""
@@ -123,7 +40,7 @@ def _remove(lanes: LaneState, world: wp.int32, i: wp.int32, cell: wp.int32):
     for k in range(QUEUE):
         slot = cell * QUEUE + k
         if lanes.queue[world, slot] == i:
-            if best < 0:
+            if best < 0:  # noqa: SIM114 - `and` reads both sides
                 best = wp.int32(slot)
             elif lanes.stamps[world, slot] < lanes.stamps[world, best]:
                 best = wp.int32(slot)
@@ -169,7 +86,7 @@ def _obey(lanes: LaneState, routes: LaneRoutes, world: wp.int32, i: wp.int32, de
     held = lanes.rest[world, i]
     fresh = lanes.ordered[world, i]
     keep = wp.int32(-1)
-    if command == 1 and held >= 0:
+    if command == 1 and held >= 0:  # noqa: SIM102 - `and` reads both sides
         if routes.cell[routes.begin[fresh]] == held:
             keep = wp.int32(held)
     _drop(lanes, routes, world, i, keep)
@@ -279,7 +196,7 @@ def _before(
         other = net.meets[m]
         for k in range(QUEUE):
             j = lanes.queue[world, other * QUEUE + k]
-            if j >= 0 and j != i:
+            if j >= 0 and j != i:  # noqa: SIM102 - `and` reads both sides
                 if lanes.stamps[world, other * QUEUE + k] < own:
                     lanes.waits_for[world, i] = j
                     lanes.waits_at[world, i] = other
@@ -317,7 +234,7 @@ def reserve_lanes(
         if lanes.route[world, i] >= 0:
             # What the vehicle says now, and what comes in of what it said before.
             told = fleet.s[world, i]
-            if loss > 0.0:
+            if loss > 0.0:  # noqa: SIM102 - `and` reads both sides
                 if wp.randf(lot) < loss:
                     told = wp.float32(-1.0)
                     lanes.lost[world] = lanes.lost[world] + 1
@@ -352,7 +269,11 @@ def reserve_lanes(
                 low = lanes.low[world, i]
                 leaving = low < lanes.go[world, i] and low < lanes.high[world, i] - 1
                 if leaving:
-                    leaving = routes.leave[first + low] + 0.02 < lanes.reported[world, i]
+                    told = lanes.reported[world, i]
+                    leaving = routes.leave[first + low] + 0.02 < told
+                    # At its goal it needs no more than the place where it can turn.
+                    if lanes.high[world, i] == routes.count[route]:
+                        leaving = leaving or told > routes.length[route] - 0.03
                 if leaving:
                     left = routes.cell[first + low]
                     _remove(lanes, world, i, left)
@@ -374,10 +295,18 @@ def reserve_lanes(
             go = lanes.go[world, i]
             if go == lanes.high[world, i] and lanes.asked[world, i] == NEVER:
                 lanes.waits_for[world, i] = -1
-            if lanes.waits_for[world, i] >= 0 and fleet.mode[world, i] == 1:
+            if lanes.waits_for[world, i] >= 0 and fleet.mode[world, i] == 1:  # noqa: SIM102 - `and` reads both sides
                 if wp.abs(fleet.v[world, i]) < STILL and wp.abs(fleet.omega[world, i]) < STILL:
                     here = routes.cell[first + wp.max(go - 1, 0)]
+                    # What a queue waits for is what its first waits for.
                     there = lanes.waits_at[world, i]
+                    ahead = lanes.waits_for[world, i]
+                    for _hop in range(16):
+                        if ahead >= 0:
+                            further = lanes.waits_for[world, ahead]
+                            if further >= 0:
+                                there = lanes.waits_at[world, ahead]
+                            ahead = further
                     lanes.waiting[world, here] = lanes.waiting[world, here] + period
                     lanes.caused[world, there] = lanes.caused[world, there] + period
             clear = wp.float32(-1.0)
@@ -385,12 +314,10 @@ def reserve_lanes(
                 clear = routes.length[route]
             elif go > 0:
                 clear = wp.max(routes.enter[first + go], 0.0)
-            if loss > 0.0:
+            if loss > 0.0:  # noqa: SIM102 - `and` reads both sides
                 if wp.randf(lot) < loss:
                     clear = wp.float32(-1.0)
                     lanes.lost[world] = lanes.lost[world] + 1
             lanes.grants[world, i, slot] = clear
             if fleet.mode[world, i] == 1:
-                fleet.s_max[world, i] = wp.max(
-                    fleet.s_max[world, i], lanes.grants[world, i, then]
-                )
+                fleet.s_max[world, i] = wp.max(fleet.s_max[world, i], lanes.grants[world, i, then])

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from stagetwin.maps import NoRouteError, RoadMap, Route
 from stagetwin.maps._geometry import along
-from stagetwin_sim.traffic._net import LaneNet, LaneRoute
+from stagetwin_sim.traffic._lanes import LaneAuthority
+from stagetwin_sim.traffic._net import LaneNet
 
 __all__ = ["Stretch", "Ways"]
 
@@ -37,7 +38,7 @@ class Ways:
         speed: of the vehicles [m/s].
         vehicle_type: their name.
         closed: lanes and nodes that nobody uses.
-        add: takes a route of the lane authority and returns its number.
+        lanes: the authority of lanes, which is given their routes.
     """
 
     def __init__(
@@ -47,14 +48,17 @@ class Ways:
         speed: float,
         vehicle_type: str,
         closed: Iterable[str],
-        add: Callable[[LaneRoute], int],
+        lanes: LaneAuthority,
     ) -> None:
         self.road_map, self.net = road_map, net
         self._speed, self._type, self._closed = speed, vehicle_type, frozenset(closed)
-        self._add = add
+        self._lanes = lanes
         self._found: dict[tuple[str, str], tuple[tuple[Stretch, ...], float] | None] = {}
-        self._routes: dict[Route, int] = {}
         self._authority = {name: authority_of(road_map, name) for name in road_map.lanes}
+
+    def forget(self) -> None:
+        """Find all ways anew."""
+        self._found.clear()
 
     def between(self, start: str, goal: str) -> tuple[Stretch, ...] | None:
         """Return the stretches from a node to another; None where no way leads there."""
@@ -108,12 +112,13 @@ class Ways:
         nodes = route.nodes[first : end + 1]
         if kind != "lanes":
             return Stretch(kind, nodes)
-        part = Route(
-            nodes=nodes, lanes=route.lanes[first:end], forward=route.forward[first:end]
-        )
-        if part not in self._routes:
-            self._routes[part] = self._add(self.net.route(part, speed=self._speed))
-        return Stretch(kind, nodes, self._routes[part])
+        part = Route(nodes=nodes, lanes=route.lanes[first:end], forward=route.forward[first:end])
+        turns = "".join(">" if forward else "<" for forward in part.forward)
+        key = f"way {self._type}|{','.join(nodes)}|{','.join(part.lanes)}|{turns}"
+        number = self._lanes.find(key)
+        if number < 0:
+            number = self._lanes.add(self.net.route(part, speed=self._speed), key)
+        return Stretch(kind, nodes, number)
 
 
 def authority_of(road_map: RoadMap, lane: str) -> str:

@@ -61,7 +61,4 @@ def make_algorithm(config: TrainingConfig, vec_env: Any) -> Any:
         },
     }
     with contextlib.redirect_stdout(io.StringIO()):  # it prints its models
-        return PPO.construct_algorithm(
-            vec_env.get_observations(), vec_env, settings, config.device
-        )
-
+        return PPO.construct_algorithm(vec_env.get_observations(), vec_env, settings, config.device)

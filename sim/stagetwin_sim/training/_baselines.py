@@ -72,10 +72,10 @@ class RandomPolicy:
 class RulePolicy:
     """Turns to the goal and drives, away from what the rays show to be near; turns at the goal.
 
-    Each ray shorter than `heed` pushes away from what it met, the more the nearer; the goal pulls. The
-    speed goes with how well the vehicle heads where that points, and with how much room is ahead. Source: Khatib,
-    Real-Time Obstacle Avoidance for Manipulators and Mobile Robots, International Journal of
-    Robotics Research 5, 1986 (potential fields).
+    Each ray shorter than `heed` pushes away from what it met, the more the nearer; the goal pulls.
+    The speed goes with how well the vehicle heads where that points, and with how much room is
+    ahead. Source: Khatib, Real-Time Obstacle Avoidance for Manipulators and Mobile Robots,
+    International Journal of Robotics Research 5, 1986 (potential fields).
 
     Args:
         heed: how near an obstacle counts [m].

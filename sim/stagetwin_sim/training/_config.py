@@ -20,6 +20,8 @@ from stagetwin_sim.environments import EnvironmentConfig, find_config
 
 __all__ = ["TrainingConfig", "environment_config"]
 
+_TABLES = ("rewards", "params")
+
 
 class TrainingConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Everything that a training follows from.
@@ -50,19 +52,20 @@ class TrainingConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
         value_loss: weight of the critic's loss.
         max_grad_norm: gradients are cut off there.
         save_every: iterations between two checkpoints.
-        stop_at: share of successes among the newest episodes at which training ends early; 0 is never.
+        stop_at: share of successes among the newest episodes at which it ends early; 0 is never.
         evaluation_seeds: how many seeds the report's evaluation has.
         episodes: of each seed in the evaluation.
-        environment: fields of the task's config, and `rewards`: weights by name.
+        environment: fields of the task's config; `rewards`: weights by name; `params`: a term's
+            numbers by its group and name, `events.pillars`.
 
     Raises:
         TrainingError: a setting that cannot be.
     """
 
     task: str
-    worlds: int = 512
+    worlds: int = 1024
     iterations: int = 150
-    steps: int = 24
+    steps: int = 32
     seed: int = 1
     device: str = "cpu"
     threads: int = 1
@@ -70,16 +73,16 @@ class TrainingConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     activation: Literal["elu", "relu", "tanh", "selu"] = "elu"
     recurrent: Literal["", "gru", "lstm"] = ""
     recurrent_size: int = 64
-    distribution: Literal["beta", "gaussian"] = "beta"
+    distribution: Literal["beta", "gaussian"] = "gaussian"
     init_std: float = 0.8
     learning_rate: float = 1e-3
     desired_kl: float = 0.015
-    epochs: int = 5
-    minibatches: int = 4
+    epochs: int = 3
+    minibatches: int = 8
     gamma: float = 0.99
     lam: float = 0.95
     clip: float = 0.2
-    entropy: float = 0.003
+    entropy: float = 0.0
     value_loss: float = 1.0
     max_grad_norm: float = 1.0
     save_every: int = 50
@@ -138,7 +141,7 @@ class TrainingConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
         lines += [f"{k} = {_toml(v)}" for k, v in tables.items() if k not in nested]
         for name, table in nested.items():
             lines += ["", f"[environment.{name}]"]
-            lines += [f"{k} = {_toml(v)}" for k, v in table.items()]
+            lines += [f"{json.dumps(k)} = {_toml(v)}" for k, v in table.items()]
         return "\n".join(lines) + "\n"
 
     @property
@@ -154,14 +157,14 @@ def environment_config(task: str, changes: Mapping[str, Any]) -> EnvironmentConf
     Args:
         task: its name.
         changes: numbers by the names of fields, or of arguments of the config's `of`; `rewards`:
-            weights by name.
+            weights by name; `params`: a term's numbers by `GROUP.NAME`.
 
     Raises:
         TaskError: no such task, or the config cannot be so.
         TrainingError: no such field, or it is not a number.
     """
     kind = find_config(task)
-    plain = {name: value for name, value in changes.items() if name != "rewards"}
+    plain = {name: value for name, value in changes.items() if name not in _TABLES}
     numbers = {
         f.name: getattr(kind(), f.name)
         for f in dataclasses.fields(kind)
@@ -192,8 +195,14 @@ def environment_config(task: str, changes: Mapping[str, Any]) -> EnvironmentConf
         config = dataclasses.replace(config, **plain)
     except (TypeError, ValueError) as error:
         raise TaskError(f"{task}: {error}") from None
-    for name, weight in changes.get("rewards", {}).items():
-        config = config.changed("rewards", name, weight=float(weight))
+    try:
+        for name, weight in changes.get("rewards", {}).items():
+            config = config.changed("rewards", name, weight=float(weight))
+        for path, params in changes.get("params", {}).items():
+            group, _, name = path.partition(".")
+            config = config.changed(group, name, params=tuple(float(value) for value in params))
+    except (AttributeError, TypeError, ValueError) as error:
+        raise TrainingError(f"{task}: {error}") from None
     return config
 
 

@@ -11,11 +11,11 @@ import numpy.typing as npt
 import torch
 
 from stagetwin_sim._errors import TrainingError
-from stagetwin_sim.environments import EnvironmentConfig, make_environment
+from stagetwin_sim.environments import Environment, EnvironmentConfig, make_environment
 from stagetwin_sim.training._policies import Policy
 from stagetwin_sim.training._statistics import Interval, bootstrap, wilson
 
-__all__ = ["Evaluation", "evaluate"]
+__all__ = ["Evaluation", "evaluate", "success_of"]
 
 Floats = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]
@@ -29,7 +29,8 @@ class Evaluation:
         policy: its name.
         task: name.
         seeds: each of them with as many episodes.
-        succeeded: shape (seeds, episodes).
+        succeeded: shape (seeds, episodes); of a task without a success of its own, those that
+            lasted to the end of the time.
         failed: ended, not by time, and not in success; shape (seeds, episodes).
         seconds: how long each episode took [s], shape (seeds, episodes).
         rewards: sums, shape (seeds, episodes).
@@ -89,6 +90,17 @@ class Evaluation:
         }
 
 
+def success_of(environment: Environment) -> torch.Tensor:
+    """Return which worlds ended well in the last step, shape (worlds,).
+
+    A task that has no success of its own is one to hold out in: there the end of the time is it.
+    """
+    if any(term.success for term in environment.config.terminations):
+        found: torch.Tensor = environment.info["success"]
+        return found
+    return environment.truncated
+
+
 def evaluate(
     policy: Policy,
     task: str,
@@ -100,8 +112,8 @@ def evaluate(
 ) -> Evaluation:
     """Run a policy in worlds of full difficulty.
 
-    Every world counts with one episode, so that quick episodes do not count more often than long ones.
-    The worlds of a seed are the same for every policy.
+    Every world counts with one episode, so that quick episodes do not count more often than long
+    ones. The worlds of a seed are the same for every policy.
 
     Args:
         policy: what acts.
@@ -134,8 +146,9 @@ def evaluate(
         _, _, terminated, _, info = environment.step(policy.act(environment))
         ended = running & info["done"]
         if bool(ended.any()):
-            succeeded |= ended & info["success"]
-            failed |= ended & terminated & ~info["success"]
+            good = success_of(environment)
+            succeeded |= ended & good
+            failed |= ended & terminated & ~good
             steps = torch.where(ended, info["episode_steps"], steps)
             rewards = torch.where(ended, info["episode_reward"], rewards)
             running &= ~ended

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import copy
 import importlib.metadata
 import io
 import logging
@@ -50,7 +49,7 @@ def export_model(actor: Any) -> tuple[bytes, ModelSpec, tuple[RecurrentState, ..
     """
     import onnx
 
-    wrapped = copy.deepcopy(actor).cpu().as_onnx(verbose=False).eval()
+    wrapped = actor.as_onnx(verbose=False).cpu().eval()  # a copy of its parts
     names = list(wrapped.input_names)
     states: tuple[RecurrentState, ...] = ()
     dynamic: dict[str, Any] | None = {"x": {0: "batch"}}
@@ -65,7 +64,6 @@ def export_model(actor: Any) -> tuple[bytes, ModelSpec, tuple[RecurrentState, ..
         )
     inputs = _examples(wrapped, dynamic is not None)
     spec = ModelSpec(opset=OPSET, batch=0 if dynamic is not None else 1)
-    made = io.BytesIO()
     with _quiet(), torch.no_grad():
         program = torch.onnx.export(
             wrapped,
@@ -78,9 +76,8 @@ def export_model(actor: Any) -> tuple[bytes, ModelSpec, tuple[RecurrentState, ..
             dynamo=True,
             verbose=False,
         )
-        assert program is not None
-        program.save(made)
-    model = onnx.load_from_string(made.getvalue())
+    assert program is not None  # it is asked for as a program
+    model = program.model_proto
     _strip(model)
     onnx.checker.check_model(model)
     found = {one.domain: one.version for one in model.opset_import}
@@ -196,7 +193,7 @@ def export_bundle(
     Args:
         actor: a model of rsl_rl.
         config: of the environment that it was trained in.
-        observations: a policy's numbers that training saw, shape (rows, n); None declares no statistics.
+        observations: a policy's numbers that training saw, shape (rows, n); None declares none.
         name: of the policy; the task's by default.
         version: of the policy.
         rate_limits: of actions by name [unit/s].
@@ -251,7 +248,8 @@ def export_bundle(
 def _known(novelty: Novelty, seen: tuple[ObservationSpec, ...]) -> Novelty:
     """Return statistics that let a policy's own last words be anything within their limits.
 
-    What was said last is no observation of the world; a fallback sets it to what training seldom saw.
+    What was said last is no observation of the world, and a fallback sets it to what training
+    seldom saw.
     """
     low, high = list(novelty.low), list(novelty.high)
     column = 0

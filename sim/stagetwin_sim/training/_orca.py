@@ -19,8 +19,9 @@ class OrcaPolicy:
     """Drives as ORCA chooses, with the true places of everything (no sensor, no noise).
 
     Source: van den Berg, Guy, Lin and Manocha, Reciprocal n-body collision avoidance, Robotics
-    Research (ISRR 2009), 2011. A differential drive follows the chosen velocity only as far as it can turn,
-    so the radius is that of its footprint and a margin for the way that it makes meanwhile.
+    Research (ISRR 2009), 2011. A differential drive follows the chosen velocity only as far as it
+    can turn, so the radius is that of its footprint and a margin for the way that it makes
+    meanwhile.
 
     Args:
         horizon: for which no collision is wanted [s].

@@ -42,7 +42,7 @@ def choose_velocities(
     at = pose[w]
     own = wp.vec2(twist[w][0] * wp.cos(at[2]), twist[w][0] * wp.sin(at[2]))
     planes = wp.zeros(shape=(MAX_PLANES,), dtype=wp.vec4)
-    # To each wall no faster than its distance is used up within a second; the permitted side is left.
+    # To each wall no faster than the room to it is used up within a second; permitted is the left.
     planes[0] = wp.vec4(half - radius - at[0], 0.0, 0.0, 1.0)
     planes[1] = wp.vec4(-(half - radius + at[0]), 0.0, 0.0, -1.0)
     planes[2] = wp.vec4(0.0, half - radius - at[1], -1.0, 0.0)

@@ -85,12 +85,13 @@ def draw_stills(
     goals = goal.clone().numpy()
     pillars = known["pillars"]
     ways, others = [pose.clone().numpy()], [known["others"]]
-    open_, ends = np.ones(count, bool), np.full(count, environment.max_steps)
+    open_, ends = np.ones(count, bool), [environment.max_steps] * count
     words = ["time is up"] * count
     for step in range(1, environment.max_steps + 1):
         _, _, terminated, _, info = environment.step(policy.act(environment))
-        for w in np.flatnonzero(info["done"].numpy() & open_):
-            open_[w], ends[w] = False, step
+        for w in np.flatnonzero(info["done"].numpy() & open_).tolist():
+            open_[w] = False
+            ends[w] = step
             ended = "failed" if bool(terminated[w]) else "time is up"
             words[w] = "arrived" if bool(info["success"][w]) else ended
         if not open_.any():

@@ -50,10 +50,10 @@ class ActorPolicy:
         """See Policy."""
         from tensordict import TensorDict
 
-        if self.actor.is_recurrent and self.actor.get_hidden_state() is not None:
-            self.actor.reset(environment.info["done"])
         shown = TensorDict({"policy": environment.observation}, batch_size=[environment.worlds])
         with torch.inference_mode():
+            if self.actor.is_recurrent and self.actor.get_hidden_state() is not None:
+                self.actor.reset(environment.info["done"])
             said: torch.Tensor = self.actor(shown)
         return said
 

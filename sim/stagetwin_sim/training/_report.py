@@ -141,9 +141,7 @@ def _known(content: Any) -> Any:
     return None if isinstance(content, float) and not math.isfinite(content) else content
 
 
-def _markdown(
-    run: Run, found: Sequence[Evaluation], stills: Sequence[str], bundle: Bundle
-) -> str:
+def _markdown(run: Run, found: Sequence[Evaluation], stills: Sequence[str], bundle: Bundle) -> str:
     config, first = run.config, found[0]
     lines = [
         f"# {config.task}: a training",
@@ -161,9 +159,9 @@ def _markdown(
             for one in found
         ],
         "",
-        "Intervals of 95 %: success and failure by Wilson over all episodes; the others by bootstrap over "
-        "seeds. Failure is an episode that ended neither in success nor by time: in navigation, a "
-        "collision. Seconds count the episodes that succeeded.",
+        "Intervals of 95 %: success and failure by Wilson over all episodes; the others by "
+        "bootstrap over seeds. Failure is an episode that ended neither in success nor by time: in "
+        "navigation, a collision. Seconds count the episodes that succeeded.",
         "",
         "## Curves",
         "",

@@ -17,6 +17,7 @@ from stagetwin_sim.environments import Environment, EnvironmentConfig, as_rsl_rl
 from stagetwin_sim.training._actor import make_algorithm
 from stagetwin_sim.training._checkpoint import Checkpoint
 from stagetwin_sim.training._config import TrainingConfig, environment_config
+from stagetwin_sim.training._evaluate import success_of
 from stagetwin_sim.training._policies import ActorPolicy
 
 __all__ = ["Progress", "Run", "train"]
@@ -79,6 +80,7 @@ class Run:
 def train(
     config: TrainingConfig,
     *,
+    environment: EnvironmentConfig | None = None,
     out: str | os.PathLike[str] | None = None,
     resume: str | os.PathLike[str] | None = None,
     progress: Callable[[Progress], None] | None = None,
@@ -86,11 +88,12 @@ def train(
     """Train a policy.
 
     The same configuration gives the same run on one machine and device. A resumed one goes on with
-    the same weights, optimizer and generator, but its worlds begin new episodes, by seeds of its own: it
-    is as good a training, and not the same numbers as one that never stopped.
+    the same weights, optimizer and generator, but its worlds begin new episodes, by seeds of its
+    own: it is as good a training, and not the same numbers as one that never stopped.
 
     Args:
         config: what it follows from.
+        environment: in place of what the configuration says of it.
         out: folder for checkpoints and TensorBoard's events; None writes nothing.
         resume: a checkpoint to go on from.
         progress: told of each iteration.
@@ -102,15 +105,15 @@ def train(
     before = Checkpoint.read(resume) if resume is not None else None
     if before is not None:
         before.check(config)
-    chosen = environment_config(config.task, config.environment)
+    chosen = environment or environment_config(config.task, config.environment)
     if not config.device.startswith("cuda"):
         torch.set_num_threads(config.threads)
     first = before.iteration if before is not None else 0
     torch.manual_seed(config.seed)
-    environment = make_environment(
+    worlds = make_environment(
         chosen, worlds=config.worlds, seed=config.seed + 7919 * first, device=config.device
     )
-    training = _Training(config, environment, Path(out) if out is not None else None, before)
+    training = _Training(config, worlds, Path(out) if out is not None else None, before)
     checkpoint = training.run(progress)
     return Run(
         config=config,
@@ -195,7 +198,7 @@ class _Training:
                 if bool(dones.any()):
                     self._rewards.extend(info["episode_reward"][dones].tolist())
                     self._lengths.extend(info["episode_steps"][dones].tolist())
-                    self._successes.extend(info["success"][dones].float().tolist())
+                    self._successes.extend(success_of(self.environment)[dones].float().tolist())
             self.observations = algorithm.storage.observations["policy"].flatten(0, 1).clone()
             algorithm.compute_returns(shown)
         return shown

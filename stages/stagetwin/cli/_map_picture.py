@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from itertools import pairwise
+from itertools import groupby, pairwise
 
 from rich.text import Text
 
@@ -71,17 +71,18 @@ class _Canvas:
                 (place, (letter, kind)) for place, letter in zip(places, text, strict=True)
             )
 
+    def _cell(self, row: int, column: int) -> tuple[str, str]:
+        if (row, column) in self._letters:
+            return self._letters[row, column]
+        bits = self._bits[row][column]
+        return (chr(0x2800 + bits), self._kinds[row][column]) if bits else (" ", "")
+
     def text(self) -> Text:
         found = Text()
         for row in range(self.rows):
-            for column in range(self.columns):
-                if (row, column) in self._letters:
-                    letter, kind = self._letters[row, column]
-                    found.append(letter, _STYLES[kind])
-                else:
-                    bits = self._bits[row][column]
-                    kind = self._kinds[row][column]
-                    found.append(chr(0x2800 + bits) if bits else " ", _STYLES.get(kind, ""))
+            cells = [self._cell(row, column) for column in range(self.columns)]
+            for kind, run in groupby(cells, key=lambda cell: cell[1]):
+                found.append("".join(letter for letter, _ in run), _STYLES.get(kind, ""))
             found.rstrip()
             found.append("\n")
         found.rstrip()

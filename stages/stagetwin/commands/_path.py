@@ -7,7 +7,6 @@ whenever something happens that concerns it, and at every tick.
 
 from __future__ import annotations
 
-import contextlib
 import json
 import logging
 import math
@@ -256,6 +255,7 @@ class CommandPath:
                 self.records.end(
                     life, State.SUPERSEDED, Code.STOP, f"by the stop request of {author}"
                 )
+        self._renewals.halt(paths, author)
         made: list[Command] = []
         for target in targets:
             if target.binding.safe:
@@ -396,5 +396,5 @@ class CommandPath:
         for life in self.records.lives():
             if life.unsent:
                 self.records.end(life, State.EXPIRED, Code.RESTART, "the service stopped")
-        with contextlib.suppress(ValueError):
+        if self._rebound in self.twin.on_guards:
             self.twin.on_guards.remove(self._rebound)

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import logging
 import math
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from stagetwin.actuation import RENEWED_FOR, Renewal
@@ -31,11 +32,12 @@ PERIOD = 1.0
 
 @dataclass(slots=True)
 class _Leave:
-    """How a command's leave stands; times on the steady clock [s]."""
+    """How a command's leave stands; times on the steady clock [s], `halted` by whom."""
 
     next: float = -math.inf
     until: float = math.inf
     lapsed: bool = False
+    halted: str = ""
 
 
 class Renewals:
@@ -45,6 +47,17 @@ class Renewals:
         self._way, self._records = way, records
         self._transport, self._clock = transport, clock
         self._leaves: dict[str, _Leave] = {}
+
+    def halt(self, targets: Collection[str], author: str) -> None:
+        """Renew what is under way to some targets no more, whatever becomes of the stop itself."""
+        for life in self._records.lives():
+            command = life.command
+            if (
+                command.target in targets
+                and command.state in IN_FLIGHT
+                and command.origin != "stop"
+            ):
+                self._leaves.setdefault(command.id, _Leave()).halted = author
 
     def look(self, now: float) -> None:
         """Renew what may go on; `now` is on the steady clock [s]."""
@@ -70,7 +83,9 @@ class Renewals:
     def _renew(self, life: Life, leave: _Leave, judge: Judge | None, now: float) -> None:
         command = life.command
         why = "the plant's guards were being read, or the service was busy"
-        if judge is not None:
+        if leave.halted:
+            why, leave.until = f"by the stop request of {leave.halted}", min(leave.until, now)
+        elif judge is not None:
             why = _obstacle(judge, life)
         if not why:
             leave.until = now + RENEWED_FOR

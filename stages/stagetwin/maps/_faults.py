@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
+import numpy as np
 
 from stagetwin.maps._geometry import contains, cuts, is_simple, lengths, signed_area
 
@@ -222,22 +223,17 @@ def _off_the_extent(
 def _in_the_way(road_map: RoadMap) -> Iterator[MapFault]:
     """Yield lanes and nodes that obstacles stand on."""
     solid = [o for o in road_map.obstacles if len(o.polygon) > 2]
-    boxes = [
-        (
-            *(min(p[i] for p in o.polygon) for i in (0, 1)),
-            *(max(p[i] for p in o.polygon) for i in (0, 1)),
-        )
-        for o in solid
-    ]
-    for lane in road_map.lanes.values():
+    corners = [np.array(o.polygon, np.float64) for o in solid]
+    lows = np.array([each.min(axis=0) for each in corners]).reshape(-1, 2)
+    highs = np.array([each.max(axis=0) for each in corners]).reshape(-1, 2)
+    for lane in road_map.lanes.values() if solid else ():
         if lane.start not in road_map.nodes or lane.end not in road_map.nodes:
             continue
         points = road_map.lane_points(lane)
-        low = [min(p[i] for p in points) for i in (0, 1)]
-        high = [max(p[i] for p in points) for i in (0, 1)]
-        for obstacle, box in zip(solid, boxes, strict=True):
-            if box[0] > high[0] or box[2] < low[0] or box[1] > high[1] or box[3] < low[1]:
-                continue
+        table = np.array(points, np.float64)
+        near = ((lows <= table.max(axis=0)) & (highs >= table.min(axis=0))).all(axis=1)
+        for number in np.flatnonzero(near).tolist():
+            obstacle = solid[number]
             if cuts(points, obstacle.polygon) or contains(obstacle.polygon, *points[0]):
                 place = lane.prim or f"lane {lane.id!r}"
                 what = obstacle.prim or "an obstacle"

@@ -11,7 +11,7 @@ import pytest
 import torch
 from gymnasium.utils.env_checker import check_env
 from gymnasium.vector import AutoresetMode
-from gymnasium.wrappers.vector import NumpyToTorch, RecordEpisodeStatistics
+from gymnasium.wrappers.vector import ClipReward, RecordEpisodeStatistics
 from rsl_rl.algorithms import PPO
 from rsl_rl.env import VecEnv
 from rsl_rl.runners import OnPolicyRunner
@@ -100,11 +100,11 @@ def test_a_vector_env_takes_a_seed_for_each_world() -> None:
 
 
 def test_gymnasiums_wrappers_take_it() -> None:
-    env = NumpyToTorch(RecordEpisodeStatistics(as_vector_env(worlds())))
+    env = ClipReward(RecordEpisodeStatistics(as_vector_env(worlds())), -1.0, 1.0)
     env.reset(seed=1)
     finished = 0
     for _ in range(25):
-        *_, info = env.step(torch.zeros(8, 2))
+        *_, info = env.step(np.zeros((8, 2), np.float32))
         if "episode" in info:
             finished += int(info["_episode"].sum())
             assert (info["episode"]["l"][info["_episode"]] == 10).all()

@@ -5,8 +5,10 @@ from __future__ import annotations
 import dataclasses
 import gc
 import math
+import re
 import tracemalloc
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import hypothesis
@@ -18,6 +20,7 @@ from hypothesis import strategies as st
 
 from stagetwin.fleets import VehicleType
 from stagetwin_sim.environments import (
+    TASKS,
     ActionTerm,
     Environment,
     EnvironmentConfig,
@@ -28,6 +31,7 @@ from stagetwin_sim.environments import (
     RewardTerm,
     TaskError,
     ZoneReleaseConfig,
+    find_config,
     make_environment,
 )
 from stagetwin_sim.fleet import DriveLimits, drive_step
@@ -71,8 +75,7 @@ SHORT: dict[str, Callable[[], EnvironmentConfig]] = {
 @pytest.mark.parametrize("task", PURE)
 def test_the_same_seed_gives_the_same_run(task: str, device: str) -> None:
     runs = [
-        drive(make_environment(task, worlds=12, seed=seed, device=device), 60)
-        for seed in (5, 5, 6)
+        drive(make_environment(task, worlds=12, seed=seed, device=device), 60) for seed in (5, 5, 6)
     ]
     for name, shown in runs[0].items():
         assert torch.equal(shown, runs[1][name]), name
@@ -207,7 +210,7 @@ def test_tensors_are_views_and_no_step_allocates(task: str, device: str) -> None
     environment = make_environment(task, worlds=16, seed=1, device=device)
     actions = actions_of(environment, 1)[0]
     first = environment.step(actions)
-    names = [name for name in environment.state_names]
+    names = list(environment.state_names)
     held = [environment.state(name).data_ptr() for name in names]
     pointers = [tensor.data_ptr() for tensor in first[:4]]
     assert pointers[0] == environment.observation.data_ptr()
@@ -276,9 +279,7 @@ def _drive(
     twists: wp.array(dtype=wp.vec2),
 ) -> None:
     i = wp.tid()
-    x, y, theta, v, omega = drive_step(
-        poses[i], twists[i], command, limits, wp.vec2(0.0, 0.0), dt
-    )
+    x, y, theta, v, omega = drive_step(poses[i], twists[i], command, limits, wp.vec2(0.0, 0.0), dt)
     poses[i] = wp.vec3(x, y, theta)
     twists[i] = wp.vec2(v, omega)
 
@@ -386,9 +387,7 @@ def test_physics_are_drawn_within_their_ranges() -> None:
 
 def test_a_range_may_grow_with_the_level() -> None:
     term = Randomization(parameter="slip", range=Range(-0.1, 0.3), curriculum=True)
-    environment = make_environment(
-        KinematicsConfig().with_randomization(term), worlds=500, seed=1
-    )
+    environment = make_environment(KinematicsConfig().with_randomization(term), worlds=500, seed=1)
     assert (environment.physics["slip"] == 0.0).all()
     environment.level.fill_(0.5)
     environment.reset()
@@ -555,6 +554,19 @@ def test_a_junction_needs_somebody_who_says_who_goes_first() -> None:
     assert rule["deadlock"] == 0
 
 
+def test_the_page_names_every_term_of_every_task() -> None:
+    page = (Path(__file__).parents[3] / "docs" / "environments.md").read_text(encoding="utf-8")
+    parts = re.split(r"^### `([a-z-]+)`$", page, flags=re.MULTILINE)
+    sections = dict(zip(parts[1::2], parts[2::2], strict=True))
+    assert set(sections) == set(TASKS)
+    for task, section in sections.items():
+        config = find_config(task)()
+        groups = ("actions", "observations", "privileged", "rewards", "terminations", "events")
+        for group in (*groups, "commands", "curriculum"):
+            for term in getattr(config, group):
+                assert f"`{term.name}`" in section, (task, group, term.name)
+
+
 # -- what cannot be
 
 
@@ -568,16 +580,16 @@ def test_what_cannot_be_composed_is_refused() -> None:
         make_environment(config, worlds=0)
     with pytest.raises(TaskError, match="3 worlds need a seed each"):
         make_environment(config, worlds=3, seed=[1, 2])
+    twice = (*config.rewards, config.rewards[0])
     with pytest.raises(TaskError, match="named alike: progress"):
-        twice = (*config.rewards, config.rewards[0])
         make_environment(dataclasses.replace(config, rewards=twice), worlds=1)
     with pytest.raises(TaskError, match="no terminations"):
         make_environment(dataclasses.replace(config, terminations=()), worlds=1)
+    wind = Randomization(parameter="wind", range=Range(0, 1))
+    late = Randomization(parameter="lag", range=Range(1, 9))
     with pytest.raises(TaskError, match="no parameter wind"):
-        wind = Randomization(parameter="wind", range=Range(0, 1))
         make_environment(config.with_randomization(wind), worlds=1)
     with pytest.raises(TaskError, match=r"lag can be within \[0, 5\] s, got the range \[1, 9\]"):
-        late = Randomization(parameter="lag", range=Range(1, 9))
         make_environment(config.with_randomization(late), worlds=1)
     with pytest.raises(TaskError, match="no rewards named 'none'"):
         config.changed("rewards", "none", weight=1.0)

@@ -22,8 +22,6 @@ def drive_all(
 ):
     """Move each on by a step."""
     i = wp.tid()
-    x, y, theta, v, omega = drive_step(
-        poses[i], twists[i], commands[i], limits[i], slips[i], dt[i]
-    )
+    x, y, theta, v, omega = drive_step(poses[i], twists[i], commands[i], limits[i], slips[i], dt[i])
     poses[i] = wp.vec3(x, y, theta)
     twists[i] = wp.vec2(v, omega)

@@ -1,4 +1,4 @@
-"""Vehicles: their limits are never exceeded, nor their clearance; worlds know nothing of each other."""
+"""Vehicles: neither limits nor clearances are exceeded; worlds know nothing of each other."""
 
 from __future__ import annotations
 
@@ -14,7 +14,15 @@ from hypothesis import given, settings
 
 from stagetwin.fleets import VehicleType
 from stagetwin_sim._errors import FleetError, SnapshotError
-from stagetwin_sim.fleet import DriveLimits, Mode, Motion, MotionPlan, Noise, Obstacles, drive_limits
+from stagetwin_sim.fleet import (
+    DriveLimits,
+    Mode,
+    Motion,
+    MotionPlan,
+    Noise,
+    Obstacles,
+    drive_limits,
+)
 from tests.sim.fleet.drive_kernels import drive_all
 from tests.sim.fleet.scenes import AMR, busy
 
@@ -55,7 +63,7 @@ def check_limits(kinds: Arrays, before: Arrays, after: Arrays, dt: Any) -> None:
 def test_a_drive_stays_within_its_limits_whatever_it_is_told(seed: int, lag: float) -> None:
     rng = np.random.default_rng(seed)
     n = DRIVERS
-    kinds = np.zeros(n, DriveLimits.numpy_dtype())
+    kinds = np.repeat(drive_limits([AMR], lag), n)
     for name, low, high in (
         ("speed", 0.1, 5.0),
         ("reverse_speed", 0.0, 2.0),
@@ -65,7 +73,6 @@ def test_a_drive_stays_within_its_limits_whatever_it_is_told(seed: int, lag: flo
         ("rotation_acceleration", 0.1, 12.0),
     ):
         kinds[name] = rng.uniform(low, high, n)
-    kinds["lag"] = lag
     dt = rng.choice([0.001, 0.02, 0.1, 0.5], n).astype(np.float32)
     poses = np.zeros((n, 3), np.float32)
     twists = np.zeros((n, 2), np.float32)
@@ -73,7 +80,8 @@ def test_a_drive_stays_within_its_limits_whatever_it_is_told(seed: int, lag: flo
     for _ in range(8):
         wild = rng.choice([0.1, 1.0, 100.0], (n, 1))
         commands = (rng.normal(0.0, 2.0, (n, 2)) * wild).astype(np.float32)
-        place, turn = (wp.array(poses, dtype=wp.vec3), wp.array(twists, dtype=wp.vec2))
+        place: wp.array[Any] = wp.array(poses, dtype=wp.vec3)
+        turn: wp.array[Any] = wp.array(twists, dtype=wp.vec2)
         wp.launch(
             drive_all,
             dim=n,
@@ -95,9 +103,10 @@ def test_a_drive_stays_within_its_limits_whatever_it_is_told(seed: int, lag: flo
 
 
 def test_an_arc_ends_where_geometry_says() -> None:
-    kinds = wp.array(drive_limits([VehicleType(speed=1.0, rotation_speed=1.0)]), dtype=DriveLimits)
-    poses = wp.array(np.zeros((1, 3), np.float32), dtype=wp.vec3)
-    twists = wp.array(np.array([[1.0, 0.5]], np.float32), dtype=wp.vec2)
+    slow = [VehicleType(speed=1.0, rotation_speed=1.0)]
+    kinds: wp.array[Any] = wp.array(drive_limits(slow), dtype=DriveLimits)
+    poses: wp.array[Any] = wp.array(np.zeros((1, 3), np.float32), dtype=wp.vec3)
+    twists: wp.array[Any] = wp.array(np.array([[1.0, 0.5]], np.float32), dtype=wp.vec2)
     still = wp.zeros(1, dtype=wp.vec2)
     for _ in range(10):
         wp.launch(
@@ -293,6 +302,20 @@ def test_one_point_with_a_heading_turns_on_the_spot() -> None:
     assert read(motion, "distance")[0, 0] == 0.0
 
 
+def test_bounds_of_speeds_are_kept() -> None:
+    plan = MotionPlan(types=(AMR,), poses=[(0.0, 0.0, 0.0)])
+    motion = Motion(plan)
+    motion.limit(0, 0, 0.5, 0.3)
+    motion.set_path(0, 0, [(0.0, 0.0), (2.0, 0.0), (2.0, 2.0)], s_max=math.inf)
+    fastest = np.zeros(2)
+    for _ in range(500):
+        motion.step()
+        now = [abs(read(motion, "v")[0, 0]), abs(read(motion, "omega")[0, 0])]
+        fastest = np.maximum(fastest, now)
+    np.testing.assert_allclose(fastest, [0.5, 0.3], rtol=1e-5)
+    assert read(motion, "arrived")[0, 0] == 1
+
+
 def test_vehicles_share_a_path() -> None:
     plan = MotionPlan(
         types=(AMR,),
@@ -334,6 +357,26 @@ def test_an_empty_battery_stops_a_vehicle() -> None:
     motion.set_path(0, 0, [(0.0, 0.0), (5.0, 0.0)], s_max=math.inf)
     motion.step(20)
     assert read(motion, "x")[0, 0] == 0.0
+
+
+@settings(max_examples=6)
+@given(seed=st.integers(0, 2**20))
+def test_limits_hold_in_a_crowd_in_every_mode(seed: int) -> None:
+    motion = busy(3, seed=seed)
+    kinds = drive_limits([motion.plan.types[k] for k in motion.plan.type_indices()] * 3)
+    rng = np.random.default_rng(seed)
+    mode = motion.state.mode.numpy()
+    before = np.stack([read(motion, "v").ravel(), read(motion, "omega").ravel()], axis=1)
+    for step in range(160):
+        if step % 20 == 0:
+            mode[:] = rng.choice(
+                [Mode.STOPPED, Mode.PATH, Mode.FREE], mode.shape, p=[0.2, 0.4, 0.4]
+            )
+        motion.step()
+        after = np.stack([read(motion, "v").ravel(), read(motion, "omega").ravel()], axis=1)
+        check_limits(kinds, before, after, motion.plan.step)
+        before = after
+    assert np.isfinite(before).all()
 
 
 # -- worlds, seeds, saved states

@@ -44,6 +44,9 @@ __all__ = ["FleetCommander"]
 logger = logging.getLogger(__name__)
 
 _HEARD = ("connection", "factsheet", "state")
+_LATE = 600.0
+"""How long after its time to live a confirmation is still looked for [s]."""
+
 _ASK_AFTER, _ASK_AGAIN = 1.5, 5.0
 """A vehicle that is online and says no state for so long is asked for one, then again [s]."""
 _ASK_FOR_SHEET = 2
@@ -234,7 +237,8 @@ class FleetCommander(CommandThread):
         for number, followed in list(self._followed.items()):
             for news in followed.expire(now):
                 self._tell(followed, news)
-            if followed.over:
+            lost = followed.expired and now > followed.transmission.expires + _LATE
+            if followed.over or (lost and not followed.accepted):
                 del self._followed[number]
             elif followed.is_order:
                 self._go_on(client, followed)
@@ -355,5 +359,8 @@ class FleetCommander(CommandThread):
             self._interface, self._codec.version, message.manufacturer, message.serial_number
         )
         data = self._codec.encode(message)
+        most = self._control(who.name).mirror.limits.message
+        if len(data) > most:
+            raise OrderError(f"{who.name}: {len(data)} bytes, the vehicle takes {most}")
         topic = topic_of(who, message.topic)
         return message_packet(topic, data, expires_in, self._realm, self._settings.version)

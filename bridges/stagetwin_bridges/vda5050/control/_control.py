@@ -165,8 +165,11 @@ class Control:
         self._refuse_other()
         plan = goal if isinstance(goal, Plan) else self.plan(goal, _start_id(order_id))
         plan = plan.with_actions(actions or {})
-        released = self._reach(plan, 0)
-        order = ActiveOrder(order_id, plan, released, self._room(), drawn=self.mirror.limits.draws)
+        room = self._room()
+        if room < min(2, len(plan.stops)):
+            raise self._error(f"it takes {room} nodes of an order, a way has two")
+        released = min(self._reach(plan, 0), room - 1)
+        order = ActiveOrder(order_id, plan, released, room, drawn=self.mirror.limits.draws)
         self._check(order.message)
         self.order = order
         return self._send_order()
@@ -196,7 +199,8 @@ class Control:
             order.plan.stops[: kept + 1] + tail.stops[1:],
             order.plan.ways[:kept] + tail.ways,
         )
-        return self._update(order, max(self._reach(plan, order.passed), kept), plan)
+        reach = min(self._reach(plan, order.passed), kept + self._room(kept - order.passed) - 1)
+        return self._update(order, max(reach, kept), plan)
 
     def give_up(self, order_id: str) -> None:
         """Repeat an unconfirmed order no more; it may have arrived all the same."""
@@ -350,6 +354,9 @@ class Control:
         driven = 0.0
         if where is not None and where.localized and where.map_id == plan.map_id:
             driven = plan.driven(passed, where.x, where.y)
+            if state is not None and state.distance_since_last_node is not None:
+                # A way that bends back passes close to where it was before.
+                driven = min(driven, max(state.distance_since_last_node, 0.0))
         ahead = passed + self.mirror.limits.ahead
         return min(plan.reach(passed, driven, self._blind), max(ahead, passed))
 

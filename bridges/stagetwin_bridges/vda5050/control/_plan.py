@@ -32,6 +32,9 @@ Point = tuple[float, float]
 _SAMPLE = 0.1
 """Distance between the points of a lane at which zones of limited speed are looked for [m]."""
 
+_OFF = 1.0
+"""A vehicle that is farther than this from its way has surely come nowhere on it [m]."""
+
 _SLOW = 0.5
 """Speed that a way is taken to be driven at where nobody says one [m/s]."""
 
@@ -205,8 +208,11 @@ class Plan:
         return index
 
     def driven(self, passed: int, x: float, y: float) -> float:
-        """Return how far along the way behind a stop a point lies [m]."""
-        return 0.0 if passed >= self.last else project(self.ways[passed].points, x, y)[0]
+        """Return how far along the way behind a stop a point lies [m]; 0 for one off the way."""
+        if passed >= self.last:
+            return 0.0
+        along, off = project(self.ways[passed].points, x, y)
+        return along if off <= _OFF else 0.0
 
 
 def project(points: Sequence[Point], x: float, y: float) -> tuple[float, float]:

@@ -43,7 +43,8 @@ class CorridorWatch:
             self._end(self._beside, now)
         if stretch is None or stretch.edge.corridor is None:
             self._blocked_since = None
-            parts.faults.withdraw(Cause.OUTSIDE_CORRIDOR)
+            if parts.faults:
+                parts.faults.withdraw(Cause.OUTSIDE_CORRIDOR)
             return
         if stretch.edge.sequence_id != parts.entered:
             return

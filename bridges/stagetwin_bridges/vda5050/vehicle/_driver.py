@@ -174,9 +174,7 @@ class Driver:
     def _start(self, at: int) -> float:
         if self._part is not None:
             return self._part
-        if at == 0 and not self._targets:
-            return self.position
-        return 0.0
+        return self.position if at == 0 else 0.0
 
     def _give_whole(self, stretch: Stretch, low: float) -> None:
         leg = stretch.leg(low, stretch.way.length, self._tolerance_theta)

@@ -64,7 +64,7 @@ class Execution:
             self._watch.passed(stretch)
             if held is None or not held.nodes:
                 continue
-            node, edge = held.nodes.popleft(), held.edges.popleft()
+            node, edge = held.pass_node()
             self._performer.stop_edge(edge.sequence_id, now)
             self._arrive(node)
             self._enter()

@@ -40,6 +40,9 @@ class Faults:
         self.changed = False
         self.holds = False
 
+    def __bool__(self) -> bool:
+        return bool(self._faults)
+
     def __contains__(self, cause: Cause) -> bool:
         return any(each is cause for each, _ in self._faults)
 

@@ -32,6 +32,7 @@ class HeldOrder:
         self.decision = _last_released(order)
         self.cancelled = False
         self.cleared = False
+        self._told: tuple[tuple[NodeState, ...], tuple[EdgeState, ...]] | None = None
 
     @property
     def waits(self) -> bool:
@@ -43,8 +44,15 @@ class HeldOrder:
         """Whether nothing is left to pass."""
         return not self.nodes and not self.edges
 
+    def pass_node(self) -> tuple[Node, Edge]:
+        """Take the next node and the edge before it off the order."""
+        if self._told is not None:
+            self._told = self._told[0][1:], self._told[1][1:]
+        return self.nodes.popleft(), self.edges.popleft()
+
     def drop_horizon(self) -> set[int]:
         """Forget the horizon; return the sequence ids that went with it."""
+        self._told = None
         gone: set[int] = set()
         while self.nodes and not self.nodes[-1].released:
             gone.add(self.nodes.pop().sequence_id)
@@ -54,6 +62,7 @@ class HeldOrder:
 
     def stitch(self, order: Order) -> None:
         """Take what an update has behind its first node; the horizon must be gone already."""
+        self._told = None
         self.update_id = order.order_update_id
         self.message = order
         self.nodes.extend(order.nodes[1:])
@@ -65,6 +74,7 @@ class HeldOrder:
 
     def clear(self) -> None:
         """Forget all that is not passed."""
+        self._told = None
         self.nodes.clear()
         self.edges.clear()
         self.cleared = True
@@ -74,31 +84,31 @@ class HeldOrder:
         mine = self.message
         return mine.nodes == order.nodes and mine.edges == order.edges
 
-    def node_states(self) -> tuple[NodeState, ...]:
-        """Return the nodes as a state has them."""
-        return tuple(
-            NodeState(
-                node_id=node.node_id,
-                sequence_id=node.sequence_id,
-                node_descriptor=node.node_descriptor,
-                released=node.released,
-                node_position=_bare(node.node_position),
+    def states(self) -> tuple[tuple[NodeState, ...], tuple[EdgeState, ...]]:
+        """Return nodes and edges as a state has them."""
+        if self._told is None:
+            nodes = tuple(
+                NodeState(
+                    node_id=node.node_id,
+                    sequence_id=node.sequence_id,
+                    node_descriptor=node.node_descriptor,
+                    released=node.released,
+                    node_position=_bare(node.node_position),
+                )
+                for node in self.nodes
             )
-            for node in self.nodes
-        )
-
-    def edge_states(self) -> tuple[EdgeState, ...]:
-        """Return the edges as a state has them."""
-        return tuple(
-            EdgeState(
-                edge_id=edge.edge_id,
-                sequence_id=edge.sequence_id,
-                edge_descriptor=edge.edge_descriptor,
-                released=edge.released,
-                trajectory=edge.trajectory,
+            edges = tuple(
+                EdgeState(
+                    edge_id=edge.edge_id,
+                    sequence_id=edge.sequence_id,
+                    edge_descriptor=edge.edge_descriptor,
+                    released=edge.released,
+                    trajectory=edge.trajectory,
+                )
+                for edge in self.edges
             )
-            for edge in self.edges
-        )
+            self._told = nodes, edges
+        return self._told
 
 
 def _last_released(order: Order) -> Node:

@@ -139,16 +139,19 @@ class Instants:
         if self._parts.paused:
             self._parts.paused = False
             self._performer.resume(now)
+            for other in self._pausing():
+                self._parts.set_status(other, "FAILED", "the pause was ended before it stood")
         self._finish(run)
 
     def step(self) -> None:
-        """End pauses that waited for the vehicle to stand."""
-        for run in self._parts.instant_runs.values():
-            if run.kind == "startPause" and run.status == "RUNNING":
-                if not self._parts.paused:
-                    self._parts.set_status(run, "FAILED", "the pause was ended before")
-                elif not self._parts.chassis.moving:
-                    self._finish(run)
+        """End what began a pause once the vehicle stands."""
+        if not self._parts.chassis.moving:
+            for run in self._pausing():
+                self._finish(run)
+
+    def _pausing(self) -> list[Run]:
+        runs = self._parts.instant_runs.values()
+        return [run for run in runs if run.kind == "startPause" and run.status == "RUNNING"]
 
     def _trigger(self, run: Run, now: float) -> None:
         del now

@@ -38,11 +38,14 @@ class Performer:
     def step(self, now: float) -> None:
         """Follow what runs, and begin what may."""
         parts = self._parts
-        for run in parts.queue.runs:
-            self._follow(run, now)
         for run in parts.instant_runs.values():
             if run.begun:
                 self._follow(run, now)
+        if not parts.queue:
+            parts.triggers.clear()
+            return
+        for run in parts.queue.runs:
+            self._follow(run, now)
         parts.triggers.clear()
         parts.queue.prune()
         if parts.paused or not parts.controlled:

@@ -65,6 +65,7 @@ class Reporter:
         parts, body = self._parts, self._parts.chassis
         held, modern = parts.held, parts.rules.modern
         planned, intermediate = self._paths(now)
+        nodes, edges = held.states() if held is not None else ((), ())
         state = State(
             maps=parts.maps.states(),
             zone_sets=parts.zone_sets.states() if modern and self._zones else None,
@@ -72,8 +73,8 @@ class Reporter:
             order_update_id=held.update_id if held is not None else 0,
             last_node_id=parts.last_node_id,
             last_node_sequence_id=parts.last_sequence_id,
-            node_states=held.node_states() if held is not None else (),
-            edge_states=held.edge_states() if held is not None else (),
+            node_states=nodes,
+            edge_states=edges,
             planned_path=planned,
             intermediate_path=intermediate,
             mobile_robot_position=self._position(),

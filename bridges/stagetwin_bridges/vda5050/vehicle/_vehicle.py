@@ -51,7 +51,7 @@ __all__ = ["Vehicle"]
 
 _LONGEST = 30.0
 """Time within which a state must come (6.6) [s]."""
-_EARLY = 1e-6
+_EARLY = 1e-3
 
 
 class Vehicle:
@@ -132,7 +132,7 @@ class Vehicle:
         )
         shown = options.visualization_interval
         self._visual = timing.visualization_interval if shown is None else shown
-        self._state_at = self._visual_at = -math.inf
+        self._state_at = self._visual_due = self._called_at = -math.inf
         self._state_header = 0
         self._closing = self._low = False
 
@@ -256,8 +256,10 @@ class Vehicle:
         self._performer.step(now)
         self._watch.step(now)
         self._corridors.step(now)
-        self._instants.step()
-        step_clearing(parts, now)
+        if parts.paused:
+            self._instants.step()
+        if parts.clearing is not None:
+            step_clearing(parts, now)
         self._execution.drive(now)
         parts.faults.expire(now)
         self._modes.step()
@@ -277,16 +279,20 @@ class Vehicle:
             parts.factsheet_asked = False
             out.append(stamp(parts.sheet))
         since = now - self._state_at
+        # A state must come in time: the next call may be as far away as the last one.
+        next_since, self._called_at = since + now - max(self._called_at, now - _LONGEST), now
         ending = parts.hibernation == "asked" or (parts.shutting_down and not self._closing)
         told = parts.dirty and since >= self._least
-        if told or ending or parts.state_asked or since >= self._most:
+        if told or ending or parts.state_asked or next_since > self._most:
             parts.dirty = parts.state_asked = False
             self._state_at = now
             state = stamp(self._reporter.state(now))
             self._state_header = state.header_id
             out.append(state)
-        if self._visual and now - self._visual_at >= self._visual - _EARLY:
-            self._visual_at = now
+        if self._visual and now >= self._visual_due - _EARLY:
+            # By the clock and not by the last one: a late call does not lower the rate.
+            due = self._visual_due + self._visual
+            self._visual_due = max(due, now) if due > now - self._visual else now + self._visual
             out.append(stamp(self._reporter.visualization(now, self._state_header)))
         if parts.hibernation == "asked":
             parts.hibernation = "on"

@@ -64,6 +64,8 @@ class ZoneWatch:
             if name not in inside:
                 self._leave(zone, now)
         self._inside = inside
+        if self._evacuating and self._evacuating not in inside and not parts.driver.busy:
+            self._evacuating = ""
         self._follow_trails()
         self._limit()
         if parts.held is not None and parts.controlled and parts.clearing is None:
@@ -138,6 +140,7 @@ class ZoneWatch:
                 if request.kind != "CORRIDOR":
                     parts.requests.drop(request, now)
             self._inside.clear()
+            self._evacuating = ""
             parts.chassis.limit(math.inf)
         if contents is None:
             self._field = None
@@ -166,9 +169,6 @@ class ZoneWatch:
         request = self._request(zone)
         if request is not None:
             parts.requests.drop(request, now, wait=request.lost)
-        if self._evacuating == name:
-            self._evacuating = ""
-            parts.driver.forget()
         if zone.zone_type == "ACTION":
             during = {each.action_type for each in zone.during_actions or ()}
             for run in parts.queue.runs:

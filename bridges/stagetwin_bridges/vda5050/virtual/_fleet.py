@@ -191,6 +191,11 @@ class VirtualFleet:
         """How many the broker has taken."""
         return sum(member.up for member in self._members.values())
 
+    @property
+    def vehicles(self) -> dict[str, Vehicle]:
+        """The vehicles by name; while the fleet runs they belong to its thread, see `ask`."""
+        return {name: member.vehicle for name, member in self._members.items()}
+
     # -- running ---------------------------------------------------------------------------------
 
     def start(self) -> None:
@@ -232,6 +237,8 @@ class VirtualFleet:
         """Connect, move and speak until `stop`; see `start`."""
         self._loop, self._over = asyncio.get_running_loop(), asyncio.Event()
         gate = asyncio.Semaphore(self._pace.connecting)
+        # Bodies may have to prepare: not while connections wait to be tended.
+        self._bodies.step(self._pace.step)
         try:
             async with asyncio.TaskGroup() as tasks:
                 running = [

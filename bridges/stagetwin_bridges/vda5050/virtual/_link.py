@@ -87,7 +87,7 @@ class Link(asyncio.Protocol):
         self._topics: dict[str, bytes] = {}
         self._packet_id = 1
         self._spoke = self._listened = clock()
-        self._pinged = False
+        self._unanswered = 0
         self._over = False
         self.up = False
         self.unread = 0
@@ -115,17 +115,19 @@ class Link(asyncio.Protocol):
         return len(data)
 
     def tend(self) -> None:
-        """Keep it alive; to be called now and then."""
+        """Keep it alive; to be called about once a second."""
         transport, now = self._transport, self._clock()
         if transport is None or not self.up:
             return
         keepalive = self._settings.keepalive
-        # What is heard from the broker shows that it lives; a ping asks for it.
-        if now - self._listened > 1.5 * keepalive and self._pinged:
-            self._end("the broker does not answer")
+        if self._unanswered:
+            # Calls are counted and not seconds: a process that stood still has not listened.
+            self._unanswered += 1
+            if self._unanswered > keepalive:
+                self._end("the broker does not answer")
         elif max(now - self._spoke, now - self._listened) > keepalive / 2:
             transport.write(PINGREQ)
-            self._spoke, self._pinged = now, True
+            self._spoke, self._unanswered = now, 1
 
     def close(self) -> None:
         """Disconnect in order: the broker forgets the will."""
@@ -161,7 +163,7 @@ class Link(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Take packets."""
-        self._listened, self._pinged = self._clock(), False
+        self._listened, self._unanswered = self._clock(), 0
         try:
             for first, body in self._reader.feed(data):
                 self._take(first, body)

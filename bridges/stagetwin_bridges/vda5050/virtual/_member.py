@@ -46,6 +46,7 @@ class Counts:
         malformed: of those, could not be read.
         connections: that the broker took.
         losses: of connections that were not ended on purpose.
+        lost: cause of the newest loss.
         refused: of a broker that does not take them; the newest cause.
         unread: messages that were dropped since the broker does not read.
         late: steps that began more than one step too late.
@@ -57,6 +58,7 @@ class Counts:
     malformed: int = 0
     connections: int = 0
     losses: int = 0
+    lost: str = ""
     refused: str = ""
     unread: int = 0
     late: int = 0
@@ -221,6 +223,7 @@ class Member:
                 taken.set_result(False)
             elif self._link is link:
                 self._counts.losses += 1
+                self._counts.lost = cause
                 self._link = None
             self._changed.set()
 

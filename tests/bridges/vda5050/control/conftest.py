@@ -44,12 +44,13 @@ class Desk:
     def __init__(
         self, broker: LocalBroker, road_map: RoadMap, *targets: CommandTarget, **options: Any
     ) -> None:
+        interface = options.pop("interface", "vda5050")
         query = "&".join(f"{key}={value}" for key, value in options.items())
         endpoint = broker.endpoint().replace("mqtt://", "vda5050+mqtt://")
         spec = ConnectionSpec(
             name="fleet",
             prim="/fleet",
-            endpoint=f"{endpoint}/vda5050?{query}",
+            endpoint=f"{endpoint}/{interface}?{query}",
             credential="commander",
             map=road_map.encode().decode(),
         )

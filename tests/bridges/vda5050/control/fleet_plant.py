@@ -56,7 +56,7 @@ def plant(folder: Path, road_map: RoadMap, **goal: Any) -> Path:
         "settleTime": 40.0,
         "expiry": 10.0,
         "readback": value_of(AMR, "node"),
-        "permissives": value_of("/World/Gate", "open"),
+        "permissives": value_of(AMR, "open"),
         **goal,
     }
     stage = folder / "plant.usda"
@@ -68,14 +68,10 @@ def plant(folder: Path, road_map: RoadMap, **goal: Any) -> Path:
         'uniform token twin:map = "floor"\n',
         type_name="TwinConnection",
     )
-    gate = prim(
-        "Gate",
-        asset("gate", "shadow", "fleet"),
-        telemetry("open", "bool", "KIT/GATE", field="online"),
-    )
     amr = prim(
         "AMR1",
         asset("amr1", "twin", "fleet", ["operator"]),
+        telemetry("open", "bool", "KIT/GATE", field="online"),
         telemetry("node", "string", "KIT/0001", field="state.lastNodeId"),
         telemetry("ahead", "bool", "KIT/0001", field="order.remaining"),
         telemetry("paused", "bool", "KIT/0001", field="state.paused"),
@@ -99,7 +95,7 @@ def plant(folder: Path, road_map: RoadMap, **goal: Any) -> Path:
             safe="true",
         ),
     )
-    stage.write_text(HEADER + prim("World", line, gate, amr), encoding="utf-8")
+    stage.write_text(HEADER + prim("World", line, amr), encoding="utf-8")
     opened = Usd.Stage.Open(str(stage))
     author_map(opened, "/World/Map", road_map)
     opened.Save()
@@ -142,6 +138,11 @@ class Gate:
         topic = topic_of(self._headers.identity, word.topic)
         self._client.publish(topic, data, qos=1, retain=True).wait_for_publish(10)
 
+    @property
+    def connected(self) -> bool:
+        """Whether it is connected."""
+        return self._client.is_connected()
+
     def close(self) -> None:
         """End it."""
         self._client.disconnect()
@@ -155,7 +156,7 @@ def known(service: PlantService) -> None:
         seen = service.seen()
         return all(
             seen[name]["quality"] == "good" and seen[name]["value"] not in (None, "")
-            for name in (f"{AMR}.node", "/World/Gate.open")
+            for name in (f"{AMR}.node", f"{AMR}.open")
         )
 
     wait_for(lambda: service.status()["commands"]["clients"]["fleet"]["state"] == "online")

@@ -25,7 +25,7 @@ from stagetwin_bridges.vda5050.messages import (
 from stagetwin_bridges.vda5050.vehicle import Vehicle, VehicleOptions, make_factsheet
 from tests.bridges.vda5050.control.floor import Walkers
 
-PERIOD = 0.02
+PERIOD = 0.04
 
 
 class LiveVehicle:

@@ -9,6 +9,7 @@ import msgspec
 import pytest
 
 from stagetwin.identifiers import uuid7
+from stagetwin.ports import ValueKind
 from stagetwin_bridges.broker import LocalBroker
 from tests.bridges.recording_sink import eventually
 from tests.bridges.vda5050.control.conftest import ASSET, MakeDesk, target
@@ -324,3 +325,19 @@ def test_a_vehicle_that_says_nothing_more_is_not_released_beyond_the_blind_dista
         assert amr.place[0] < 24.0
         amr.mute = False
         eventually(lambda: desk.noted(sent, "finished it"), 30)
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_a_goal_marker_becomes_an_order_to_the_node_near_it(
+    broker: LocalBroker, make_desk: MakeDesk, version: str
+) -> None:
+    marker = target(type_name="double3", kind=ValueKind.COMPOSITE)
+    with LiveVehicle(broker, FLOOR, version=version):
+        desk = make_desk(FLOOR, marker, version=version, snap=0.5)
+        desk.ready()
+        far = desk.send(marker, [4.5, 0.0, 0.0])
+        eventually(lambda: desk.fates(far) == ["withheld"])
+        assert "1.50 m away; at most 0.5 m" in desk.reports(far)[0].cause
+        sent = desk.send(marker, [3.2, 0.1, 1.5])
+        eventually(lambda: desk.noted(sent, "finished it: at n10"))
+        assert desk.reports(sent)[0].shows == ("n10", [3.0, 0.0, 1.5])

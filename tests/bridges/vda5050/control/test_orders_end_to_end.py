@@ -26,7 +26,7 @@ from tests.bridges.vda5050.control.live import LiveVehicle
 from tests.bridges.way_down.field import ended, publish, states, targets
 
 FLOOR = grid(4, 3, 3.0)
-LONG = grid(14, 1, 3.0)
+LONG = grid(10, 1, 3.0)
 WAY = ["REQUESTED", "VALIDATED", "REHEARSED", "APPROVED", "ARMED", "SENT"]
 
 
@@ -63,7 +63,7 @@ def test_a_goal_set_on_the_command_line_is_driven_to_and_verified_there(
         asked = subprocess.run(
             [
                 *(sys.executable, "-m", "stagetwin", "set", str(stage), GOAL, "P1"),
-                *("--socket", str(service.socket), "--wait", "60"),
+                *("--socket", str(service.socket)),
             ],
             capture_output=True,
             text=True,
@@ -80,3 +80,140 @@ def test_a_goal_set_on_the_command_line_is_driven_to_and_verified_there(
         assert math.dist(amr.place, (9.0, 6.0)) < 0.35
         assert {order.order_id for order in amr.orders()} == {row["id"]}
         assert len(amr.orders()) > 2
+
+
+def standing(amr: LiveVehicle) -> bool:
+    """Tell whether a vehicle stands at the end of its base, away from where it began."""
+    with amr.lock:
+        held = amr.vehicle._parts.held
+        at_end = held is not None and held.decision.node_id == amr.vehicle.last_node_id
+        return at_end and not amr.bodies._moving[0] and amr.bodies.poses()[0, 0] > 0
+
+
+def test_a_permissive_that_turns_false_stops_the_vehicle_at_its_decision_point(
+    broker: LocalBroker, gate: Gate, private: Path
+) -> None:
+    stage = plant(private, LONG)
+    line = FleetLine(broker, blind=4)
+    with (
+        LiveVehicle(broker, LONG, speed=4.0) as amr,
+        fleet_service(stage, private, line) as service,
+    ):
+        known(service)
+        asked = publish(service, GOAL, "n90")
+        wait_for(lambda: "update 1" in notes(service, asked["id"]))
+        gate.set(False)
+        wait_for(lambda: "nothing more of it is released" in notes(service, asked["id"]))
+        assert "open:value is false" in notes(service, asked["id"])
+        wait_for(lambda: standing(amr))
+        where = amr.place
+        assert where[0] < 25.0
+        gate.set(True)
+        wait_for(lambda: "renewed: it may go on" in notes(service, asked["id"]))
+        row = ended(service, asked["id"], 60)
+        assert row["state"] == "VERIFIED"
+        assert {order.order_id for order in amr.orders()} == {asked["id"]}
+
+
+def test_the_stop_request_cancels_and_pauses_and_the_goal_is_failed(
+    broker: LocalBroker, gate: Gate, private: Path
+) -> None:
+    stage = plant(private, LONG)
+    line = FleetLine(broker, blind=8)
+    with (
+        LiveVehicle(broker, LONG, speed=2.0) as amr,
+        fleet_service(stage, private, line) as service,
+    ):
+        known(service)
+        asked = publish(service, GOAL, "n90")
+        wait_for(
+            lambda: "ACKNOWLEDGED" in states(service.ask(op="command", id=asked["id"])["command"])
+        )
+        stops = service.ask(op="halt", prim=AMR, reason="test")["commands"]
+        assert sorted(each["target"] for each in stops) == [f"{AMR}.cancel", f"{AMR}.pause"]
+        for each in stops:
+            assert ended(service, each["id"])["state"] == "VERIFIED"
+        row = ended(service, asked["id"])
+        assert (row["state"], row["code"]) == ("FAILED", "refused")
+        assert "gave it up: it was cancelled" in row["cause"]
+        assert targets(service)[GOAL]["desired"] is None
+        wait_for(lambda: amr.vehicle.idle)
+        again = publish(service, GOAL, "n10")
+        assert ended(service, again["id"])["code"] == "withheld", "it is paused"
+
+
+def test_an_order_that_the_vehicle_cannot_take_is_failed_with_its_words(
+    broker: LocalBroker, gate: Gate, private: Path
+) -> None:
+    del gate
+    stage = plant(private, FLOOR)
+    with (
+        LiveVehicle(broker, FLOOR) as amr,
+        fleet_service(stage, private, FleetLine(broker)) as service,
+    ):
+        known(service)
+        row = ended(service, publish(service, GOAL, "nowhere")["id"])
+        assert (row["state"], row["code"]) == ("FAILED", "withheld")
+        assert "no node or station 'nowhere'" in row["cause"]
+        amr.mute = True
+        with amr.lock:
+            amr.bodies.place(0, 6.0, 6.0, 0.0)
+        wait_for(lambda: amr.vehicle._parts.chassis.x == 6.0)
+        asked = publish(service, GOAL, "P1")
+        wait_for(amr.orders)
+        amr.mute = False
+        row = ended(service, asked["id"])
+        assert (row["state"], row["code"]) == ("FAILED", "refused")
+        assert "START_NODE_OUT_OF_RANGE" in row["cause"]
+
+
+def test_a_service_that_is_killed_and_starts_again_finds_its_order_and_releases_nothing(
+    broker: LocalBroker, gate: Gate, private: Path
+) -> None:
+    del gate
+    stage = plant(private, LONG)
+    line = FleetLine(broker, blind=8)
+    with LiveVehicle(broker, LONG, speed=4.0) as amr:
+        service = fleet_service(stage, private, line)
+        with service:
+            known(service)
+            asked = publish(service, GOAL, "n90")
+            wait_for(lambda: "update 1" in notes(service, asked["id"]))
+            service.kill()
+        orders = len(amr.orders())
+        with service:
+            wait_for(lambda: "sent by a client before" in notes(service, asked["id"]))
+            wait_for(lambda: standing(amr))
+            assert amr.place[0] < 25.0
+            row = service.ask(op="command", id=asked["id"])["command"]
+            assert row["state"] == "ACKNOWLEDGED"
+            assert {order.order_id for order in amr.orders()} == {asked["id"]}
+            assert len(amr.orders()) <= orders + 1, "one may have been on its way"
+            stop = publish(service, f"{AMR}.cancel", True)
+            assert ended(service, stop["id"])["state"] == "VERIFIED"
+            wait_for(lambda: amr.vehicle.idle)
+
+
+@pytest.mark.slow
+def test_a_broker_that_is_gone_for_a_while_during_an_order(
+    broker: LocalBroker, gate: Gate, private: Path
+) -> None:
+    stage = plant(private, LONG, settleTime=60.0)
+    line = FleetLine(broker, blind=4)
+    with (
+        LiveVehicle(broker, LONG, speed=4.0) as amr,
+        fleet_service(stage, private, line) as service,
+    ):
+        known(service)
+        asked = publish(service, GOAL, "n90")
+        wait_for(lambda: "update 1" in notes(service, asked["id"]))
+        broker.kill()
+        wait_for(lambda: "nothing more of it is released" in notes(service, asked["id"]))
+        wait_for(lambda: standing(amr))
+        assert amr.place[0] < 25.0
+        broker.restart()
+        wait_for(lambda: gate.connected)
+        gate.set(True)
+        row = ended(service, asked["id"], 70)
+        assert row["state"] == "VERIFIED"
+        assert {order.order_id for order in amr.orders()} == {asked["id"]}

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from stagetwin.fleets import VehicleType
+from stagetwin.fleets import Bodies, MakeBodies, VehicleType
 from stagetwin_bridges.vda5050.messages import (
     Action,
     ActionParameter,
@@ -44,6 +44,7 @@ from stagetwin_bridges.vda5050.vehicle import (
     VehicleOptions,
     make_factsheet,
 )
+from tests.bridges.vda5050.vehicle import straight_bodies
 from tests.bridges.vda5050.vehicle.straight_bodies import StraightBodies
 
 START = 1_760_000_000.0
@@ -154,16 +155,17 @@ class Stand:
         device: Device | None = None,
         factsheet: Factsheet | None = None,
         pose: tuple[float, float, float] = (0.0, 0.0, 0.0),
+        make: MakeBodies = straight_bodies.make,
         **sheet: Any,
     ) -> None:
         kind = VehicleType(speed=SPEED, length=0.8, width=0.6)
-        self.bodies = StraightBodies([kind], np.array([pose]))
+        self.body: Bodies = make([kind], np.array([pose]), None)
         self.identity = Identity("vda5050", version, "KIT", "0001")
         self.device = device or TimedDevice()
         self.vehicle = Vehicle(
             self.identity,
             factsheet or make_factsheet(kind, version, **sheet),
-            bodies=self.bodies,
+            bodies=self.body,
             index=0,
             device=self.device,
             options=options,
@@ -181,7 +183,7 @@ class Stand:
         """Let time go on by steps of 0.1 s."""
         for _ in range(count):
             self.now += STEP
-            self.bodies.step(STEP)
+            self.body.step(STEP)
             self.vehicle.step(self.now)
             self.collect()
 
@@ -278,7 +280,13 @@ class Stand:
     @property
     def x(self) -> float:
         """Where it is."""
-        return float(self.bodies.poses()[0, 0])
+        return float(self.body.poses()[0, 0])
+
+    @property
+    def bodies(self) -> StraightBodies:
+        """The straight body, to be looked into."""
+        assert isinstance(self.body, StraightBodies)
+        return self.body
 
     @property
     def at(self) -> tuple[str, int]:

@@ -1,0 +1,495 @@
+"""A virtual fleet through mosquitto to composed attributes: VDA 5050 3.0 at full rate.
+
+Each vehicle has a connection of its own, drives an order of many nodes on simulated bodies, and
+sends a state at least once a second and at each event, and five visualizations a second. Three
+processes beside the broker: the generator (vehicles, bodies and connections), the stage (bridge,
+hub and live layer at 60 ticks a second, four signals a vehicle: pose, charge, driving, last node),
+and this one, which sends the orders. The lag is from the time in a message to the tick that put it
+on the stage. Before a figure counts, every message that was sent has arrived and none was refused.
+
+`writer` compares the generator's own packets with paho-mqtt's publish, one connection each.
+
+    python -m benchmarks.vda5050 [--connections N] [--seconds S]
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import socket
+import subprocess
+import sys
+import threading
+import time
+from typing import IO, Any
+
+import numpy as np
+import paho.mqtt.client as paho
+import psutil  # type: ignore[import-untyped]
+from paho.mqtt.enums import CallbackAPIVersion
+from pxr import Sdf, Usd
+from pydantic import SecretStr
+
+import stagetwin  # noqa: F401 - registers the schema before the first stage
+from benchmarks._report import Case, report
+from stagetwin.fleets import VehicleType
+from stagetwin.ports import ConnectionSpec, Credential, find_protocol
+from stagetwin.service._bridges import ConnectionSink
+from stagetwin.twin import Twin
+from stagetwin_bridges.broker import LocalBroker
+from stagetwin_bridges.vda5050.messages import (
+    Codec,
+    Edge,
+    Headers,
+    Identity,
+    Node,
+    NodePosition,
+    Order,
+    topic_of,
+)
+from stagetwin_bridges.vda5050.virtual import Pace, VirtualFleet, allow_open_files
+from stagetwin_bridges.vda5050.virtual._packets import (
+    connect_packet,
+    publish_packet,
+    topic_bytes,
+)
+
+MANUFACTURER = "bench"
+INTERFACE = "vda5050"
+SPACING = 2.0
+SPEED = 1.5
+SIGNALS = {
+    "pose": ("matrix4d", "pose"),
+    "charge": ("double", "state.powerSupply.stateOfCharge"),
+    "driving": ("bool", "state.driving"),
+    "node": ("string", "state.lastNodeId"),
+}
+PER_STATE = len(SIGNALS)
+"""Signals that a state feeds; a visualization feeds the pose alone."""
+
+
+def endpoint(port: int) -> str:
+    """Return where the fleet connects to."""
+    return f"vda5050+mqtt://127.0.0.1:{port}/{INTERFACE}?version=3.0"
+
+
+def names(count: int) -> list[str]:
+    """Return the vehicles."""
+    return [f"{MANUFACTURER}/{k:04d}" for k in range(count)]
+
+
+def credential(stream: IO[str]) -> Credential:
+    """Read an account from a pipe: arguments can be read by everybody."""
+    username, password = json.loads(stream.readline())
+    return Credential(username=username, password=SecretStr(password))
+
+
+# -- the generator, a process of its own
+
+
+def generate(port: int, count: int) -> None:
+    """Run vehicles; answers each line on standard input with what was sent so far."""
+    allow_open_files(2 * count)
+    poses = np.zeros((count, 3))
+    poses[:, 1] = SPACING * np.arange(count)
+    fleet = VirtualFleet(
+        ConnectionSpec(
+            name="fleet",
+            prim="/World/fleet",
+            endpoint=endpoint(port),
+            realm="simulation",
+            credential="device",
+        ),
+        names(count),
+        poses,
+        [VehicleType(speed=SPEED)],
+        credential=credential(sys.stdin),
+        pace=Pace(
+            step=0.2,
+            slices=20,
+            state_interval=1.0,
+            visualization_interval=0.2,
+            keepalive=60,
+        ),
+    )
+    with fleet:
+        while fleet.online < count:
+            time.sleep(0.1)
+        say({"online": fleet.online})
+        for line in sys.stdin:
+            nodes: list[str] = []
+            if line.strip() == "stop":
+                fleet.stop()
+                nodes = [vehicle.last_node_id for vehicle in fleet.vehicles.values()]
+            counts = fleet.counts
+            say({
+                "nodes": nodes,
+                "sent": dict(counts.sent),
+                "unread": counts.unread,
+                "late": counts.late,
+                "losses": counts.losses,
+                "lost": counts.lost,
+                "heard": counts.heard,
+                "cpu": time.process_time(),
+                "at": time.time(),
+            })  # fmt: skip
+
+
+# -- the stage, a process of its own
+
+
+def plant(port: int, count: int) -> Sdf.Layer:
+    """Return a root layer with the vehicles."""
+    # One filter a topic instead of three a vehicle.
+    topics = ("state", "visualization", "connection")
+    filters = "".join(f"&subscribe={INTERFACE}/v3/%2B/%2B/{topic}" for topic in topics)
+    lines = [
+        "#usda 1.0",
+        'def Xform "World" {',
+        '    uniform token twin:connection = "fleet"',
+        '    def TwinConnection "fleet" {',
+        f'        uniform string twin:endpoint = "{endpoint(port)}{filters}"',
+        '        uniform token twin:realm = "simulation"',
+        "    }",
+    ]
+    apis = ", ".join(f'"TwinTelemetryAPI:{name}"' for name in SIGNALS)
+    for k, vehicle in enumerate(names(count)):
+        lines.append(f'    def Xform "v{k}" ( prepend apiSchemas = [{apis}] ) {{')
+        for name, (kind, field) in SIGNALS.items():
+            prefix = f"twin:telemetry:{name}"
+            lines.append(f"        {kind} {prefix}:value")
+            lines.append(f'        uniform string {prefix}:address = "{vehicle}"')
+            lines.append(f'        uniform string {prefix}:field = "{field}"')
+        lines.append("    }")
+    lines.append("}")
+    layer = Sdf.Layer.CreateAnonymous("plant.usda")
+    layer.ImportFromString("\n".join(lines) + "\n")
+    return layer
+
+
+class Stage:
+    """Bridge, hub and live layer; the thread that made it ticks."""
+
+    def __init__(self, port: int, count: int, account: Credential) -> None:
+        self.stage = Usd.Stage.Open(plant(port, count))
+        self.twin = Twin(self.stage)
+        assert not self.twin.table.problems, self.twin.table.problems[0]
+        connection = self.twin.table.connections["fleet"]
+        self._sink = ConnectionSink("fleet", self.twin.hub)
+        self._bridge = find_protocol(connection.endpoint).bridge(
+            connection, self.twin.table.channels("fleet"), self._sink, account
+        )
+        before = {thread.native_id for thread in threading.enumerate()}
+        self._bridge.start()
+        while self._sink.read()[0] != "online":
+            time.sleep(0.01)
+        time.sleep(0.3)  # the subscription is acknowledged
+        self._own = {t.native_id for t in threading.enumerate()} - before
+        self._lags: list[np.ndarray] = []
+        self._known = np.full(self.twin.hub.latest.size, -math.inf)
+
+    def tick(self) -> None:
+        """Put what came on the stage, and note how old it is."""
+        self.twin.tick()
+        latest, now = self.twin.hub.latest, time.time()
+        newer = latest.source_time > self._known
+        if newer.any():
+            self._lags.append(now - latest.source_time[newer])
+            self._known[newer] = latest.source_time[newer]
+
+    def figures(self) -> dict[str, Any]:
+        """Return what happened since it was asked last."""
+        lags, self._lags = self._lags, []
+        all_lags = np.concatenate(lags) if lags else np.zeros(1)
+        p50, p99 = (float(x) for x in np.percentile(all_lags, (50, 99)))
+        fates = self.twin.hub.fates
+        bridge = sum(
+            t.user_time + t.system_time for t in psutil.Process().threads() if t.id in self._own
+        )
+        return {
+            "received": fates.received,
+            "rejected": {why: n for (_, why), n in self.twin.hub.rejections.counts().items()},
+            "p50": p50,
+            "p99": p99,
+            "cpu": time.process_time(),
+            "bridge_cpu": bridge,
+        }
+
+    def last_nodes(self, count: int) -> list[str]:
+        """Return what the stage holds of where vehicles passed last."""
+        return [
+            str(self.stage.GetAttributeAtPath(f"/World/v{k}.twin:telemetry:node:value").Get())
+            for k in range(count)
+        ]
+
+    def close(self) -> None:
+        """End the bridge."""
+        self._bridge.stop()
+
+
+def show(port: int, count: int) -> None:
+    """Tick at 60 Hz; answers each line on standard input with figures."""
+    stage = Stage(port, count, credential(sys.stdin))
+    asked: list[str] = []
+    threading.Thread(target=lambda: asked.extend(sys.stdin), daemon=True).start()
+    lines = iter_lines(asked)
+    say({"online": True})
+    due = time.monotonic()
+    while True:
+        stage.tick()
+        line = next(lines)
+        if line == "stop":
+            stage.close()
+            stage.tick()
+            say({**stage.figures(), "nodes": stage.last_nodes(count)})
+            return
+        if line:
+            say(stage.figures())
+        due = max(due + 1 / 60, time.monotonic())
+        time.sleep(max(0.0, due - time.monotonic()))
+
+
+def iter_lines(asked: list[str]) -> Any:
+    """Yield what was asked, an empty text while there is nothing."""
+    at = 0
+    while True:
+        if at < len(asked):
+            at += 1
+            yield asked[at - 1].strip()
+        else:
+            yield ""
+
+
+def say(what: dict[str, Any]) -> None:
+    """Answer."""
+    print(json.dumps(what), flush=True)
+
+
+# -- the frame around them
+
+
+class Child:
+    """One of the processes."""
+
+    def __init__(self, role: str, port: int, count: int, account: Credential) -> None:
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "benchmarks.vda5050", "--role", role, str(port), str(count)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        assert account.password is not None
+        self._write(json.dumps([account.username, account.password.get_secret_value()]))
+        self.read()
+
+    def ask(self, what: str = "mark") -> dict[str, Any]:
+        """Return the answer to a line."""
+        self._write(what)
+        return self.read()
+
+    def read(self) -> dict[str, Any]:
+        """Return the next answer; Warp's own words are passed over."""
+        assert self._process.stdout is not None
+        for line in self._process.stdout:
+            if line.startswith("{"):
+                answer: dict[str, Any] = json.loads(line)
+                return answer
+        raise RuntimeError(f"a process ended with {self._process.wait()}")
+
+    def close(self) -> None:
+        """End it."""
+        assert self._process.stdin is not None
+        self._process.stdin.close()
+        assert self._process.stdout is not None
+        self._process.stdout.close()
+        self._process.wait()
+
+    def _write(self, line: str) -> None:
+        assert self._process.stdin is not None
+        self._process.stdin.write(line + "\n")
+        self._process.stdin.flush()
+
+
+def way(k: int, seconds: float) -> Order:
+    """Return an order of nodes that a vehicle passes for so long: events beside the clock's."""
+    count = math.ceil(seconds * SPEED / SPACING) + 2
+    y = SPACING * k
+    return Order(
+        order_id="bench",
+        order_update_id=0,
+        nodes=tuple(
+            Node(
+                node_id=f"n{i}",
+                sequence_id=2 * i,
+                released=True,
+                node_position=NodePosition(x=SPACING * i, y=y, map_id="map"),
+                actions=(),
+            )
+            for i in range(count)
+        ),
+        edges=tuple(
+            Edge(edge_id=f"e{i}", sequence_id=2 * i + 1, released=True, actions=())
+            for i in range(count - 1)
+        ),
+    )
+
+
+def send_orders(port: int, account: Credential, count: int, seconds: float) -> None:
+    """Send each vehicle its order."""
+    client = paho_client(port, account)
+    codec = Codec("3.0.0")
+    for k, name in enumerate(names(count)):
+        who = Identity(INTERFACE, "3.0.0", MANUFACTURER, name.partition("/")[2])
+        data = codec.encode(Headers(who).stamp(way(k, seconds)), checked=k == 0)
+        client.publish(topic_of(who, "order"), data).wait_for_publish(10.0)
+    client.disconnect()
+    client.loop_stop()
+
+
+def paho_client(port: int, account: Credential) -> paho.Client:
+    """Return a connected paho client whose loop runs."""
+    client = paho.Client(CallbackAPIVersion.VERSION2)
+    assert account.password is not None
+    client.username_pw_set(account.username, account.password.get_secret_value())
+    client.connect("127.0.0.1", port)
+    client.loop_start()
+    while not client.is_connected():
+        time.sleep(0.01)
+    return client
+
+
+def writer(port: int, account: Credential, count: int = 20_000) -> tuple[float, float]:
+    """Return messages per CPU-second that our packets and paho write."""
+    payload = b"x" * 500
+    assert account.password is not None
+    with socket.create_connection(("127.0.0.1", port)) as sock:
+        will = ("bench/will", b"gone")
+        word = account.password.get_secret_value()
+        sock.sendall(connect_packet("bench-writer", 60, will, account.username, word))
+        assert sock.recv(4)[3] == 0
+        topic = topic_bytes("bench/out")
+        started = time.process_time()
+        for _ in range(count):
+            sock.sendall(publish_packet(topic, payload))
+        ours = count / (time.process_time() - started)
+    client = paho_client(port, account)
+    started = time.process_time()
+    for _ in range(count - 1):
+        client.publish("bench/out", payload)
+    client.publish("bench/out", payload).wait_for_publish(60.0)
+    theirs = count / (time.process_time() - started)
+    client.disconnect()
+    client.loop_stop()
+    return ours, theirs
+
+
+def measure(broker: LocalBroker, count: int, seconds: float) -> dict[str, float]:
+    """Run the fleet against the stage, check what came of it, and return figures."""
+    device = broker.credential("device")
+    stage = Child("stage", broker.port, count, broker.credential("subscriber"))
+    generator = Child("generator", broker.port, count, device)
+    assert broker.pid is not None
+    process = psutil.Process(broker.pid)
+    try:
+        send_orders(broker.port, device, count, seconds + 10.0)
+        while generator.ask()["heard"] < count:
+            time.sleep(0.2)
+        time.sleep(2.0)  # the first messages of each topic are held against the schema
+        stage.ask()
+        first, shown, spent = generator.ask(), stage.ask(), sum(process.cpu_times()[:2])
+        time.sleep(seconds)
+        last, seen, used = generator.ask(), stage.ask(), sum(process.cpu_times()[:2])
+        total = generator.ask("stop")
+        end = last_word(stage, total)
+    finally:
+        generator.close()
+        stage.close()
+    check(total, end, count)
+    length = last["at"] - first["at"]
+    kinds = ("state", "visualization")
+    sent = {kind: last["sent"][kind] - first["sent"][kind] for kind in kinds}
+    messages = sum(sent.values())
+    return {
+        "messages": messages / length,
+        "states": sent["state"] / length / count,
+        "visualizations": sent["visualization"] / length / count,
+        "p50": seen["p50"],
+        "p99": seen["p99"],
+        "generator": (last["cpu"] - first["cpu"]) / length,
+        "bridge": (seen["bridge_cpu"] - shown["bridge_cpu"]) / length,
+        "stage": (seen["cpu"] - shown["cpu"]) / length,
+        "broker": (used - spent) / length,
+        "late": last["late"] - first["late"],
+    }
+
+
+def wanted(total: dict[str, Any]) -> int:
+    """Return how many samples all messages make."""
+    return int(PER_STATE * total["sent"]["state"] + total["sent"]["visualization"])
+
+
+def last_word(stage: Child, total: dict[str, Any]) -> dict[str, Any]:
+    """Wait until all came, or nothing more comes, and end the stage."""
+    received, since = 0, time.monotonic()
+    while received < wanted(total) and time.monotonic() - since < 5.0:
+        now = stage.ask()["received"]
+        if now != received:
+            received, since = now, time.monotonic()
+        time.sleep(0.2)
+    return stage.ask("stop")
+
+
+def check(total: dict[str, Any], end: dict[str, Any], count: int) -> None:
+    """Make sure that the figures are of what they say."""
+    assert total["losses"] == 0, total
+    assert total["unread"] == 0, total
+    assert not any(end["rejected"].values()), end["rejected"]
+    assert end["received"] == wanted(total), (end["received"], wanted(total))
+    assert len(end["nodes"]) == count
+    assert end["nodes"] == total["nodes"]
+    assert max(int(node[1:]) for node in end["nodes"]) > 0, "no vehicle passed a node"
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
+    parser.add_argument("--role", nargs=3, help=argparse.SUPPRESS)
+    parser.add_argument("--connections", type=int, default=500, help="vehicles")
+    parser.add_argument("--seconds", type=float, default=10.0, help="length of the run [s]")
+    options = parser.parse_args()
+    if options.role:
+        role, port, count = options.role
+        (generate if role == "generator" else show)(int(port), int(count))
+        return
+    count = options.connections
+    if allow_open_files(3 * count) < 2 * count + 100:
+        sys.exit(f"this user may not open files enough for {count} connections")
+    with LocalBroker("mosquitto") as broker:
+        ours, theirs = writer(broker.port, broker.credential("device"))
+        found = measure(broker, count, options.seconds)
+    offered = 6.0 * count
+    print(
+        f"{count} connections: {found['messages']:,.0f} messages/s to the stage "
+        f"({found['states']:.2f} states and {found['visualizations']:.2f} visualizations a second "
+        f"of each), lag p50 {found['p50'] * 1e3:.1f} ms, p99 {found['p99'] * 1e3:.1f} ms\n"
+        f"CPU in cores: generator {found['generator']:.2f}, bridge {found['bridge']:.2f}, hub and "
+        f"live layer {found['stage'] - found['bridge']:.2f}, broker {found['broker']:.2f}; "
+        f"{found['late']:.0f} steps late"
+    )
+    report("vda5050_lag", "s", True, [Case(f"p99_{count}", found["p99"], {"limit": 0.5})])
+    report(
+        "vda5050",
+        "messages per second, or per CPU-second",
+        False,
+        [
+            Case(f"to_stage_{count}", found["messages"], {"limit": offered}),
+            Case("bridge_per_cpu_s", found["messages"] / max(found["bridge"], 1e-9), {}),
+            Case("generator_per_cpu_s", found["messages"] / max(found["generator"], 1e-9), {}),
+            Case("writer_per_cpu_s", ours, {"paho": theirs}),
+        ],
+    )
+
+
+if __name__ == "__main__":
+    main()

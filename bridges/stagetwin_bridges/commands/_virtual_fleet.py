@@ -1,0 +1,176 @@
+"""`stagetwin virtual-fleet`: simulated vehicles behind the broker of a connection."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from rich.console import Console
+from rich.live import Live
+from rich.text import Text
+
+from stagetwin.bindings import BindingTable, read_bindings
+from stagetwin.fleets import VehicleType
+from stagetwin.maps import RoadMap
+from stagetwin.opening import open_stage
+from stagetwin.ports import ConnectionSpec
+from stagetwin_bridges._errors import ConnectionConfigError
+from stagetwin_bridges.commands._opening import credential_of, endpoints_of, interruptible
+from stagetwin_bridges.vda5050.virtual import Pace, VirtualFleet, allow_open_files
+
+__all__ = ["VirtualFleetRequest", "places_on", "run_virtual_fleet"]
+
+_MANUFACTURER = "stagetwin"
+_SPACING = 2.0
+_PATIENCE = 30.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VirtualFleetRequest:
+    """What the command line asked for; see `stagetwin virtual-fleet --help`."""
+
+    stage: Path
+    connection: str
+    count: int = 0
+    vehicles: tuple[str, ...] = ()
+    state_interval: float = 1.0
+    visualization_interval: float = 0.2
+    seconds: float | None = None
+    seed: int = 0
+    bodies: str = "simulated"
+    credentials: Path | None = None
+    credential: str = ""
+    sidecars: tuple[Path, ...] = ()
+    endpoints: tuple[str, ...] = ()
+
+
+def run_virtual_fleet(request: VirtualFleetRequest) -> None:
+    """Run vehicles until interrupted, or for so long, and say what they did.
+
+    Raises:
+        RealmError: the connection is none of a simulation.
+        ConnectionConfigError: there is no such connection, or no place for so many vehicles.
+    """
+    console = Console()
+    stage = open_stage(request.stage, request.sidecars, endpoints_of(request.endpoints))
+    table = read_bindings(stage)
+    connection = table.connections.get(request.connection)
+    if connection is None:
+        known = ", ".join(sorted(table.connections)) or "none"
+        raise ConnectionConfigError(
+            f"no connection {request.connection!r} on the stage; there are {known}"
+        )
+    road_map = RoadMap.decode(connection.map) if connection.map else None
+    names = _names(request, table, connection)
+    allow_open_files(2 * len(names))
+    fleet = VirtualFleet(
+        connection,
+        names,
+        places_on(road_map, len(names)),
+        [VehicleType()],
+        credential=credential_of(request.credential or connection.credential, request.credentials),
+        bodies=request.bodies,
+        road_map=road_map,
+        pace=Pace(
+            state_interval=request.state_interval,
+            visualization_interval=request.visualization_interval,
+        ),
+        seed=request.seed,
+    )
+    begun = time.monotonic()
+    with interruptible() as interrupt, fleet, _shown(console) as live:
+        while not interrupt.wait(1.0):
+            run = time.monotonic() - begun
+            live.update(_said(fleet))
+            if request.seconds is not None and run >= request.seconds:
+                break
+            if not fleet.online and fleet.counts.refused and run > _PATIENCE:
+                raise ConnectionConfigError(
+                    f"{connection.prim}: no vehicle got through to the broker: "
+                    f"{fleet.counts.refused}"
+                )
+        said = _said(fleet)
+    console.print(said, highlight=False)
+
+
+def places_on(road_map: RoadMap | None, count: int) -> npt.NDArray[np.float64]:
+    """Return where vehicles stand at first, shape (count, 3): on nodes, those to park at first.
+
+    Without a map they stand in rows.
+
+    Raises:
+        ConnectionConfigError: the map has fewer nodes.
+    """
+    poses = np.zeros((count, 3))
+    if road_map is None or not road_map.nodes:
+        side = max(1, int(np.ceil(np.sqrt(count))))
+        poses[:, 0] = _SPACING * (np.arange(count) % side)
+        poses[:, 1] = _SPACING * (np.arange(count) // side)
+        return poses
+    if count > len(road_map.nodes):
+        raise ConnectionConfigError(
+            f"map {road_map.id!r} has {len(road_map.nodes)} nodes to stand on, {count} vehicles "
+            f"were asked for"
+        )
+    parked = {
+        node
+        for station in road_map.stations.values()
+        if station.kind in ("park", "charge")
+        for node in station.nodes
+    }
+    nodes = sorted(road_map.nodes.values(), key=lambda node: (node.id not in parked, node.id))
+    for row, node in zip(poses, nodes, strict=False):
+        row[:] = node.x, node.y, node.theta or 0.0
+    return poses
+
+
+def _names(
+    request: VirtualFleetRequest, table: BindingTable, connection: ConnectionSpec
+) -> list[str]:
+    """Return the vehicles: those named, else those of the stage, filled up to the count."""
+    names = list(dict.fromkeys(request.vehicles)) or sorted(
+        {channel.address for channel in table.channels(connection.name) if channel.address}
+    )
+    if request.count:
+        more = (f"{_MANUFACTURER}/V{k:04d}" for k in range(1, request.count + 1))
+        names = [*names, *(name for name in more if name not in names)][: request.count]
+    if not names:
+        raise ConnectionConfigError(
+            f"{connection.prim}: the stage names no vehicle on this connection; say how many with "
+            f"--count"
+        )
+    return names
+
+
+def _said(fleet: VirtualFleet) -> Text:
+    counts = fleet.counts
+    parts: Sequence[str] = (
+        f"{fleet.online} of {len(fleet)} vehicles online",
+        f"{counts.messages} messages sent ({counts.sent.get('state', 0)} states)",
+        f"{counts.heard} heard",
+        *((f"{counts.malformed} could not be read",) if counts.malformed else ()),
+        *((f"{counts.late} steps late",) if counts.late else ()),
+        *((counts.refused,) if counts.refused and not fleet.online else ()),
+    )
+    return Text(", ".join(parts))
+
+
+@contextlib.contextmanager
+def _shown(console: Console) -> Iterator[Live | _Silent]:
+    if not console.is_terminal:
+        yield _Silent()
+        return
+    with Live(console=console, refresh_per_second=2, transient=True) as live:
+        yield live
+
+
+class _Silent:
+    """Shows nothing: there is nobody who sees a line that changes."""
+
+    def update(self, text: Text) -> None:
+        """Take it."""

@@ -1,0 +1,71 @@
+"""An adviser's desk at a running service: drafts in a mirror, requests over the control socket."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from stagetwin_sim._errors import PolicyError
+from stagetwin_sim.policies._proposals import Proposal
+
+if TYPE_CHECKING:
+    from pxr import Usd
+
+    from stagetwin.drafts import Drafts
+    from stagetwin.service import ControlClient
+
+__all__ = ["ServiceDesk"]
+
+
+class ServiceDesk:
+    """Drafts go to a person's mirror; requests go to the service, as this process's user.
+
+    The command path judges a request as it judges a person's: roles, limits, permissives, rehearsal
+    and approval of the command stay what they are.
+
+    Args:
+        connect: opens the control socket.
+        mirror: stage of the person who is advised; None shows drafts to nobody.
+        drafts: of that mirror.
+        ttl: time to live of a request [s].
+
+    Attributes:
+        published: rows of what was asked for, as the service took them.
+    """
+
+    def __init__(
+        self,
+        connect: Callable[[], ControlClient],
+        mirror: Usd.Stage | None = None,
+        drafts: Drafts | None = None,
+        ttl: float = 2.0,
+    ) -> None:
+        self._connect, self._mirror, self._drafts, self._ttl = connect, mirror, drafts, ttl
+        self.published: list[dict[str, Any]] = []
+
+    def draft(self, proposal: Proposal, reason: str) -> None:
+        """See Desk."""
+        if self._mirror is None or self._drafts is None:
+            return
+        from pxr import Usd
+
+        from stagetwin.drafts import desired_of
+
+        attribute = self._mirror.GetAttributeAtPath(desired_of(proposal.target))
+        if not attribute:
+            raise PolicyError(f"{proposal.target}: no such command in the mirror")
+        # An edit of the person's own draft layer: nothing leaves until the person publishes it.
+        with Usd.EditContext(self._mirror, self._drafts.layer):
+            attribute.Set(proposal.value)
+
+    def publish(self, proposal: Proposal, reason: str) -> None:
+        """See Desk."""
+        with self._connect() as client:
+            reply = client.ask(
+                op="publish",
+                target=proposal.target,
+                value=proposal.value,
+                reason=reason,
+                ttl=self._ttl,
+            )
+        self.published.append(reply["command"])

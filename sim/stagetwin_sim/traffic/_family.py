@@ -1,0 +1,160 @@
+"""Fleets on the stage: models of kind `fleet`."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+from pxr import Usd, UsdGeom
+
+from stagetwin.bindings import ModelBinding
+from stagetwin.fleets import VehicleType
+from stagetwin.maps import MapError, MapFrame, RoadMap, read_maps
+from stagetwin_sim._errors import FleetError, TrafficError
+from stagetwin_sim.engine import Parameter, PlanBuilder, Port
+from stagetwin_sim.plant import PortScope
+from stagetwin_sim.traffic._fleet import FleetSimulation
+from stagetwin_sim.traffic._options import FleetOptions
+from stagetwin_sim.traffic._system import FleetPlan, Floats, VehiclePrim, pose_matrix
+
+__all__ = ["FLEETS", "FleetFamily"]
+
+_PARAMETERS = (
+    Parameter("arrivals", "1/h", 0, 0, 1e5, "at each pick station; 0 has loads always waiting"),
+    Parameter("transfer_time", "s", 8, 0, 3600, "to take or give a load"),
+    Parameter("charge_below", "1", 0.3, 0, 1, "charge at which an idle vehicle charges"),
+    Parameter("people", "1", 0, 0, 1000, "who walk there"),
+    Parameter("delay", "s", 0, 0, 30, "of messages, each way"),
+    Parameter("loss", "1", 0, 0, 0.95, "share of messages that are lost"),
+    Parameter("speed", "m/s", 1.5, 0.05, 10, "of the vehicles"),
+)
+_OUTPUTS = (
+    Port("tasks", "1", 0.0, "done since the start"),
+    Port("throughput", "1/h", 0.0, "tasks an hour since the start"),
+    Port("waiting", "1", 0.0, "share of the vehicles' time"),
+    Port("collisions", "1", 0.0, "since the start"),
+    Port("near_misses", "1", 0.0, "since the start"),
+    Port("deadlocks", "1", 0.0, "since the start"),
+)
+_NEAR = 1.0
+"""A vehicle begins at the node that its prim is so near to [m]."""
+
+
+class FleetFamily:
+    """The models of kind `fleet`: the relationship `map` names the map, `vehicles` the prims."""
+
+    phase = "external"
+
+    def plan(
+        self, bindings: Sequence[ModelBinding], builder: PlanBuilder, scope: PortScope
+    ) -> None:
+        """See Family."""
+        for binding in sorted(bindings, key=lambda b: b.path):
+            try:
+                plan = _plan_of(binding, builder, scope)
+            except (TrafficError, FleetError, MapError) as error:
+                scope.report(binding, "fleet", str(error))
+                continue
+            builder.add(plan)
+            scope.placed(binding, None, plan.name, 0)
+
+
+FLEETS = FleetFamily()
+"""What the entry point names."""
+
+
+def _plan_of(binding: ModelBinding, builder: PlanBuilder, scope: PortScope) -> FleetPlan:
+    arrivals, transfer, below, people, delay, loss, speed = scope.parameters(binding, _PARAMETERS)
+    road_map = _map_of(binding, scope)
+    prims = scope.related(binding, "vehicles")
+    if not prims:
+        raise TrafficError(f"{binding.prim}: vehicles names no prim")
+    frame = MapFrame(scope.stage.GetPrimAtPath(road_map.prim))
+    to_world = _to_world(frame)
+    rate = 1 / builder.frame
+    period = max(1, round(0.2 * rate)) / rate
+    picks = [s.id for s in road_map.stations.values() if s.kind in ("pick", "transfer")]
+    options = FleetOptions(
+        arrivals=dict.fromkeys(picks, arrivals) if arrivals > 0 else {},
+        transfer_time=transfer,
+        charge_below=below,
+        people=round(people),
+        delay=delay,
+        loss=loss,
+        step=builder.frame,
+        period=period,
+        look=2 * period,
+    )
+    vehicles = tuple(_prim(scope.stage, path, frame, to_world) for path in prims)
+    plan = FleetPlan(
+        name=f"fleet:{binding.path}",
+        rate=rate,
+        road_map=road_map,
+        to_world=to_world,
+        types=(VehicleType(speed=speed),),
+        vehicles=vehicles,
+        starts=_starts(scope.stage, prims, frame, road_map),
+        options=options,
+        columns={port.name: scope.output(binding, port) for port in _OUTPUTS},
+    )
+    # What cannot be is found now, while it can be reported.
+    FleetSimulation(
+        road_map, plan.types, vehicles=len(vehicles), options=options, starts=plan.starts
+    )
+    return plan
+
+
+def _map_of(binding: ModelBinding, scope: PortScope) -> RoadMap:
+    named = scope.related(binding, "map")
+    maps = [
+        each for each in read_maps(scope.stage).maps.values() if not named or each.prim in named
+    ]
+    if len(maps) != 1:
+        raise TrafficError(
+            f"{binding.prim}: map must name one map's prim, or be left out where the stage has "
+            f"one; found {len(maps)}"
+        )
+    return maps[0]
+
+
+def _to_world(frame: MapFrame) -> Floats:
+    """Return the map's frame in metres, z up, in the stage's world, for row vectors."""
+    origin, x, y, z = (
+        np.array(frame.world(*place)) for place in ((0, 0, 0), (1, 0, 0), (0, 1, 0), (0, 0, 1))
+    )
+    made = np.eye(4)
+    made[0, :3], made[1, :3], made[2, :3], made[3, :3] = x - origin, y - origin, z - origin, origin
+    return made
+
+
+def _prim(stage: Usd.Stage, path: str, frame: MapFrame, to_world: Floats) -> VehiclePrim:
+    prim = stage.GetPrimAtPath(path)
+    if not prim or not UsdGeom.Xformable(prim):
+        raise TrafficError(f"{path}: a vehicle's prim has a place")
+    cache = UsdGeom.XformCache(Usd.TimeCode.Default())
+    world = np.array(cache.GetLocalToWorldTransform(prim))
+    # As it stands there, without where it stands: scale, and height above the floor.
+    x, y, _ = np.array(frame.flat(frame.relative(prim).ExtractTranslation()))
+    there = pose_matrix(float(x), float(y), frame.yaw(prim)) @ to_world
+    reset = bool(UsdGeom.Xformable(prim).GetResetXformStack())
+    parent = np.eye(4)
+    if not reset:
+        parent = np.linalg.inv(np.array(cache.GetLocalToWorldTransform(prim.GetParent())))
+    shape = np.asarray(world @ np.linalg.inv(there), np.float64)
+    return VehiclePrim(path, shape, np.asarray(parent, np.float64), reset)
+
+
+def _starts(
+    stage: Usd.Stage, prims: Sequence[str], frame: MapFrame, road_map: RoadMap
+) -> tuple[str, ...] | None:
+    """Return the node near each prim; None where one has none of its own."""
+    found: list[str] = []
+    for path in prims:
+        prim = stage.GetPrimAtPath(path)
+        x, y, _ = frame.flat(frame.relative(prim).ExtractTranslation())
+        node = road_map.nearest(x, y, _NEAR)
+        if node is None or node.id in found or not math.isfinite(x + y):
+            return None
+        found.append(node.id)
+    return tuple(found)

@@ -1,0 +1,270 @@
+"""Vehicles that a policy drives are vehicles like others: legs, stops, limits, charge."""
+
+from __future__ import annotations
+
+import io
+import json
+import math
+import os
+import threading
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from stagetwin.fleets import Leg, VehicleType, find_bodies
+from stagetwin.maps import Obstacle, RoadMap
+from stagetwin_sim._errors import BundleError, PolicyError
+from stagetwin_sim.policies import (
+    PolicyBodies,
+    Runner,
+    SigningKey,
+    Status,
+    make_policy_bodies,
+    run_vehicle,
+)
+from stagetwin_sim.policies._drive import Body, cast_fan, wrap
+from stagetwin_sim.policies._process import LinesPort
+
+from .small_bundles import bundle_of
+from .steering import steering_bundle
+
+TYPE = VehicleType()
+
+
+def bodies_of(
+    *poses: tuple[float, float, float], road_map: RoadMap | None = None
+) -> PolicyBodies:
+    return PolicyBodies(
+        steering_bundle(), [TYPE], np.array(poses, np.float64), road_map, untrusted=True
+    )
+
+
+def until(bodies: PolicyBodies, vehicle: int, legs: int, most: float = 60.0) -> float:
+    """Step until legs are done; return the seconds it took."""
+    seconds = 0.0
+    while bodies.done()[vehicle] < legs:
+        assert seconds < most
+        bodies.step(0.1)
+        seconds += 0.1
+    return seconds
+
+
+@pytest.mark.parametrize("theta", [0.0, math.pi, -1.3, math.nan])
+def test_a_leg_ends_where_it_says(theta: float) -> None:
+    bodies = bodies_of((0.0, 0.0, 0.5))
+    bodies.drive(0, [Leg(x=4.0, y=-2.0, theta=theta)])
+    until(bodies, 0, 1)
+    x, y, heading = bodies.poses()[0]
+    assert math.hypot(x - 4.0, y + 2.0) < 0.03
+    if not math.isnan(theta):
+        assert abs(wrap(heading - theta)) < 0.05
+    assert np.abs(bodies.velocities()).max() < 0.03
+    assert bodies.counts["policy"] + bodies.counts["limited"] > 10
+
+
+def test_legs_follow_each_other_and_paths_are_followed() -> None:
+    bodies = bodies_of((0.0, 0.0, 0.0))
+    bodies.drive(0, [Leg(x=3.0, y=3.0, path=((3.0, 0.0),)), Leg(x=0.0, y=3.0, theta=math.pi)])
+    nearest = math.inf
+    while bodies.done()[0] < 1:
+        bodies.step(0.05)
+        nearest = min(nearest, math.hypot(*(bodies.poses()[0, :2] - (3.0, 0.0))))
+    assert nearest < 0.6
+    until(bodies, 0, 2)
+
+
+def test_a_leg_where_it_stands_turns_on_the_spot() -> None:
+    bodies = bodies_of((1.0, 1.0, 0.0))
+    bodies.drive(0, [Leg(x=1.0, y=1.0, theta=2.5)])
+    until(bodies, 0, 1)
+    assert abs(wrap(bodies.poses()[0, 2] - 2.5)) < 0.05
+    assert np.hypot(*(bodies.poses()[0, :2] - 1.0)) < 0.03
+
+
+def test_stops_keep_or_forget() -> None:
+    bodies = bodies_of((0.0, 0.0, 0.0))
+    bodies.drive(0, [Leg(x=5.0, y=0.0)])
+    bodies.step(2.0)
+    assert bodies.velocities()[0, 0] > 0.5
+    bodies.stop(0, keep=True)
+    bodies.step(3.0)
+    assert bodies.velocities()[0, 0] == 0.0
+    bodies.resume(0)
+    until(bodies, 0, 1)
+    bodies.drive(0, [Leg(x=0.0, y=0.0)])
+    bodies.step(2.0)
+    bodies.stop(0)
+    bodies.step(3.0)
+    stood = bodies.poses()[0].copy()
+    bodies.resume(0)
+    bodies.step(2.0)
+    assert bodies.poses()[0].tolist() == stood.tolist()
+    assert bodies.done()[0] == 1
+
+
+def test_speeds_are_bounded_by_leg_and_limit() -> None:
+    for leg, limit, most in ((0.6, math.inf, 0.6), (math.inf, 0.4, 0.4)):
+        bodies = bodies_of((0.0, 0.0, 0.0))
+        bodies.limit(0, limit)
+        bodies.drive(0, [Leg(x=4.0, y=0.0, speed=leg)])
+        fastest = 0.0
+        while not bodies.done()[0]:
+            bodies.step(0.1)
+            fastest = max(fastest, bodies.velocities()[0, 0])
+        assert 0.9 * most < fastest <= most + 1e-9
+
+
+def test_the_protective_field_stops_whatever_the_policy_says() -> None:
+    wall = Obstacle(polygon=((3.0, -2.0), (3.2, -2.0), (3.2, 2.0), (3.0, 2.0)))
+    bodies = bodies_of((0.0, 0.0, 0.0), road_map=RoadMap(id="floor", obstacles=(wall,)))
+    bodies.drive(0, [Leg(x=6.0, y=0.0)])
+    bodies.step(20.0)
+    assert bodies.blocked()[0]
+    assert 2.0 < bodies.poses()[0, 0] < 3.0 - TYPE.front
+    assert bodies.velocities()[0, 0] == 0.0
+
+
+def test_others_are_seen_and_not_run_into() -> None:
+    bodies = bodies_of((0.0, 0.0, 0.0), (3.5, 0.0, 0.0))
+    bodies.drive(0, [Leg(x=6.0, y=0.0)])
+    bodies.step(15.0)
+    assert bodies.blocked().tolist() == [True, False]
+    assert bodies.poses()[0, 0] + TYPE.front < 3.5 - TYPE.front
+
+
+def test_a_battery_drains_and_charges() -> None:
+    bodies = bodies_of((0.0, 0.0, 0.0))
+    bodies.step(36.0)
+    assert bodies.charge()[0] == pytest.approx(1.0 - TYPE.draw_idle * 36.0 / 3600 / TYPE.battery)
+    bodies.plug(0, True)
+    before = bodies.charge()[0]
+    bodies.step(10.0)
+    assert bodies.charge()[0] > before
+    bodies.load(0, 100.0, 1.2, 0.8)
+    bodies.place(0, 1.0, 2.0, 4.0)
+    assert bodies.poses()[0].tolist() == [1.0, 2.0, wrap(4.0)]
+
+
+@settings(max_examples=30)
+@given(st.lists(st.tuples(st.floats(-5, 5), st.floats(-9, 9)), min_size=1, max_size=40))
+def test_a_drive_never_leaves_its_limits(commands: list[tuple[float, float]]) -> None:
+    body, dt = Body(TYPE, 0.0, 0.0, 0.0), 0.05
+    for speed, rotation in commands:
+        v, omega = body.v, body.omega
+        body.step(speed, rotation, dt)
+        assert -TYPE.reverse_speed <= body.v <= TYPE.speed
+        assert abs(body.omega) <= TYPE.rotation_speed
+        assert abs(body.omega - omega) <= TYPE.rotation_acceleration * dt + 1e-12
+        assert body.v - v <= max(TYPE.acceleration, TYPE.deceleration) * dt + 1e-12
+        assert v - body.v <= max(TYPE.deceleration, TYPE.acceleration) * dt + 1e-12
+
+
+def test_rays_meet_edges_and_circles() -> None:
+    body = Body(TYPE, 1.0, 1.0, math.pi / 2)
+    edges = np.array([(-5.0, 4.0, 5.0, 4.0)])
+    fan = cast_fan(body, 4, 6.0, edges, [(-2.0, 1.0, 0.5), (4.0, 1.3, 0.5)])
+    # Ahead the wall, to the left a circle, behind nothing, to the right a circle off its middle.
+    assert fan == pytest.approx([3.0, 2.5, 6.0, 3.0 - 0.4])
+    assert cast_fan(body, 4, 6.0, edges, [(1.0, 1.0, 0.5)]).tolist() == [0.0] * 4
+
+
+def test_they_are_found_by_name_and_want_a_trusted_bundle(tmp_path: Path) -> None:
+    key = SigningKey.make()
+    file = steering_bundle().write(tmp_path / "steering.bundle", key)
+    key.public.save(tmp_path / "plant.pub.pem")
+    make = find_bodies("policy")
+    poses = np.zeros((2, 3))
+    poses[1, 1] = 5.0
+    bodies = make([TYPE], poses, None, options={"bundle": str(file), "trust": [tmp_path]})
+    bodies.drive(1, [Leg(x=2.0, y=5.0)])
+    for _ in range(100):
+        bodies.step(0.1)
+    assert bodies.done().tolist() == [0, 1]
+    with pytest.raises(BundleError, match="trusted keys: none"):
+        make([TYPE], poses, None, options={"bundle": str(file)})
+    for options, words in (({}, "option bundle"), ({"speed": 1}, "options are bundle")):
+        with pytest.raises(PolicyError, match=words):
+            make([TYPE], poses, None, options=options)
+    with pytest.raises(PolicyError, match="vehicles here take speed and rotation"):
+        make_policy_bodies([TYPE], poses, None, options={"bundle": bundle_of()})
+
+
+# -- beside a real vehicle
+
+
+def test_a_vehicle_on_a_pipe_is_driven_and_stopped_at_the_end() -> None:
+    readings = {
+        "goal_distance": 4.0,
+        "goal_direction": [1.0, 0.0],
+        "speed": 0.0,
+        "lidar": [6.0] * 24,
+    }
+    runner = Runner(steering_bundle(), untrusted=True)
+    came, vehicle = os.pipe(), io.StringIO()
+    lines = os.fdopen(came[0])
+    with os.fdopen(came[1], "w") as sensors:
+        port = LinesPort(lines, vehicle)
+        sensors.write("no object\n[1]\n" + json.dumps(readings) + "\n")
+        sensors.flush()
+        steps = 0
+
+        def wait(_: float) -> None:
+            nonlocal steps
+            steps += 1
+            if steps == 1:
+                while not port.read():
+                    pass
+            if steps == 3:
+                sensors.close()
+                while not port.closed():
+                    pass
+
+        made = run_vehicle(runner, port, sleep=wait)
+    lines.close()
+    said: list[dict[str, Any]] = [json.loads(line) for line in vehicle.getvalue().splitlines()]
+    assert made == 3
+    assert port.refused == 2
+    driven = [one for one in said if one["status"] in ("policy", "limited")]
+    assert driven[0]["speed"] == [1.5]
+    assert driven[0]["good_for"] == 0.5
+    assert (said[-1]["status"], said[-1]["cause"], said[-1]["speed"]) == ("stop", "ended", [0.0])
+
+
+def test_a_decision_that_hangs_is_stopped_by_the_dead_man() -> None:
+    hangs = threading.Event()
+
+    class Port:
+        def __init__(self) -> None:
+            self.said: list[tuple[Status, str]] = []
+            self.reads = 0
+
+        def read(self) -> dict[str, Any]:
+            self.reads += 1
+            if self.reads == 2:
+                assert hangs.wait(30.0)
+            return {}
+
+        def write(self, action: Any, good_for: float) -> None:
+            self.said.append((action.status, action.cause))
+            if action.cause.startswith("dead man"):
+                hangs.set()
+
+        def closed(self) -> bool:
+            return self.reads >= 2
+
+    port = Port()
+    run_vehicle(Runner(steering_bundle(), untrusted=True), port, dead_man=0.25)
+    causes = [cause for _, cause in port.said]
+    assert "dead man: no decision in time" in causes
+    assert causes[-1] == "ended"
+    assert {status for status, _ in port.said} == {Status.STOP}
+
+
+def test_a_dead_man_shorter_than_the_policy_is_refused() -> None:
+    runner = Runner(steering_bundle(), untrusted=True)
+    with pytest.raises(PolicyError, match=r"at least 0.2 s, got 0.1"):
+        run_vehicle(runner, LinesPort(io.StringIO(), io.StringIO()), dead_man=0.1)
