@@ -50,9 +50,7 @@ def take_actions(e: Episode, w: int):
         said = bounded(said, -1.0, 1.0)
         row = e.action_table[j]
         last = e.queue[w, j]
-        newest = wp.vec4(
-            bounded(row[1] + row[0] * said, row[2], row[3]), last[0], last[1], last[2]
-        )
+        newest = wp.vec4(bounded(row[1] + row[0] * said, row[2], row[3]), last[0], last[1], last[2])
         delay = wp.int32(bounded(e.physics[w, e.delay_column + j] + 0.5, 0.0, OLDEST))
         e.acts[w, j] = wp.vec3(said, e.acts[w, j][0], newest[delay])
         e.queue[w, j] = newest
@@ -90,22 +88,22 @@ def show(e: Episode, w: int, row: int):
     the noise: standard deviation [unit], probability of a dropout, and what is shown then [unit].
     """
     seen = e.observation.shape[1]
-    noisy = e.noisy[0] > 0
-    random = wp.uint32(0)
-    factor = wp.float32(1.0)
-    if noisy:
+    if e.noisy[0] == 0:
+        for c in range(seen):
+            line = e.columns[c]
+            number = bounded(e.critic[row, c] * line[0] + line[1], line[2], line[3])
+            e.critic[row, c] = number
+            e.observation[row, c] = number
+    else:
         random = stream(e, w, NOISE)
+        factor = wp.float32(1.0)
         if e.noise_column >= 0:
             factor = e.physics[w, e.noise_column]
-    for c in range(e.critic.shape[1]):
-        line = e.columns[c]
-        value = wp.float32(e.critic[row, c])
-        number = bounded(value * line[0] + line[1], line[2], line[3])
-        e.critic[row, c] = number
-        if c < seen and not noisy:
-            e.observation[row, c] = number
-        elif c < seen:
+        for c in range(seen):
+            line = e.columns[c]
             noise = e.noises[c]
+            value = wp.float32(e.critic[row, c])
+            e.critic[row, c] = bounded(value * line[0] + line[1], line[2], line[3])
             if noise[0] > 0.0:
                 value += factor * noise[0] * wp.randn(random)
             share = wp.float32(1.0)
@@ -114,6 +112,9 @@ def show(e: Episode, w: int, row: int):
             if share < noise[1]:
                 value = noise[2]
             e.observation[row, c] = bounded(value * line[0] + line[1], line[2], line[3])
+    for c in range(seen, e.critic.shape[1]):
+        line = e.columns[c]
+        e.critic[row, c] = bounded(e.critic[row, c] * line[0] + line[1], line[2], line[3])
 
 
 @cache

@@ -34,7 +34,7 @@ def draw_fleet(fleet: FleetSimulation, report: FleetReport, path: Path) -> None:
 
     left, bottom, right, top = _view(fleet)
     wide = max(right - left, 1e-6) / max(top - bottom, 1e-6)
-    figure = Figure(figsize=(13.0, float(np.clip(8.6 / wide + 1.8, 5.8, 9.5))), dpi=120)
+    figure = Figure(figsize=(13.0, float(np.clip(7.7 / wide + 1.5, 5.8, 9.5))), dpi=120)
     FigureCanvasAgg(figure)
     figure.set_layout_engine("constrained", w_pad=0.12, h_pad=0.08)
     grid = figure.add_gridspec(3, 2, width_ratios=(3.1, 1.2), height_ratios=(1.15, 1.0, 1.0))
@@ -131,7 +131,7 @@ def _floor(panel: Any, fleet: FleetSimulation) -> Any:
     _vehicles(panel, fleet)
     panel.set_xlim(left, right)
     panel.set_ylim(bottom, top)
-    panel.set_aspect("equal")
+    panel.set_aspect("equal", anchor="N")
     panel.tick_params(colors=_INK, labelsize=8, length=0)
     for side in panel.spines.values():
         side.set_color(_FAINT)

@@ -90,7 +90,9 @@ class Ways:
         a, b = nodes[start], nodes[goal]
         both = {self.road_map.authority_at(each.x, each.y) for each in (a, b)}
         apart = math.hypot(a.x - b.x, a.y - b.y) / self._speed
-        if start != goal and both <= {"grid"}:
+        if start != goal and both == {"grid"}:
+            if self._zone(start) != self._zone(goal):
+                return None
             return (Stretch("grid", (start, goal)),), apart
         route = self.route(start, goal)
         if route is None:
@@ -106,7 +108,15 @@ class Ways:
             if k == len(route.lanes) or self._authority[route.lanes[k]] != kind:
                 stretches.append(self._stretch(kind, route, first, k))
                 first = k
+        if len(stretches) > 1 and any(each.authority == "grid" for each in stretches):
+            return None  # nobody hands vehicles over between a grid and what lies around it
         return tuple(stretches), route.duration
+
+    def _zone(self, node: str) -> str:
+        """Return the zone that says who decides at a node; empty where none does."""
+        here = self.road_map.nodes[node]
+        zones = self.road_map.zones_at(here.x, here.y)
+        return next((zone.id for zone in zones if zone.authority), "")
 
     def _stretch(self, kind: str, route: Route, first: int, end: int) -> Stretch:
         nodes = route.nodes[first : end + 1]

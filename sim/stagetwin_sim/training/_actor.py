@@ -53,11 +53,12 @@ def make_algorithm(config: TrainingConfig, vec_env: Any) -> Any:
             "gamma": config.gamma,
             "lam": config.lam,
             "value_loss_coef": config.value_loss,
+            "use_clipped_value_loss": config.clip_value,
             "entropy_coef": config.entropy,
             "learning_rate": config.learning_rate,
             "max_grad_norm": config.max_grad_norm,
-            "schedule": "adaptive",
-            "desired_kl": config.desired_kl,
+            "schedule": "adaptive" if config.desired_kl > 0.0 else "fixed",
+            "desired_kl": config.desired_kl or None,
         },
     }
     with contextlib.redirect_stdout(io.StringIO()):  # it prints its models

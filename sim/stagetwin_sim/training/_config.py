@@ -41,8 +41,8 @@ class TrainingConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
         distribution: of actions: `beta` ends at -1 and 1; `gaussian` does not, and what it says
             beyond them is cut off.
         init_std: of a Gaussian at the start, in the policy's numbers.
-        learning_rate: at the start; it follows the divergence of policies.
-        desired_kl: divergence that it aims at.
+        learning_rate: at the start; it follows the divergence of policies, unless that is 0.
+        desired_kl: divergence that it aims at; 0 keeps the rate as it is.
         epochs: passes over what was collected.
         minibatches: parts of it in a pass.
         gamma: discount of a step.
@@ -50,6 +50,8 @@ class TrainingConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
         clip: of the ratio of policies.
         entropy: weight of the entropy.
         value_loss: weight of the critic's loss.
+        clip_value: whether `clip` bounds the critic's steps as well; it counts in units of the
+            reward, so that it holds back a critic of large rewards.
         max_grad_norm: gradients are cut off there.
         save_every: iterations between two checkpoints.
         stop_at: share of successes among the newest episodes at which it ends early; 0 is never.
@@ -84,6 +86,7 @@ class TrainingConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     clip: float = 0.2
     entropy: float = 0.0
     value_loss: float = 1.0
+    clip_value: bool = False
     max_grad_norm: float = 1.0
     save_every: int = 50
     stop_at: float = 0.0
@@ -99,7 +102,7 @@ class TrainingConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
         for name in whole.split():
             if getattr(self, name) < 1:
                 raise TrainingError(f"{name} must be at least 1, got {getattr(self, name)}")
-        for name in ("init_std", "learning_rate", "desired_kl", "clip", "max_grad_norm"):
+        for name in ("init_std", "learning_rate", "clip", "max_grad_norm"):
             if not 0.0 < getattr(self, name) < math.inf:
                 raise TrainingError(f"{name} must be above 0, got {getattr(self, name)}")
         for name in ("gamma", "lam", "stop_at"):
