@@ -39,8 +39,8 @@ GOAL = 8e6
 """What `kinematics` has to reach on one core."""
 
 ISAAC_LAB = 1.1e6
-"""Source: Isaac Lab's documentation, release 2.1, page "Performance Benchmarks", table "Single GPU -
-RTX 4090": Isaac-Cartpole-Direct-v0, 4096 environments, "Environment Step FPS" (PhysX, RL Games)."""
+"""Source: Isaac Lab's documentation, release 2.1, page "Performance Benchmarks", table of one RTX
+4090: Isaac-Cartpole-Direct-v0, 4096 environments, "Environment Step FPS" (PhysX, RL Games)."""
 
 
 def clock(device: str) -> Callable[[], float]:
@@ -154,8 +154,8 @@ def main() -> None:
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--worlds", type=int, default=4096)
     parser.add_argument("--poles", type=int, default=0, help="0: 4096 on a GPU, 512 on a CPU")
-    parser.add_argument("--steps", type=int, default=200)
-    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--steps", type=int, default=100)
+    parser.add_argument("--rounds", type=int, default=9)
     options = parser.parse_args()
     options.poles = options.poles or (512 if options.device == "cpu" else 4096)
     torch.set_num_threads(1)

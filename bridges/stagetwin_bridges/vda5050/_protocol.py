@@ -142,6 +142,7 @@ class Vda5050Protocol:
             sink,
             blind=Blind(options.blind, options.blind_time),
             snap=options.snap,
+            largest=options.max_payload,
         )
 
     @staticmethod

@@ -284,7 +284,17 @@ class Environment:
         self._put(*self._tables.set_range(parameter, low, high))
 
     def set_noise(self, observation: str, noise: float, dropout: float = 0.0) -> None:
-        """Change the noise and the dropout of an observation; see Tables."""
+        """Change the noise and the dropout of an observation; see Tables.
+
+        Where there was none at all, `critic` and `observation` were one tensor: the first noise
+        makes a critic of its own, and steps are captured again.
+        """
+        if self._episode.shared and (noise or dropout):
+            self._episode.critic = wp.clone(self._episode.observation)
+            self._episode.shared = 0
+            self._arrays.append(self._episode.critic)
+            self._graphs.clear()
+            self._view()
         self._put(*self._tables.set_noise(observation, noise, dropout))
 
     def _put(self, *tables: str) -> None:

@@ -40,7 +40,8 @@ class Episode:
     Rows of `observation` and `critic`: what a world shows now is in row `w`; the last that the
     episode showed which ended in this step is in row `worlds + w`. `acts` are what the policy said
     of each action, what it said before, and the command that is due [its unit]; `queue` the last
-    four, the newest first.
+    four, the newest first. With
+    `shared`, `critic` is the same array as `observation`.
     """
 
     worlds: wp.int32
@@ -49,6 +50,7 @@ class Episode:
     max_steps: wp.int32
     noise_column: wp.int32
     delay_column: wp.int32
+    shared: wp.int32
     # of each world:
     seed: wp.array(dtype=wp.int32)
     episode: wp.array(dtype=wp.int32)

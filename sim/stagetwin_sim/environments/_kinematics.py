@@ -91,7 +91,7 @@ class KinematicsConfig(EnvironmentConfig):
             state=kernels.KinematicsState,
             values={"limits": drive_limits_of(self.vehicle), "mass": self.vehicle.mass},
             prepare=vehicles.measure_goal,
-            advance=vehicles.drive,
+            advance=vehicles.drive_on,
             physics=vehicle_physics(self.vehicle),
             noise_parameter="sensor_noise",
         )

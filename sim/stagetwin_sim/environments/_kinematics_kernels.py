@@ -23,6 +23,7 @@ class KinematicsState:
     twist: wp.array(dtype=wp.vec2)
     goal: wp.array(dtype=wp.vec3)
     away: wp.array(dtype=wp.float32)
+    far: wp.array(dtype=wp.float32)
     limits: DriveLimits
     mass: wp.float32
 
@@ -43,5 +44,6 @@ def goal_anywhere(e: Episode, s: KinematicsState, w: int, p: wp.vec4, random: wp
     far = wp.randf(own, p[0], p[1])
     angle = wp.randf(own, -wp.pi, wp.pi)
     heading = wp.randf(own, -wp.pi, wp.pi)
+    s.far[w] = far
     pose = s.pose[w]
     s.goal[w] = wp.vec3(pose[0] + far * wp.cos(angle), pose[1] + far * wp.sin(angle), heading)

@@ -130,6 +130,7 @@ def goal_in_room(e: Episode, s: NavigationState, w: int, p: wp.vec4, random: wp.
         if best < wanted and room > best:
             best = room
             s.goal[w] = wp.vec3(x, y, theta)
+            s.far[w] = far
 
 
 # -- observations

@@ -8,7 +8,12 @@ from __future__ import annotations
 import warp as wp
 
 from stagetwin_sim.environments._episode_kernels import Episode
-from stagetwin_sim.environments._vehicle_kernels import COURTESY, DriveLimits, drive
+from stagetwin_sim.environments._vehicle_kernels import (
+    COURTESY,
+    DriveLimits,
+    distance_left,
+    drive_on,
+)
 from stagetwin_sim.fleet import wrap_angle
 
 __all__ = [
@@ -40,6 +45,7 @@ class NavigationState:
     twist: wp.array(dtype=wp.vec2)
     goal: wp.array(dtype=wp.vec3)
     away: wp.array(dtype=wp.float32)
+    far: wp.array(dtype=wp.float32)
     clear: wp.array(dtype=wp.float32)
     pillars: wp.array2d(dtype=wp.vec3)
     others: wp.array2d(dtype=wp.vec4)
@@ -162,9 +168,7 @@ def move_others(e: Episode, s: NavigationState, w: int, dt: float):
 @wp.func
 def pose_left(s: NavigationState, w: int):
     """Return what is left of the way: the distance, and near the goal the turn as well [m]."""
-    dx = s.goal[w][0] - s.pose[w][0]
-    dy = s.goal[w][1] - s.pose[w][1]
-    far = wp.sqrt(dx * dx + dy * dy)
+    far = distance_left(s, w)
     turn = wp.abs(wrap_angle(s.goal[w][2] - s.pose[w][2]))
     return far + s.turn_weight * turn * wp.exp(-far)
 
@@ -180,5 +184,5 @@ def remember(e: Episode, s: NavigationState, w: int):
 def advance(e: Episode, s: NavigationState, w: int, dt: float):
     """Move the vehicle and the others, and keep how near they came."""
     move_others(e, s, w, dt)
-    drive(e, s, w, dt)
+    drive_on(e, s, w, dt)
     s.clear[w] = wp.min(s.clear[w], clearance(s, w))

@@ -35,6 +35,7 @@ class Composition(NamedTuple):
     Attributes:
         state: the task's struct.
         prepare, advance: its functions, or None.
+        action_count: numbers that the policy says.
         observations, rewards, terminations, happenings, curriculum: functions; what happens are
             events, then commands.
     """
@@ -42,6 +43,7 @@ class Composition(NamedTuple):
     state: Any
     prepare: Any
     advance: Any
+    action_count: int
     observations: tuple[Any, ...]
     rewards: tuple[Any, ...]
     terminations: tuple[Any, ...]
@@ -223,6 +225,7 @@ def compose(config: EnvironmentConfig, layout: Layout) -> Composition:
         state=layout.state,
         prepare=layout.prepare,
         advance=layout.advance,
+        action_count=sum(term.term.size for term in config.actions),
         observations=tuple(term.function for term in shown),
         rewards=tuple(term.function for term in config.rewards),
         terminations=tuple(term.function for term in config.terminations),

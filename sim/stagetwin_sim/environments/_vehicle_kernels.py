@@ -1,7 +1,7 @@
 """A differential-drive vehicle that heads for a pose: how it moves, and terms about it.
 
-Functions take any state with `pose` (x, y, theta), `twist` (v, omega), `goal` (x, y, theta),
-`away`, `limits` and `mass`.
+Functions take any state with `pose` (x, y, theta), `twist` (v, omega), `goal` (x, y, theta), `away`
+and `far` (how far the goal was before the step, and is now), `limits` and `mass`.
 """
 
 # Warp's own language: no type checker reads it.
@@ -19,7 +19,9 @@ from stagetwin_sim.fleet import DriveLimits, drive_step, wrap_angle
 __all__ = [
     "DriveLimits",
     "at_goal",
+    "distance_left",
     "drive",
+    "drive_on",
     "goal_direction",
     "goal_distance",
     "goal_heading",
@@ -80,6 +82,13 @@ def measure_goal(e: Episode, s: Any, w: int):
     s.away[w] = distance_left(s, w)
 
 
+@wp.func
+def drive_on(e: Episode, s: Any, w: int, dt: float):
+    """Move the vehicle, and measure how far the goal is then."""
+    drive(e, s, w, dt)
+    s.far[w] = distance_left(s, w)
+
+
 # -- observations
 
 
@@ -88,7 +97,7 @@ def goal_distance(
     e: Episode, s: Any, w: int, p: wp.vec4, out: wp.array2d(dtype=wp.float32), row: int, column: int
 ):
     """Show how far the goal is [m]."""
-    out[row, column] = distance_left(s, w)
+    out[row, column] = s.far[w]
 
 
 @wp.func
@@ -99,7 +108,7 @@ def goal_direction(
     pose = s.pose[w]
     dx = s.goal[w][0] - pose[0]
     dy = s.goal[w][1] - pose[1]
-    near = 1.0 / wp.max(wp.sqrt(dx * dx + dy * dy), 1.0e-6)
+    near = 1.0 / wp.max(s.far[w], 1.0e-6)
     c = wp.cos(pose[2]) * near
     n = wp.sin(pose[2]) * near
     out[row, column] = c * dx + n * dy
@@ -130,7 +139,7 @@ def motion_of(
 @wp.func
 def progress(e: Episode, s: Any, w: int, p: wp.vec4):
     """Return how much nearer the goal came in the step [m]."""
-    return s.away[w] - distance_left(s, w)
+    return s.away[w] - s.far[w]
 
 
 @wp.func
@@ -139,6 +148,8 @@ def at_goal(e: Episode, s: Any, w: int, p: wp.vec4):
 
     It also goes no faster than `p[2]` [m/s].
     """
-    turned = wp.abs(wrap_angle(s.goal[w][2] - s.pose[w][2]))
-    near = distance_left(s, w) <= p[0] and turned <= p[1]
-    return near and wp.abs(s.twist[w][0]) <= p[2]
+    there = s.far[w] <= p[0]
+    if there:  # rarely: what costs is asked for then alone
+        turned = wp.abs(wrap_angle(s.goal[w][2] - s.pose[w][2]))
+        there = turned <= p[1] and wp.abs(s.twist[w][0]) <= p[2]
+    return there

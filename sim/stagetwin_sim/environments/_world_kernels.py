@@ -37,23 +37,22 @@ def bounded(value: float, low: float, high: float):
 
 
 @wp.func
-def take_actions(e: Episode, w: int):
+def take_action(e: Episode, w: int, j: int):
     """Bound what the policy said, put it before the last commands, and take out what is due.
 
     Of the table: scale, offset, low, high [unit].
     """
-    for j in range(e.acts.shape[1]):
-        said = wp.float32(e.action[w, j])
-        if not wp.isfinite(said):
-            said = 0.0
-            e.refused[w] = e.refused[w] + 1
-        said = bounded(said, -1.0, 1.0)
-        row = e.action_table[j]
-        last = e.queue[w, j]
-        newest = wp.vec4(bounded(row[1] + row[0] * said, row[2], row[3]), last[0], last[1], last[2])
-        delay = wp.int32(bounded(e.physics[w, e.delay_column + j] + 0.5, 0.0, OLDEST))
-        e.acts[w, j] = wp.vec3(said, e.acts[w, j][0], newest[delay])
-        e.queue[w, j] = newest
+    said = wp.float32(e.action[w, j])
+    if not wp.isfinite(said):
+        said = 0.0
+        e.refused[w] = e.refused[w] + 1
+    said = bounded(said, -1.0, 1.0)
+    row = e.action_table[j]
+    last = e.queue[w, j]
+    newest = wp.vec4(bounded(row[1] + row[0] * said, row[2], row[3]), last[0], last[1], last[2])
+    delay = wp.int32(bounded(e.physics[w, e.delay_column + j] + 0.5, 0.0, OLDEST))
+    e.acts[w, j] = wp.vec3(said, e.acts[w, j][0], newest[delay])
+    e.queue[w, j] = newest
 
 
 @wp.func
@@ -93,7 +92,8 @@ def show(e: Episode, w: int, row: int):
             line = e.columns[c]
             number = bounded(e.critic[row, c] * line[0] + line[1], line[2], line[3])
             e.critic[row, c] = number
-            e.observation[row, c] = number
+            if e.shared == 0:
+                e.observation[row, c] = number
     else:
         random = stream(e, w, NOISE)
         factor = wp.float32(1.0)
@@ -127,7 +127,7 @@ def world_kernel(parts):
     state, prepare, advance = parts.state, parts.prepare, parts.advance
     prepares, moves = prepare is not None, advance is not None
     observations, rewards, terminations = parts.observations, parts.rewards, parts.terminations
-    happenings, curriculum = parts.happenings, parts.curriculum
+    happenings, curriculum, action_count = parts.happenings, parts.curriculum, parts.action_count
     observation_count, reward_count = len(observations), len(rewards)
     termination_count, curriculum_count = len(terminations), len(curriculum)
     event_count = len(happenings)
@@ -140,7 +140,8 @@ def world_kernel(parts):
             judged = (phase & JUDGE) != 0
             done = wp.bool(False)
             if (phase & ACT) != 0:
-                take_actions(e, w)
+                for j in range(wp.static(action_count)):
+                    take_action(e, w, j)
                 if wp.static(prepares):
                     prepare(e, s, w)
                 if wp.static(moves):

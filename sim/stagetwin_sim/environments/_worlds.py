@@ -67,6 +67,9 @@ def make_episode(
     arrays: dict[str, Any] = {
         name: wp.zeros(shape, dtype=dtype, device=device) for name, (dtype, shape) in shapes.items()
     }
+    if shown == seen and not tables.arrays["noisy"][0]:
+        arrays["critic"] = arrays["observation"]
+        episode.shared = 1
     for name, array in arrays.items():
         setattr(episode, name, array)
     episode.seed = wp.zeros(worlds, dtype=wp.int32, device=device)

@@ -38,7 +38,11 @@ class Desk(Protocol):
     """Where proposals go: a person's drafts, and the command path."""
 
     def draft(self, proposal: Proposal, reason: str) -> None:
-        """Show a person what might be commanded."""
+        """Show a person what might be commanded.
+
+        Raises:
+            StagetwinError: it cannot be drafted.
+        """
 
     def publish(self, proposal: Proposal, reason: str) -> None:
         """Ask the command path for it; it judges as it judges a person's request.
@@ -46,6 +50,14 @@ class Desk(Protocol):
         Raises:
             StagetwinError: it was refused.
         """
+
+    def trouble(self) -> str:
+        """Return what came to a bad end among the requests before; empty for nothing.
+
+        Raises:
+            StagetwinError: nobody can say.
+        """
+        ...
 
 
 class Advisor:
@@ -181,8 +193,8 @@ class Advisor:
         if now < self._next:
             return None
         self._next = now + self.runner.spec.period * (1.0 - 1e-6)
-        if self.stage is Stage.LOOP and now >= self._until:
-            self._end_loop("its time is up")
+        if self.stage is Stage.LOOP:
+            self._watch(now)
         action = self.runner.act(readings)
         if action.fallback:
             self.counts["fallbacks"] += 1
@@ -194,6 +206,15 @@ class Advisor:
         for proposal in self._choices.propose(action.values):
             self._handle(proposal, now)
         return action
+
+    def _watch(self, now: float) -> None:
+        """End a loop whose time is up, or whose requests come to nothing."""
+        try:
+            cause = "its time is up" if now >= self._until else self._desk.trouble()
+        except StagetwinError as error:
+            cause = f"nobody can say: {error}"
+        if cause:
+            self._end_loop(cause)
 
     def _handle(self, proposal: Proposal, now: float) -> None:
         if self.stage is Stage.LOOP:
@@ -208,7 +229,11 @@ class Advisor:
         self._note(stage, target=proposal.target, value=proposal.value)
         self.counts[f"proposals: {stage}"] += 1
         if stage is Stage.ADVISORY:
-            self._desk.draft(proposal, self._reason())
+            try:
+                self._desk.draft(proposal, self._reason())
+            except StagetwinError as error:
+                self.counts["drafts refused"] += 1
+                self._note("draft refused", target=proposal.target, cause=str(error))
         elif stage is Stage.LOOP:
             self._published.append(now)
             try:

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 __all__ = ["ServiceDesk"]
 
+_GOOD_ENDS = ("VERIFIED", "SUPERSEDED")
+
 
 class ServiceDesk:
     """Drafts go to a person's mirror; requests go to the service, as this process's user.
@@ -38,19 +40,29 @@ class ServiceDesk:
         connect: Callable[[], ControlClient],
         mirror: Usd.Stage | None = None,
         drafts: Drafts | None = None,
-        ttl: float = 2.0,
+        ttl: float = 5.0,
     ) -> None:
         self._connect, self._mirror, self._drafts, self._ttl = connect, mirror, drafts, ttl
         self.published: list[dict[str, Any]] = []
+        self._open: list[str] = []
 
     def draft(self, proposal: Proposal, reason: str) -> None:
-        """See Desk."""
+        """See Desk.
+
+        Raises:
+            PolicyError: there is no such command, or its edits publish themselves by resting.
+        """
         if self._mirror is None or self._drafts is None:
             return
         from pxr import Usd
 
         from stagetwin.drafts import desired_of
 
+        row = self._drafts.targets.get(proposal.target)
+        if row is None or row["publish"] != "explicit":
+            # An edit that publishes itself by resting would be a command that nobody gave.
+            known = "not known" if row is None else f"published {row['publish']}"
+            raise PolicyError(f"{proposal.target}: no draft of a command that is {known}")
         attribute = self._mirror.GetAttributeAtPath(desired_of(proposal.target))
         if not attribute:
             raise PolicyError(f"{proposal.target}: no such command in the mirror")
@@ -69,3 +81,16 @@ class ServiceDesk:
                 ttl=self._ttl,
             )
         self.published.append(reply["command"])
+        self._open.append(str(reply["command"]["id"]))
+
+    def trouble(self) -> str:
+        """See Desk: a command that was refused, ran out or cannot be verified is trouble."""
+        if not self._open:
+            return ""
+        with self._connect() as client:
+            rows = [client.ask(op="command", id=each)["command"] for each in self._open]
+        self._open = [str(row["id"]) for row in rows if not row["ended"]]
+        for row in rows:
+            if row["ended"] and row["state"] not in _GOOD_ENDS:
+                return f"{row['target']} ended {row['state']}: {row['cause']}"
+        return ""

@@ -65,7 +65,7 @@ class TrainingConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     """
 
     task: str
-    worlds: int = 1024
+    worlds: int = 512
     iterations: int = 150
     steps: int = 32
     seed: int = 1
@@ -79,7 +79,7 @@ class TrainingConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     init_std: float = 0.8
     learning_rate: float = 1e-3
     desired_kl: float = 0.015
-    epochs: int = 3
+    epochs: int = 5
     minibatches: int = 8
     gamma: float = 0.99
     lam: float = 0.95

@@ -1,11 +1,10 @@
-"""Differential-drive vehicles as rigid bodies in newton, with parameters that training does not know.
+"""Differential-drive vehicles as rigid bodies in newton, with parameters unknown to training.
 
 Importing it imports newton.
 """
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -200,9 +199,9 @@ def _vehicle(kind: VehicleType, hidden: HiddenParameters) -> Any:
     builder: Any = newton.ModelBuilder()
     newton.solvers.SolverSteel.register_custom_attributes(builder)
     builder.rigid_gap = 0.005
-    stiff = {"ke": 1e5, "kd": 1e3, "density": 0.0}
-    rubber = newton.ModelBuilder.ShapeConfig(mu=hidden.friction, **stiff)
-    slick = newton.ModelBuilder.ShapeConfig(mu=0.0, **stiff)
+    shape = newton.ModelBuilder.ShapeConfig
+    rubber = shape(mu=hidden.friction, ke=1e5, kd=1e3, density=0.0)
+    slick = shape(mu=0.0, ke=1e5, kd=1e3, density=0.0)
     radius, track = hidden.wheel * _RADIUS, hidden.track * _TRACK
     high = 0.3
     mass = hidden.mass - 2.0 * _WHEEL

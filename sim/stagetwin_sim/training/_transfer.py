@@ -1,6 +1,6 @@
 """What randomisation is worth: policies on a vehicle that their training did not know.
 
-It is sim-to-sim: from Warp's worlds to a rigid body in newton. It tells nothing about a real vehicle.
+It is sim-to-sim: from worlds in Warp to a rigid body in newton. It says nothing of a real vehicle.
 """
 
 from __future__ import annotations
@@ -57,9 +57,7 @@ def variant_config(variant: str) -> KinematicsConfig:
         whole,
         randomization=whole.randomization if every or variant == "physics" else (),
         actions=tuple(
-            dataclasses.replace(
-                term, delay=term.delay if every or variant == "delay" else _STILL
-            )
+            dataclasses.replace(term, delay=term.delay if every or variant == "delay" else _STILL)
             for term in whole.actions
         ),
         observations=tuple(
@@ -191,9 +189,7 @@ def transfer(
         by_training={
             name: bootstrap([float(one.mean()) for one in found]) for name, found in arrived.items()
         },
-        seconds={
-            name: bootstrap([_mean(one) for one in found]) for name, found in times.items()
-        },
+        seconds={name: bootstrap([_mean(one) for one in found]) for name, found in times.items()},
         gaps=gaps,
         trainings=trainings,
         drives=drives,
@@ -242,7 +238,9 @@ def drive_newton(
     for step in range(steps + 1):
         poses, moves = vehicles.poses(), vehicles.odometry()
         rows.append([step * period, *poses[0], *moves[0]])
-        predicted.append([step * period, nominal.x, nominal.y, nominal.theta, nominal.v, nominal.omega])
+        predicted.append(
+            [step * period, nominal.x, nominal.y, nominal.theta, nominal.v, nominal.omega]
+        )
         gone = np.hypot(*(goals - poses[:, :2]).T)
         there = (gone <= _NEAR) & (np.abs(moves[:, 0]) <= _TOO_FAST) & ~arrived
         when[there] = step * period
@@ -259,7 +257,7 @@ def drive_newton(
         command, *waiting = waiting
         vehicles.step(command, period)
         for _ in range(5):
-            nominal.step(*command[0].tolist(), period / 5)
+            nominal.step(float(command[0, 0]), float(command[0, 1]), period / 5)
     return Drive(arrived, when, _trajectory(rows), _trajectory(predicted))
 
 

@@ -58,6 +58,9 @@ class Renewals:
                 and command.origin != "stop"
             ):
                 self._leaves.setdefault(command.id, _Leave()).halted = author
+                if self._transport.renews(life.target.binding.connection):
+                    # What the client holds is good for a while yet: it is taken back.
+                    self._tell(life, self._clock.steady())
 
     def look(self, now: float) -> None:
         """Renew what may go on; `now` is on the steady clock [s]."""
@@ -89,22 +92,25 @@ class Renewals:
             why = _obstacle(judge, life)
         if not why:
             leave.until = now + RENEWED_FOR
-            self._transport.renew(
-                life.target.binding.connection,
-                Renewal(
-                    id=command.id,
-                    target=life.target.binding.wire(),
-                    asset=command.asset,
-                    guard=command.guard,
-                    until=leave.until,
-                ),
-            )
+            self._tell(life, leave.until)
             if leave.lapsed:
                 leave.lapsed = False
                 self._records.note(command, "renewed: it may go on")
         elif now >= leave.until and not leave.lapsed:
             leave.lapsed = True
             self._records.note(command, f"not renewed, nothing more of it is released: {why}")
+
+    def _tell(self, life: Life, until: float) -> None:
+        """Tell the client how long a command may go on [s, steady clock]."""
+        command, binding = life.command, life.target.binding
+        renewal = Renewal(
+            id=command.id,
+            target=binding.wire(),
+            asset=command.asset,
+            guard=command.guard,
+            until=until,
+        )
+        self._transport.renew(binding.connection, renewal)
 
 
 def _obstacle(judge: Judge, life: Life) -> str:

@@ -422,6 +422,23 @@ def test_noise_and_dropout_are_what_they_are_said_to_be() -> None:
     assert errors()[middle, 0].std() * distance.scale == pytest.approx(0.1, rel=0.1)
 
 
+def test_a_task_without_noise_gets_some() -> None:
+    environment = make_environment("kinematics", worlds=500, seed=2)
+    plain = make_environment("kinematics", worlds=500, seed=2)
+    assert torch.equal(environment.critic, environment.observation)
+    environment.set_noise("speed", 0.1)
+    actions = torch.full((500, 2), 0.5)
+    for _ in range(20):
+        environment.step(actions)
+        plain.step(actions)
+    same = plain.steps == 20
+    assert torch.equal(environment.critic[same], plain.observation[same])
+    error = environment.observation - environment.critic
+    assert error[:, [0, 1, 2, 4, 5, 6]].abs().max() == 0.0
+    assert error[:, 3].std() * 1.5 == pytest.approx(0.1, rel=0.25)
+    assert environment.info["final_critic"].shape == (500, 7)
+
+
 def test_weights_params_and_commands_change_without_compiling() -> None:
     environment = make_environment("kinematics", worlds=50, seed=2)
     graphs = dict(environment._graphs)

@@ -19,7 +19,7 @@ __all__ = ["steering_bundle"]
 
 
 def steering_bundle() -> Bundle:
-    """Return a velocity policy with the terms of the task `navigation`: turns to the goal, drives."""
+    """Return a velocity policy with terms of the task `navigation`: it turns to the goal."""
     unit = {"low": -1.0, "high": 1.0}
     terms = (
         Term(name="goal_distance", unit="m", scale=10.0, low=0.0, high=10.0, source="goal"),

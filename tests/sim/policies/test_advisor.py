@@ -84,7 +84,7 @@ class Paper:
     def __init__(self) -> None:
         self.drafts: list[tuple[str, Any]] = []
         self.requests: list[tuple[str, Any, str]] = []
-        self.refuses = ""
+        self.refuses = self.bad = ""
 
     def draft(self, proposal: Proposal, reason: str) -> None:
         self.drafts.append((proposal.target, proposal.value))
@@ -93,6 +93,12 @@ class Paper:
         if self.refuses:
             raise StagetwinError(self.refuses)
         self.requests.append((proposal.target, proposal.value, reason))
+
+
+    def trouble(self) -> str:
+        if self.bad == "?":
+            raise StagetwinError("no service")
+        return self.bad
 
 
 class Room:
@@ -239,6 +245,17 @@ def test_a_refusal_by_the_command_path_ends_it() -> None:
     assert room.desk.drafts == FIRST[1:]
 
 
+@pytest.mark.parametrize("bad", ["/Plant/AMR1.goal ended EXPIRED", "?"])
+def test_requests_that_come_to_a_bad_end_end_it(bad: str) -> None:
+    room = Room()
+    room.loop()
+    room.say()
+    room.desk.bad = bad
+    room.say(release=-1.0)
+    assert room.advisor.stage is Stage.ADVISORY
+    assert room.desk.drafts == [(HOLD_1, True)]
+
+
 def test_so_many_commands_a_minute_and_no_more() -> None:
     room = Room(msgspec.structs.replace(ENVELOPE, per_minute=4))
     room.loop()
@@ -283,7 +300,9 @@ def test_nothing_but_what_is_named_is_within_an_envelope(value: Any) -> None:
     named = {
         HOLD_1: isinstance(value, bool),
         GOAL: value in ("A", "B"),
-        SPEED: isinstance(value, (int, float)) and not isinstance(value, bool) and 0.2 <= value <= 1.0,
+        SPEED: isinstance(value, (int, float))
+        and not isinstance(value, bool)
+        and 0.2 <= value <= 1.0,
         "/Plant/AMR2.goal": False,
     }
     for target, within in named.items():

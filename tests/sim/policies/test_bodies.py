@@ -35,9 +35,7 @@ from .steering import steering_bundle
 TYPE = VehicleType()
 
 
-def bodies_of(
-    *poses: tuple[float, float, float], road_map: RoadMap | None = None
-) -> PolicyBodies:
+def bodies_of(*poses: tuple[float, float, float], road_map: RoadMap | None = None) -> PolicyBodies:
     return PolicyBodies(
         steering_bundle(), [TYPE], np.array(poses, np.float64), road_map, untrusted=True
     )

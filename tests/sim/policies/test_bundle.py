@@ -136,9 +136,9 @@ def test_keys_are_files_of_their_owner(tmp_path: Path) -> None:
     (tmp_path / "a.key.pem").chmod(0o640)
     with pytest.raises(BundleError, match="owner alone"):
         SigningKey.load(tmp_path / "a.key.pem")
+    (tmp_path / "b").write_text("key")
+    (tmp_path / "b").chmod(0o600)
     with pytest.raises(BundleError, match="no private key"):
-        (tmp_path / "b").write_text("key")
-        (tmp_path / "b").chmod(0o600)
         SigningKey.load(tmp_path / "b")
     with pytest.raises(BundleError, match="no public keys"):
         load_trusted([tmp_path.parent])

@@ -44,7 +44,9 @@ class Clock:
         return self.now
 
 
-def runner_of(clock: Clock | None = None, bundle: Bundle | None = None, **changes: object) -> Runner:
+def runner_of(
+    clock: Clock | None = None, bundle: Bundle | None = None, **changes: object
+) -> Runner:
     chosen = bundle if bundle is not None else bundle_of(**changes)
     return Runner(chosen, clock or Clock(), untrusted=True)
 
@@ -172,7 +174,14 @@ def test_limits_and_rate_limits_bound_what_leaves() -> None:
     for step in range(6):
         clock.now = 0.1 * step
         found.append(runner.act(readings(distance=10.0, time=clock.now)))
-    assert [round(float(one.values["speed"][0]), 6) for one in found] == [0.2, 0.4, 0.6, 0.8, 1.0, 1.2]
+    assert [round(float(one.values["speed"][0]), 6) for one in found] == [
+        0.2,
+        0.4,
+        0.6,
+        0.8,
+        1.0,
+        1.2,
+    ]
     assert found[0].status is Status.LIMITED
     assert found[0].cause == "limited: speed"
     back = runner_of(bundle=bundle_of(np.full((7, 2), -1.0, np.float32)))

@@ -111,7 +111,7 @@ def test_terms_are_those_of_the_environment(exported: tuple[Any, Bundle]) -> Non
 
 
 def test_a_runner_says_what_the_environment_heard() -> None:
-    """Observations of an environment, as readings [unit]: the same actions, and the same commands."""
+    """Observations of an environment, given as readings [unit], lead to the same actions."""
     environment = make_environment("kinematics", worlds=1, seed=4)
     config = TrainingConfig(task="kinematics", worlds=1, minibatches=1)
     actor = make_algorithm(config, as_rsl_rl(environment)).get_policy().eval()

@@ -32,10 +32,7 @@ def run() -> Run:
     return train(
         TrainingConfig(
             task="navigation",
-            worlds=2048,
-            steps=24,
             iterations=120,
-            stop_at=0.99,
             environment=FEW_OBSTACLES,
         )
     )
@@ -83,9 +80,7 @@ def test_the_whole_task_is_learnt_as_well() -> None:
     run = train(
         TrainingConfig(
             task="navigation",
-            worlds=2048,
-            steps=24,
-            iterations=600,
+            iterations=800,
             hidden=(128, 64),
             environment={"rewards": {"collision": -20.0}},
         )

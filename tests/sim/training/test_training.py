@@ -255,7 +255,9 @@ def test_recurrent_policies_train_and_are_run() -> None:
     found = evaluate(run.policy, "kinematics", [1], episodes=3)
     assert found.seconds.shape == (1, 3)
     # Whoever begins anew remembers nothing: the same episodes again.
-    assert np.array_equal(evaluate(run.policy, "kinematics", [1], episodes=3).rewards, found.rewards)
+    assert np.array_equal(
+        evaluate(run.policy, "kinematics", [1], episodes=3).rewards, found.rewards
+    )
 
 
 def test_training_ends_early_where_it_is_told_to() -> None:

@@ -198,3 +198,18 @@ def test_a_stop_request_ends_the_leave_even_where_the_stop_itself_cannot_leave(
     assert noted(made) == [
         "not renewed, nothing more of it is released: by the stop request of ann"
     ]
+
+
+def test_a_stop_request_takes_back_at_once_what_the_client_holds(following: Desk) -> None:
+    desk = following
+    made = desk.sent()
+    desk.tick()
+    held = desk.wire.renewals[-1]
+    assert held.id == made.id
+    assert held.until > desk.clock.steady()
+    desk.path.halt("/Pump", "ann", "it smells")
+    taken = desk.wire.renewals[-1]
+    assert (taken.id, taken.guard) == (made.id, held.guard)
+    assert taken.until <= desk.clock.steady()
+    pass_time(desk, 3.0)
+    assert desk.wire.renewals[-1] == taken

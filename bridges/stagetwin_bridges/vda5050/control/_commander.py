@@ -63,6 +63,7 @@ class FleetCommander(CommandThread):
         version: of the standard.
         blind: the longest way that a vehicle may drive blind.
         snap: how far from a goal pose the node may lie that is taken for it [m].
+        largest: a longer message of a vehicle is not looked at [bytes].
         targets: what may be commanded.
         sink: told of everything.
         clock: the clock of deadlines.
@@ -84,6 +85,7 @@ class FleetCommander(CommandThread):
         *,
         blind: Blind | None = None,
         snap: float = 2.0,
+        largest: int = 1_048_576,
         clock: Clock | None = None,
     ) -> None:
         clock = clock if clock is not None else WallClock()
@@ -92,7 +94,7 @@ class FleetCommander(CommandThread):
         except MapError as error:
             raise ConnectionConfigError(f"{connection.prim}: {error}") from None
         self._map, self._interface, self._codec = road_map, interface, Codec(version)
-        self._blind, self._snap = blind, snap
+        self._blind, self._snap, self._largest = blind, snap, largest
         self._releases = Releases(road_map, clock=clock) if road_map is not None else None
         self._controls: dict[str, Control] = {}
         self._assets: dict[str, list[str]] = {}
@@ -162,6 +164,10 @@ class FleetCommander(CommandThread):
             packet = self._packet(message, self._gate.remaining(transmission)) if message else b""
         except (OrderError, MessageError) as error:
             problem, followed, packet = str(error), None, b""
+        except Exception as error:
+            # Whatever one vehicle or map brings about, the others keep their connection.
+            logger.exception("command %s cannot be made", transmission.id)
+            problem, followed, packet = f"it cannot be made: {error!r}", None, b""
         problem = problem or client.obstacle(len(packet)) or self._gate.withheld(transmission)
         if problem or followed is None:
             self._withdraw(followed)
@@ -245,7 +251,9 @@ class FleetCommander(CommandThread):
 
     def _go_on(self, client: CommandClient, followed: Followed) -> None:
         """Write what an order asks for now: a repetition, an extension, an answer."""
-        sent = followed.transmission
+        sent, order = followed.transmission, followed.control.order
+        if order is None or order.id != followed.wire_id:
+            return  # leave for one order is none for another of the same vehicle
         if not self._online or self._gate.lapsed(sent.asset, sent.guard, followed.until):
             return
         try:
@@ -258,6 +266,10 @@ class FleetCommander(CommandThread):
             logger.warning("%s: order %s does not go on: %s", sent.target.path, sent.id, error)
             followed.over = True
             self._tell(followed, (Fate.NOTED, f"nothing more of it is released: {error}", False))
+        except Exception as error:
+            logger.exception("%s: order %s does not go on", sent.target.path, sent.id)
+            followed.over = True
+            self._tell(followed, (Fate.NOTED, f"nothing more of it is released: {error!r}", False))
 
     def _second(self, client: CommandClient) -> None:
         """Ask vehicles that are online and silent for a state and a factsheet."""
@@ -298,6 +310,9 @@ class FleetCommander(CommandThread):
         if heard.realm and heard.realm != self._realm:
             logger.warning("%s: a message of realm %r is not heard", heard.topic, heard.realm)
             return
+        if len(heard.payload) > self._largest:
+            logger.warning("%s: %d bytes are not read", heard.topic, len(heard.payload))
+            return
         if topic == "state" and heard.retained:
             return  # of a time that nobody knows
         try:
@@ -335,7 +350,12 @@ class FleetCommander(CommandThread):
         state = control.mirror.state
         if state is None:
             return
-        wire_id = control.mirror.limits.id_of(renewal.id)
+        try:
+            wire_id = control.mirror.limits.id_of(renewal.id)
+        except OrderError as error:
+            self._found.add(renewal.id)
+            logger.warning("%s: order %s is not found: %s", renewal.target.path, renewal.id, error)
+            return
         if renewal.target.field == ORDER:
             found = state.order_id == wire_id
         else:

@@ -8,7 +8,7 @@ from typing import Final, TypeVar
 from stagetwin.clock import Clock, WallClock
 from stagetwin.identifiers import uuid7
 from stagetwin.maps import MapError, NoRouteError, RoadMap, Route
-from stagetwin_bridges._errors import OrderError
+from stagetwin_bridges._errors import MessageError, OrderError
 from stagetwin_bridges.vda5050.control._blind import Blind
 from stagetwin_bridges.vda5050.control._instants import Instants
 from stagetwin_bridges.vda5050.control._mirror import (
@@ -19,7 +19,7 @@ from stagetwin_bridges.vda5050.control._mirror import (
     is_idle,
 )
 from stagetwin_bridges.vda5050.control._order import ActiveOrder, Event, Phase
-from stagetwin_bridges.vda5050.control._places import Pose, plan_to
+from stagetwin_bridges.vda5050.control._places import Pose, plan_to, surely_driven
 from stagetwin_bridges.vda5050.control._plan import Plan, plan_of
 from stagetwin_bridges.vda5050.control._releases import Releases
 from stagetwin_bridges.vda5050.control._zone_sets import Transfer
@@ -100,7 +100,14 @@ class Control:
     # -- from the vehicle ------------------------------------------------------------------------
 
     def receive(self, message: Message) -> list[Event]:
-        """Take a message of the vehicle; return what became known."""
+        """Take a message of the vehicle; return what became known.
+
+        Raises:
+            MessageError: its header names another vehicle.
+        """
+        said = f"{message.manufacturer}/{message.serial_number}"
+        if said not in (self.identity.name, "/"):
+            raise MessageError(f"{message.topic} of {self.identity.name}: its header says {said}")
         if not self.mirror.receive(message, self._clock.steady()):
             return []
         if self._releases is not None and self.mirror.connection != "ONLINE":
@@ -140,7 +147,10 @@ class Control:
         if state is None:
             raise self._error(self.mirror.absent())
         try:
-            return plan_to(self._map, state, goal, limits, snap=self._snap, start_id=start_id)
+            longest = min(self._blind.distance, self._blind.seconds * limits.speed)
+            return plan_to(
+                self._map, state, goal, limits, snap=self._snap, start_id=start_id, longest=longest
+            )
         except OrderError as error:
             raise self._error(str(error)) from None
 
@@ -350,13 +360,7 @@ class Control:
 
     def _reach(self, plan: Plan, passed: int) -> int:
         state = self.mirror.state
-        where = state.mobile_robot_position if state is not None else None
-        driven = 0.0
-        if where is not None and where.localized and where.map_id == plan.map_id:
-            driven = plan.driven(passed, where.x, where.y)
-            if state is not None and state.distance_since_last_node is not None:
-                # A way that bends back passes close to where it was before.
-                driven = min(driven, max(state.distance_since_last_node, 0.0))
+        driven = surely_driven(plan, passed, state) if state is not None else 0.0
         ahead = passed + self.mirror.limits.ahead
         return min(plan.reach(passed, driven, self._blind), max(ahead, passed))
 

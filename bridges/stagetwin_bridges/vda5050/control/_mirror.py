@@ -59,11 +59,16 @@ class Mirror:
         self.heard = float("-inf")
         self.odd = 0
         self._seen: tuple[int, float] | None = None
+        self._session: tuple[int, str] | None = None
 
     def receive(self, message: Message, now: float) -> bool:
         """Take a message, and return whether it says anything new; `now` is steady [s]."""
         if isinstance(message, Connection):
             self.connection = message.connection_state
+            session = message.header_id, message.timestamp
+            if self.connection == "ONLINE" and session != self._session:
+                # Connected anew: its counter and its clock may be other ones.
+                self._session, self._seen = session, None
         elif isinstance(message, Factsheet):
             self.limits = Limits(message)
         elif isinstance(message, State):

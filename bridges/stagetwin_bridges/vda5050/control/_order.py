@@ -176,13 +176,18 @@ class ActiveOrder:
             return []
         if state.order_id != self.id:
             return self._elsewhere(mirror, state)
+        if state.order_update_id > self.update:
+            words = f"the vehicle has update {state.order_update_id}, the newest of ours is "
+            return [self._over(EventKind.DROPPED, f"{words}{self.update}")]
         events = self._confirm(state)
         self.passed = max(self.passed, self._passed(state))
         if not self.confirmed and (why := self._refusal(mirror)):
             return [*events, self._over(EventKind.REFUSED, why)]
         end = self._ends.get(state.order_update_id, self.plan.last)
         ahead = state.node_states or state.edge_states
-        if not ahead and self._passed(state) < end:
+        there = self.confirmed and self.passed == self.plan.last
+        # At the end of what a message had room for there is nothing left that a cancel could clear.
+        if not ahead and (self._passed(state) < end or (self.cancelling and not there)):
             where = state.last_node_id or "no node"
             words = (
                 f"it was cancelled at {where}"
@@ -190,7 +195,7 @@ class ActiveOrder:
                 else (f"the vehicle cleared it at {where}, in mode {state.operating_mode}")
             )
             events.append(self._over(EventKind.DROPPED, words))
-        elif self.confirmed and not ahead and self.passed == self.plan.last and self._done(state):
+        elif there and not ahead and self._done(state):
             events.append(self._over(EventKind.FINISHED, self._outcome(state)))
         return events
 

@@ -22,13 +22,16 @@ from stagetwin_bridges.vda5050.control._plan import (
 )
 from stagetwin_bridges.vda5050.messages import MobileRobotPosition, State
 
-__all__ = ["Pose", "plan_to", "pose_of"]
+__all__ = ["Pose", "plan_to", "pose_of", "surely_driven"]
 
 Pose = tuple[float, float, float]
 """x [m], y [m], theta [rad] in the map's frame."""
 
 _BESIDE = 0.5
 """How far from a lane a vehicle may stand and still begin on it [m]."""
+
+_PIECES = 1000
+"""Into so many pieces a way is cut at most."""
 
 _TURN = 0.2
 """How near a commanded heading is met where a node itself asks for none [rad]."""
@@ -50,7 +53,14 @@ def pose_of(value: Any) -> Pose | None:
 
 
 def plan_to(
-    road_map: RoadMap, state: State, goal: str | Pose, limits: Limits, *, snap: float, start_id: str
+    road_map: RoadMap,
+    state: State,
+    goal: str | Pose,
+    limits: Limits,
+    *,
+    snap: float,
+    start_id: str,
+    longest: float = math.inf,
 ) -> Plan:
     """Return the plan from where a vehicle stands to a goal.
 
@@ -61,6 +71,7 @@ def plan_to(
         limits: the vehicle's.
         snap: how far from a goal pose the node may lie that is taken for it [m].
         start_id: id of a node that is made where the vehicle stands between two.
+        longest: a straight way through a free zone that is longer is cut into pieces [m].
 
     Raises:
         OrderError: the vehicle is not on the map, or there is no way.
@@ -69,13 +80,47 @@ def plan_to(
     try:
         if place is None:
             assert isinstance(goal, str)
-            return _from_here(road_map, state, goal, limits, start_id)
-        node = _snapped(road_map, place, limits, snap)
-        if node is not None:
-            return _turned(_from_here(road_map, state, node.id, limits, start_id), place[2])
-        return _into_the_open(road_map, state, place, limits, start_id)
+            plan = _from_here(road_map, state, goal, limits, start_id)
+        elif (node := _snapped(road_map, place, limits, snap)) is not None:
+            plan = _turned(_from_here(road_map, state, node.id, limits, start_id), place[2])
+        else:
+            plan = _into_the_open(road_map, state, place, limits, start_id)
     except (MapError, NoRouteError) as error:
         raise OrderError(str(error)) from None
+    return _in_pieces(road_map, plan, longest)
+
+
+def _in_pieces(road_map: RoadMap, plan: Plan, longest: float) -> Plan:
+    """Return a plan whose ways off the lanes are no longer than may be released at once."""
+    stops, ways = [plan.stops[0]], list[Way]()
+    for way, end in zip(plan.ways, plan.stops[1:], strict=True):
+        count = math.ceil(min(way.length / longest, _PIECES))
+        if way.id in road_map.lanes or count < 2:
+            ways, stops = [*ways, way], [*stops, end]
+            continue
+        (ax, ay), (bx, by) = way.points[0], way.points[-1]
+        for k in range(1, count + 1):
+            share = k / count
+            point = ax + (bx - ax) * share, ay + (by - ay) * share
+            stop = end if k == count else Stop(id=f"{way.id}.{k}", x=point[0], y=point[1])
+            points = (stops[-1].x, stops[-1].y), (stop.x, stop.y)
+            piece = replace(way, id=f"{way.id}.{k}", points=points, length=math.dist(*points))
+            ways, stops = [*ways, piece], [*stops, stop]
+    return Plan(plan.map_id, tuple(stops), tuple(ways))
+
+
+def surely_driven(plan: Plan, passed: int, state: State) -> float:
+    """Return how far a vehicle has surely come behind the last stop that it passed [m]."""
+    where, here = state.mobile_robot_position, (state.last_node_id, state.last_node_sequence_id)
+    if where is None or not where.localized or where.map_id != plan.map_id:
+        return 0.0
+    if here != (plan.stops[passed].id, 2 * passed):
+        return 0.0  # it tells its place on another way than this
+    driven = plan.driven(passed, where.x, where.y)
+    if state.distance_since_last_node is None:
+        return driven
+    # A way that bends back passes close to where it was before.
+    return min(driven, max(state.distance_since_last_node, 0.0))
 
 
 def _snapped(road_map: RoadMap, pose: Pose, limits: Limits, snap: float) -> Node | None:

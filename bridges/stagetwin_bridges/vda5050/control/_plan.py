@@ -35,6 +35,9 @@ _SAMPLE = 0.1
 _OFF = 1.0
 """A vehicle that is farther than this from its way has surely come nowhere on it [m]."""
 
+_AWAY = 0.1
+"""A way that is so much farther again from a place has passed it [m]."""
+
 _SLOW = 0.5
 """Speed that a way is taken to be driven at where nobody says one [m/s]."""
 
@@ -124,7 +127,7 @@ class Way:
     def edge(self, index: int, *, released: bool, drawn: bool) -> Edge:
         """Return it as it stands in an order; `drawn` says whether a bend is sent with it."""
         trajectory = None
-        if drawn and len(self.points) > 2:
+        if drawn and len(self.points) > 2 and self.length > 0.0:
             corners = tuple(ControlPoint(x=x, y=y) for x, y in self.points)
             trajectory = Trajectory(
                 degree=1, knot_vector=_knots(self.points), control_points=corners
@@ -208,15 +211,27 @@ class Plan:
         return index
 
     def driven(self, passed: int, x: float, y: float) -> float:
-        """Return how far along the way behind a stop a point lies [m]; 0 for one off the way."""
+        """Return how far along the way behind a stop a point lies [m]; 0 for one off the way.
+
+        Where the way comes by more than once, the first time counts.
+        """
         if passed >= self.last:
             return 0.0
-        along, off = project(self.ways[passed].points, x, y)
+        along, off = project(self.ways[passed].points, x, y, first=_OFF)
         return along if off <= _OFF else 0.0
 
 
-def project(points: Sequence[Point], x: float, y: float) -> tuple[float, float]:
-    """Return how far along a polyline its point nearest to (x, y) lies, and how far from it [m]."""
+def project(
+    points: Sequence[Point], x: float, y: float, *, first: float = 0.0
+) -> tuple[float, float]:
+    """Return how far along a polyline its point nearest to (x, y) lies, and how far from it [m].
+
+    Args:
+        points: the polyline.
+        x, y: the point.
+        first: where the polyline came as near as this and leads away again, what is behind is not
+            looked at: it may come by once more.
+    """
     best, where, before = math.inf, 0.0, 0.0
     for (ax, ay), (bx, by) in itertools.pairwise(points):
         dx, dy = bx - ax, by - ay
@@ -227,6 +242,8 @@ def project(points: Sequence[Point], x: float, y: float) -> tuple[float, float]:
         far = math.hypot(ax + dx * share - x, ay + dy * share - y)
         if far < best:
             best, where = far, before + step * share
+        elif best <= first and far > best + _AWAY:
+            break
         before += step
     return where, best
 

@@ -87,14 +87,19 @@ class Releases:
                 self._revoked.discard((vehicle, request_id))
         for request_id, request in asked.items():
             if isinstance(request, ZoneRequest):
-                held = known.setdefault(request_id, _Held(request.zone_id))
+                new = _Held(request.zone_id)
             else:
-                edge = request.edge_id, request.sequence_id
-                held = known.setdefault(request_id, _Held("", edge))
+                new = _Held("", (request.edge_id, request.sequence_id))
+            held = known.setdefault(request_id, new)
+            if (held.zone, held.edge) != (new.zone, new.edge):
+                # A vehicle that starts anew counts its requests anew: the answer was to another.
+                held = known[request_id] = new
+                self._revoked.discard((vehicle, request_id))
             held.shown = request.request_status
         wanted = {held.zone for held in known.values() if held.zone}
         for zone in [z for z, who in self._holders.items() if who == vehicle and z not in wanted]:
-            del self._holders[zone]
+            if self._has_left(zone, state):
+                del self._holders[zone]
         for zone, queue in self._queues.items():
             if vehicle in queue and zone not in wanted:
                 queue.remove(vehicle)

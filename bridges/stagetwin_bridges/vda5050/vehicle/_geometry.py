@@ -13,6 +13,10 @@ Point = tuple[float, float]
 
 _SAME = 1e-9
 
+_MOST_SAMPLES = 20_000
+_MOST_WORK = 2_000_000
+"""Points of one curve, and steps of the recurrence for all of them: one order must not block."""
+
 
 def turn(angle: float) -> float:
     """Return an angle in (-pi, pi]."""
@@ -44,7 +48,7 @@ def sample_curve(
         spacing: distance between two samples, at most about this [m].
 
     Raises:
-        ValueError: too few control points, or knots that do not fit them.
+        ValueError: too few control points, knots that do not fit them, or more than is sampled.
 
     Source: L. Piegl, W. Tiller, The NURBS Book, 2nd ed., 1997, algorithm A4.1 with the recurrence
     of de Boor.
@@ -64,7 +68,12 @@ def sample_curve(
     if degree == 1:
         return [(x, y) for x, y, _ in points]
     rough = sum(math.dist(a[:2], b[:2]) for a, b in itertools.pairwise(points))
+    longest = _MOST_SAMPLES * spacing
+    if not rough <= longest:
+        raise ValueError(f"a curve of {rough:g} m; at most {longest:g} m are sampled")
     steps = max(2 * count, math.ceil(rough / spacing))
+    if steps * degree * degree > _MOST_WORK:
+        raise ValueError(f"a curve of degree {degree} with {steps} samples is too much to sample")
     low, high = knots[degree], knots[count]
     return [
         _de_boor(points, degree, knots, low + (high - low) * k / steps) for k in range(steps + 1)

@@ -175,6 +175,10 @@ def _trajectory_faults(trajectory: Trajectory) -> list[str]:
     for point in trajectory.control_points:
         if faults := _finite(x=point.x, y=point.y, weight=point.weight):
             return [f"trajectory.controlPoints.{faults[0]}"]
+    # What is accepted goes out again with every state, whose schema asks for the same.
+    for knot in trajectory.knot_vector or ():
+        if not 0.0 <= knot <= 1.0:
+            return [f"trajectory.knotVector: expected 0 to 1, got {knot}"]
     try:
         curve_of(trajectory)
     except ValueError as error:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import ssl
 import time
 from collections.abc import Callable
@@ -30,6 +31,8 @@ from stagetwin_bridges.vda5050.virtual._link import Link, LinkSettings
 
 __all__ = ["Counts", "Member", "Place"]
 
+logger = logging.getLogger(__name__)
+
 _SHARED = (Order, InstantActions, ZoneSet, Responses)
 _CHECKED = 1000
 """One message in so many of a vehicle is held against the schema, and the first of each topic."""
@@ -50,6 +53,8 @@ class Counts:
         refused: of a broker that does not take them; the newest cause.
         unread: messages that were dropped since the broker does not read.
         late: steps that began more than one step too late.
+        failures: what a vehicle could not do or say, for an error of its own.
+        failed: the newest of them.
     """
 
     sent: dict[str, int]
@@ -62,6 +67,8 @@ class Counts:
     refused: str = ""
     unread: int = 0
     late: int = 0
+    failures: int = 0
+    failed: str = ""
 
     @property
     def messages(self) -> int:
@@ -106,6 +113,7 @@ class Member:
         self._changed = asyncio.Event()
         self._number = 0
         self._seen: set[str] = set()
+        self._troubled = False
         who = vehicle.identity
         self._topics = {name: topic_of(who, name) for name in codec.topics}
         self._settings = LinkSettings(
@@ -151,7 +159,13 @@ class Member:
                 await sleep(next(waits))
 
     def step(self, now: float) -> None:
-        """Let the vehicle act, and send what it says."""
+        """Let the vehicle act, and send what it says; what fails in it is no matter of others."""
+        try:
+            self._step(now)
+        except Exception as error:
+            self._failed(error)
+
+    def _step(self, now: float) -> None:
         self.vehicle.step(now)
         link = self._link
         out = self.vehicle.outgoing(now)
@@ -164,7 +178,11 @@ class Member:
                 self._number += 1
                 checked = topic not in self._seen or self._number % _CHECKED == 0
                 self._seen.add(topic)
-                data = self._codec.encode(message, checked=checked)
+                try:
+                    data = self._codec.encode(message, checked=checked)
+                except MessageError as error:
+                    self._failed(error)
+                    continue
                 packets.append((self._topics[topic], data, qos_of(topic), is_retained(topic)))
                 self._counts.sent[topic] = self._counts.sent.get(topic, 0) + 1
             self._counts.sent_bytes += link.publish(packets)
@@ -260,7 +278,18 @@ class Member:
             self._counts.malformed += 1
             self.vehicle.refuse(name, [str(error)], now, _readable(payload))
             return
-        self.vehicle.receive(message, now)
+        try:
+            self.vehicle.receive(message, now)
+        except Exception as error:
+            self._failed(error)
+
+    def _failed(self, error: Exception) -> None:
+        """Count a failure; the first of a vehicle is told in full."""
+        self._counts.failures += 1
+        self._counts.failed = f"{self.identity.name}: {error!r}"
+        if not self._troubled:
+            self._troubled = True
+            logger.error("virtual vehicle %s failed", self.identity.name, exc_info=error)
 
 
 def _readable(payload: bytes) -> dict[str, str]:

@@ -140,7 +140,8 @@ def test_a_vehicle_off_its_way_or_on_one_that_bends_back_has_come_no_farther_tha
     after = Way(id="f", points=((0.0, 1.0), (-5.0, 1.0)), length=5.0)
     stops = tuple(Stop(id=f"n{i}", x=x, y=y) for i, (x, y) in enumerate(((0, 0), (0, 1), (-5, 1))))
     plan = Plan("m", stops, (hairpin, after))
-    assert plan.driven(0, 0.0, 0.9) == pytest.approx(21.0), "as the crow flies it is nearly there"
+    assert plan.driven(0, 0.0, 0.9) == 0.0, "as the crow flies it is nearly there"
+    assert plan.driven(0, 4.0, 0.6) == pytest.approx(4.0), "where it comes by first"
     assert plan.driven(0, 0.0, 9.0) == 0.0, "this is no point of the way"
     nodes = {"a": Node(id="a", x=0.0, y=0.0), "b": Node(id="b", x=0.0, y=1.0)}
     nodes["c"] = Node(id="c", x=-5.0, y=1.0)

@@ -176,3 +176,30 @@ def test_corridors_are_granted_on_the_base_alone(office: Office) -> None:
 def test_a_lease_must_last() -> None:
     with pytest.raises(ValueError, match="above 0"):
         Releases(FLOOR, lease=0.0)
+
+
+def test_an_id_that_comes_again_for_another_zone_is_another_request() -> None:
+    office = Office()
+    two = msgspec.structs.replace(
+        FLOOR, zones={**FLOOR.zones, "Y": zone("Y", 9.0, 0.0, type="RELEASE")}
+    )
+    office.releases = Releases(two, lease=LEASE, clock=office.clock)
+    assert office.say("b", ask("r1", "Y")) == ["GRANTED"]
+    assert office.say("a", ask("r1", "X")) == ["GRANTED"]
+    office.clock.advance(LEASE)
+    # It was started anew, and counts its requests from one.
+    assert office.say("a", ask("r1", "Y")) == ["QUEUED"]
+    assert (office.releases.holder("X"), office.releases.holder("Y")) == ("", "b")
+
+
+def test_an_id_that_comes_again_leaves_no_zone_that_the_vehicle_stands_in() -> None:
+    office = Office()
+    two = msgspec.structs.replace(
+        FLOOR, zones={**FLOOR.zones, "Y": zone("Y", 9.0, 0.0, type="RELEASE")}
+    )
+    office.releases = Releases(two, lease=LEASE, clock=office.clock)
+    office.say("a", ask("r1", "X"))
+    office.say("a", ask("r1", "Y"), at=(3.0, 0.0), operating_mode="MANUAL", leave=False)
+    assert office.releases.holder("X") == "a"
+    office.say("a", ask("r1", "Y"), at=(9.0, 9.0), operating_mode="MANUAL", leave=False)
+    assert office.releases.holder("X") == ""

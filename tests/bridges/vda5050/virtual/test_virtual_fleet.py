@@ -266,3 +266,23 @@ def test_many_files_can_be_opened() -> None:
 
 def test_the_real_bodies_are_there() -> None:
     assert callable(find_bodies("simulated"))
+
+
+def test_what_fails_in_one_vehicle_ends_no_other(broker: LocalBroker) -> None:
+    names, poses = rows(2)
+    with VirtualFleet(
+        connection(broker, "apart"), names, poses, [_FAST], credential=broker.credential("device")
+    ) as fleet:
+        wait_until(lambda: fleet.online == 2)
+
+        def spoil(vehicle: Any) -> None:
+            vehicle.receive = vehicle.step = lambda *_: 1 // 0
+
+        fleet.ask(names[0], spoil)
+        wait_until(lambda: fleet.counts.failures > 3)
+        assert fleet.counts.failed == (
+            f"{names[0]}: ZeroDivisionError('integer division or modulo by zero')"
+        )
+        before = fleet.counts.sent["visualization"]
+        wait_until(lambda: fleet.counts.sent["visualization"] > before + 3)
+        assert fleet.online == 2
