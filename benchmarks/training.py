@@ -33,17 +33,24 @@ SEEDS, EPISODES = range(1000, 1010), 20
 ROOM: dict[str, Any] = {
     "others": 0,
     "pillars": 2,
-    "rewards": {"collision": -20.0},
-    "params": {"events.pillars": [0.4, 0.6, 1.0]},
+    "rewards": {"collision": -20.0, "too_near": -2.0, "action_change": -0.05},
+    "params": {"events.pillars": [0.4, 0.6, 1.0], "rewards.too_near": [0.5]},
 }
 TASKS: dict[str, dict[str, Any]] = {"kinematics": {}, "navigation": ROOM}
 OURS: dict[str, dict[str, Any]] = {
-    "kinematics": {"worlds": 512, "steps": 24, "epochs": 5, "minibatches": 4, "iterations": 60},
-    "navigation": {"worlds": 2048, "steps": 24, "iterations": 300},
+    "kinematics": {
+        "worlds": 128,
+        "steps": 16,
+        "epochs": 5,
+        "minibatches": 2,
+        "iterations": 200,
+        "desired_kl": 0.0,
+    },
+    "navigation": {"worlds": 256, "minibatches": 4, "desired_kl": 0.02, "iterations": 600},
 }
 THEIRS: dict[str, dict[str, Any]] = {
     "kinematics": {"worlds": 128, "n_steps": 32, "batch_size": 1024, "n_epochs": 8, "most": 1.5e6},
-    "navigation": {"worlds": 512, "n_steps": 32, "batch_size": 4096, "n_epochs": 5, "most": 1.5e7},
+    "navigation": {"worlds": 256, "n_steps": 32, "batch_size": 2048, "n_epochs": 5, "most": 5e6},
 }
 
 

@@ -99,7 +99,7 @@ class ScenarioError(ModelError):
 
 
 class TaskError(ModelError):
-    """An environment cannot be composed, or not be stepped, as asked; names the task and the term."""
+    """An environment cannot be composed or stepped as asked; names the task and the term."""
 
 
 class TrainingError(ModelError):
@@ -107,7 +107,7 @@ class TrainingError(ModelError):
 
 
 class PolicyError(ModelError):
-    """A policy cannot be described, exported or run as asked; names the term and what is allowed."""
+    """A policy cannot be described, exported or run as asked; names the term and its limits."""
 
 
 class BundleError(PolicyError):

@@ -15,14 +15,24 @@ from stagetwin.fleets import Leg, VehicleType
 from stagetwin_sim._errors import PolicyError
 from stagetwin_sim.policies._bundle import Bundle
 from stagetwin_sim.policies._drive import Body, cast_fan, wrap
-from stagetwin_sim.policies._inputs import OF_ACTION, Reading
+from stagetwin_sim.policies._inputs import OF_ACTION
 from stagetwin_sim.policies._keys import load_trusted
 from stagetwin_sim.policies._runner import Runner
+from stagetwin_sim.policies._senses import (
+    KEPT_FREE,
+    KNOWN,
+    THERE,
+    TURNED,
+    dock,
+    edges_of,
+    room_ahead,
+    sense,
+)
 
 if TYPE_CHECKING:
     from stagetwin.maps import RoadMap
 
-__all__ = ["PolicyBodies", "make_policy_bodies", "sense"]
+__all__ = ["PolicyBodies", "make_policy_bodies"]
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -30,44 +40,7 @@ Bools = npt.NDArray[np.bool_]
 
 NEAR, PASSED = 0.3, 0.5
 """Where a plain controller takes over from the policy, and where a point on the way counts [m]."""
-THERE, TURNED = 0.02, 0.03
-"""What counts as the end of a leg [m, rad]."""
-KEPT_FREE = 0.05
-"""What the protective field leaves between the vehicle and what it stops for [m]."""
-_KNOWN = ("goal_distance", "goal_direction", "goal_heading", "speed", "rotation", "lidar")
 _OPTIONS = ("bundle", "trust", "untrusted")
-
-
-def sense(
-    bundle: Bundle, body: Body, goal: tuple[float, float, float], rays: Floats, now: float
-) -> dict[str, Reading]:
-    """Return what a vehicle's sensors tell a policy, by the names of its terms.
-
-    Args:
-        bundle: of the policy.
-        body: the vehicle.
-        goal: x, y [m], theta [rad] in the map's frame.
-        rays: how far the fan reaches [m].
-        now: [s].
-    """
-    dx, dy = goal[0] - body.x, goal[1] - body.y
-    far = math.hypot(dx, dy)
-    near = 1.0 / max(far, 1e-6)
-    c, n = math.cos(body.theta), math.sin(body.theta)
-    left = goal[2] - body.theta
-    known: dict[str, npt.ArrayLike] = {
-        "goal_distance": far,
-        "goal_direction": [(c * dx + n * dy) * near, (c * dy - n * dx) * near],
-        "goal_heading": [math.cos(left), math.sin(left)],
-        "speed": body.v,
-        "rotation": body.omega,
-        "lidar": rays,
-    }
-    return {
-        seen.term.name: Reading(known[seen.term.name], now)
-        for seen in bundle.spec.observations
-        if seen.term.name in known
-    }
 
 
 class _Driver:
@@ -123,12 +96,12 @@ class PolicyBodies:
         unknown = [
             one.term.name
             for one in spec.observations
-            if one.term.name not in _KNOWN and one.term.source != OF_ACTION
+            if one.term.name not in KNOWN and one.term.source != OF_ACTION
         ]
         if spec.kind != "velocity" or said != ["speed", "rotation"] or unknown:
             raise PolicyError(
                 f"policy {spec.name!r}: vehicles here take speed and rotation and know "
-                f"{', '.join(_KNOWN)}, got {said} and {', '.join(unknown) or 'nothing else'}"
+                f"{', '.join(KNOWN)}, got {said} and {', '.join(unknown) or 'nothing else'}"
             )
         at = np.asarray(poses, np.float64).reshape(-1, 3)
         self.bundle, self.count = bundle, len(at)
@@ -141,7 +114,7 @@ class PolicyBodies:
         lidar = [one.term for one in spec.observations if one.term.name == "lidar"]
         self._rays = lidar[0].size if lidar else 0
         self._reach = lidar[0].high if lidar else 0.0
-        self._edges = _edges_of(road_map)
+        self._edges = edges_of(road_map)
         self._rest = 0.0
 
     @property
@@ -265,13 +238,13 @@ class PolicyBodies:
             if not driver.docking:
                 driver.runner.reset()
             driver.docking = True
-            speed, rotation = _dock(body, driver.points[0])
+            speed, rotation = dock(body, driver.points[0])
         else:
             seen = np.minimum(rays, self._reach)[: self._rays] if self._rays else rays
             action = driver.runner.act(sense(self.bundle, body, goal, seen, self._now))
             speed = float(action.values["speed"][0])
             rotation = float(action.values["rotation"][0])
-        room = _room_ahead(body, rays) - KEPT_FREE
+        room = room_ahead(body, rays) - KEPT_FREE
         top = math.sqrt(max(2.0 * body.type.deceleration * room, 0.0)) if room < 3.0 else math.inf
         # The field takes back what the decision lasts for.
         top = max(0.0, top - body.type.deceleration * self.bundle.spec.period)
@@ -308,54 +281,6 @@ class PolicyBodies:
             driver.limits.popleft()
             driver.docking = False
             driver.done += 1
-
-
-def _dock(body: Body, end: tuple[float, float, float]) -> tuple[float, float]:
-    """Return the command that brings a vehicle the last stretch to a pose: turn, drive, turn."""
-    x, y, theta = end
-    dx, dy = x - body.x, y - body.y
-    far = math.hypot(dx, dy)
-    if far > 0.6 * THERE:
-        bearing = wrap(math.atan2(dy, dx) - body.theta)
-        back = abs(bearing) > math.pi / 2 and body.type.reverse_speed > 0.0
-        off = wrap(bearing + math.pi) if back else bearing
-        if abs(off) > 0.06 and far > 2.0 * THERE:
-            return 0.0, _towards(off, body)
-        # What is left sideways within a few centimetres is not worth a turn.
-        along = dx * math.cos(body.theta) + dy * math.sin(body.theta)
-        if abs(along) > 0.3 * THERE:
-            speed = min(
-                0.25, math.sqrt(1.0 * body.type.deceleration * abs(along)) * 0.7, abs(along) * 2.0
-            )
-            return math.copysign(max(speed, 0.01), along), 1.5 * off if far > 3.0 * THERE else 0.0
-    if math.isnan(theta) or abs(wrap(theta - body.theta)) <= 0.5 * TURNED:
-        return 0.0, 0.0
-    return 0.0, _towards(wrap(theta - body.theta), body)
-
-
-def _towards(left: float, body: Body) -> float:
-    """Return the rotation speed that ends a turn at rest."""
-    rate = min(0.8 * math.sqrt(body.type.rotation_acceleration * abs(left)), 2.0 * abs(left))
-    return math.copysign(max(rate, 0.03), left)
-
-
-def _room_ahead(body: Body, rays: Floats) -> float:
-    """Return how far the vehicle may go straight on before it touches what its rays show [m]."""
-    angles = np.arange(len(rays)) * (2.0 * math.pi / len(rays))
-    across = np.abs(rays * np.sin(angles)) < body.width / 2 + KEPT_FREE
-    ahead = across & (np.cos(angles) > 0.0)
-    return float((rays * np.cos(angles))[ahead].min() - body.front) if ahead.any() else math.inf
-
-
-def _edges_of(road_map: RoadMap | None) -> Floats:
-    if road_map is None:
-        return np.zeros((0, 4))
-    edges = [
-        (*a, *b)
-        for obstacle in road_map.obstacles
-        for a, b in zip(obstacle.polygon, (*obstacle.polygon[1:], obstacle.polygon[0]), strict=True)
-    ]
-    return np.asarray(edges, np.float64).reshape(-1, 4)
 
 
 def make_policy_bodies(

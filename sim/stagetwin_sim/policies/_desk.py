@@ -45,6 +45,7 @@ class ServiceDesk:
         self._connect, self._mirror, self._drafts, self._ttl = connect, mirror, drafts, ttl
         self.published: list[dict[str, Any]] = []
         self._open: list[str] = []
+        self._own: dict[str, set[str]] = {}
 
     def draft(self, proposal: Proposal, reason: str) -> None:
         """See Desk.
@@ -71,17 +72,33 @@ class ServiceDesk:
             attribute.Set(proposal.value)
 
     def publish(self, proposal: Proposal, reason: str) -> None:
-        """See Desk."""
+        """See Desk.
+
+        Raises:
+            PolicyError: there is no such command, or somebody else gave it since.
+            ServiceError: the service refused it, or does not answer.
+        """
+        target = proposal.target
         with self._connect() as client:
+            rows = client.ask(op="targets", prim=target.rpartition(".")[0])["targets"]
+            row = next((one for one in rows if f"{one['prim']}.{one['command']}" == target), None)
+            if row is None:
+                raise PolicyError(f"{target}: the service knows no such command")
+            own = self._own.setdefault(target, set())
+            if own and row["request"] and row["request"] not in own:
+                raise PolicyError(f"{target}: somebody else commanded it ({row['request']})")
             reply = client.ask(
                 op="publish",
-                target=proposal.target,
+                target=target,
                 value=proposal.value,
+                revision=row["revision"],
                 reason=reason,
                 ttl=self._ttl,
             )
         self.published.append(reply["command"])
         self._open.append(str(reply["command"]["id"]))
+        # What was in force before is back in force where a request comes to nothing.
+        own |= {str(reply["command"]["id"]), str(row["request"])}
 
     def trouble(self) -> str:
         """See Desk: a command that was refused, ran out or cannot be verified is trouble."""

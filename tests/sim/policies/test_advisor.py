@@ -94,7 +94,6 @@ class Paper:
             raise StagetwinError(self.refuses)
         self.requests.append((proposal.target, proposal.value, reason))
 
-
     def trouble(self) -> str:
         if self.bad == "?":
             raise StagetwinError("no service")

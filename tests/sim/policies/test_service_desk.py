@@ -127,9 +127,24 @@ def test_a_loop_asks_the_command_path_and_ends_when_it_refuses(config: ServiceCo
         assert row["reason"].startswith("policy releases 1 (")
         assert PERSON.public.id in row["reason"]
         assert bench.advisor.stage is Stage.LOOP
+        await asyncio.to_thread(interfere)
+        assert bench.advisor.stage is Stage.ADVISORY
+
+    def interfere() -> None:
+        with ControlClient(config.socket) as client:
+            (row,) = [
+                one
+                for one in client.ask(op="targets", prim="/Plant/P1")["targets"]
+                if one["command"] == "level"
+            ]
+            said = client.ask(op="publish", target=LEVEL, value=1.0, revision=row["revision"])
+            for reply in client.follow(op="follow", id=said["command"]["id"]):
+                if reply["command"]["ended"]:
+                    break
+        bench.say(0.5)  # a person gave the same command meanwhile
 
     arrived = serve(config, scenario)
-    assert [each.value for each in arrived] == [1.5]
+    assert [each.value for each in arrived] == [1.5, 1.0]
     # The service is gone: nothing can be asked any more, and the loop is over.
     bench.say(0.5)
     assert bench.advisor.stage is Stage.ADVISORY

@@ -19,8 +19,8 @@ from tests.sim.policies.through_broker import drive_through_broker
 FEW_OBSTACLES: dict[str, Any] = {
     "others": 0,
     "pillars": 2,
-    "rewards": {"collision": -20.0},
-    "params": {"events.pillars": [0.4, 0.6, 1.0]},
+    "rewards": {"collision": -20.0, "too_near": -2.0, "action_change": -0.05},
+    "params": {"events.pillars": [0.4, 0.6, 1.0], "rewards.too_near": [0.5]},
 }
 """A room with up to two wide pillars and nobody else: what is learnt within minutes on one core."""
 
@@ -32,7 +32,10 @@ def run() -> Run:
     return train(
         TrainingConfig(
             task="navigation",
-            iterations=120,
+            worlds=256,
+            minibatches=4,
+            iterations=260,
+            desired_kl=0.02,
             environment=FEW_OBSTACLES,
         )
     )
@@ -82,7 +85,10 @@ def test_the_whole_task_is_learnt_as_well() -> None:
             task="navigation",
             iterations=800,
             hidden=(128, 64),
-            environment={"rewards": {"collision": -20.0}},
+            environment={
+                "rewards": {"collision": -20.0, "too_near": -2.0, "action_change": -0.05},
+                "params": {"rewards.too_near": [0.5]},
+            },
         )
     )
     found = evaluate(run.policy, "navigation", range(20), episodes=20)

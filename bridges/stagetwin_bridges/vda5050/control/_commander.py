@@ -316,7 +316,14 @@ class FleetCommander(CommandThread):
         if topic == "state" and heard.retained:
             return  # of a time that nobody knows
         try:
-            events = control.receive(self._codec.decode(topic, heard.payload))
+            message = self._codec.decode(topic, heard.payload)
+        except MessageError as error:
+            if topic == "state":
+                control.mirror.state = None  # it said something, and nobody knows what
+            logger.warning("%s: %s", heard.topic, error)
+            return
+        try:
+            events = control.receive(message)
         except MessageError as error:
             logger.warning("%s: %s", heard.topic, error)
             return

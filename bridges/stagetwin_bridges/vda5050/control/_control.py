@@ -170,7 +170,7 @@ class Control:
         Raises:
             OrderError: the vehicle cannot be given an order now, or not this one.
         """
-        if why := self.mirror.unfit(levels=STOPS_ALL):
+        if why := self.mirror.unfit(levels=STOPS_ALL) or self.mirror.aged(self._clock.steady()):
             raise self._error(why)
         self._refuse_other()
         plan = goal if isinstance(goal, Plan) else self.plan(goal, _start_id(order_id))

@@ -26,6 +26,8 @@ COMMANDED: Final[frozenset[OperatingMode]] = frozenset({"AUTOMATIC", "SEMIAUTOMA
 
 _ENDED = frozenset({"FINISHED", "FAILED"})
 
+_OLD = 60.0
+"""A state comes every 30 s at least (6.6); one that is older than this says nothing of now [s]."""
 
 STOPS_ALL: Final[frozenset[ErrorLevel]] = frozenset({"FATAL"})
 """Error levels that forbid new orders (6.6.5.1)."""
@@ -67,7 +69,9 @@ class Mirror:
             self.connection = message.connection_state
             session = message.header_id, message.timestamp
             if self.connection == "ONLINE" and session != self._session:
-                # Connected anew: its counter and its clock may be other ones.
+                # Connected anew: its counter, its clock and its requests may be other ones.
+                if self._session is not None:
+                    self.state = None
                 self._session, self._seen = session, None
         elif isinstance(message, Factsheet):
             self.limits = Limits(message)
@@ -102,6 +106,11 @@ class Mirror:
         if self.connection != "ONLINE":
             return f"its connection is {self.connection}"
         return "" if self.state is not None else "no state was heard of it since it is connected"
+
+    def aged(self, now: float) -> str:
+        """Return why the state is too old to begin by; empty if it is not; `now` is steady [s]."""
+        age = now - self.heard
+        return "" if age <= _OLD else f"its newest state is {age:.0f} s old"
 
     def unfit(self, *, levels: Collection[ErrorLevel], paused: bool = False) -> str:
         """Return why the vehicle must not be sent on its way; empty if it may.

@@ -27,6 +27,8 @@ __all__ = ["Releases"]
 _INTERACTIVE = frozenset({"RELEASE", "COORDINATED_REPLANNING"})
 _REPEAT = 2.0
 """Time between two answers to a request that does not show the first [s]."""
+_MOST = 50
+"""Answers of one message: what is asked for must not make it longer than a socket takes."""
 
 
 @dataclass(slots=True)
@@ -145,6 +147,8 @@ class Releases:
                 due = fresh or held.until - now < self._lease / 2 or held.shown != "GRANTED"
             else:
                 due = fresh or held.shown == "GRANTED"
+            if len(found) >= _MOST:
+                break  # the others are answered with the next message
             if grant and due and (fresh or now - held.said >= _REPEAT):
                 expiry = None
                 if grant == "GRANTED":

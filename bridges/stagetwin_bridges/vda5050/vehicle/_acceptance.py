@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from typing import Literal
 
@@ -18,6 +19,9 @@ from stagetwin_bridges.vda5050.vehicle._stretch import place_of
 __all__ = ["Verdict", "judge"]
 
 _SAME_PLACE = 1e-3
+
+_FARTHEST = 2000.0
+"""A node that is farther from the one before is an error: zones are looked for all along [m]."""
 
 
 class Verdict(msgspec.Struct, frozen=True):
@@ -199,6 +203,11 @@ def _judge_content(parts: Parts, order: Order) -> Verdict | None:
     for node in order.nodes[1:]:
         if place_of(node, parts.road_map) is None:
             why = f"nothing says where node {node.node_id!r} is"
+            return _refuse(order, Cause.NO_ROUTE, why, nodeId=node.node_id)
+    for before, node in itertools.pairwise(order.nodes):
+        start, end = place_of(before, parts.road_map), place_of(node, parts.road_map)
+        if start is not None and end is not None and not math.dist(start, end) <= _FARTHEST:
+            why = f"node {node.node_id!r} is more than {_FARTHEST:g} m from the one before"
             return _refuse(order, Cause.NO_ROUTE, why, nodeId=node.node_id)
     height = sheet.physical_parameters.minimum_height
     for edge in order.edges:

@@ -30,7 +30,7 @@ def in_ellipse(dx: float, dy: float, a: float, b: float, theta: float) -> bool:
         return False
     along = dx * math.cos(theta) + dy * math.sin(theta)
     across = dy * math.cos(theta) - dx * math.sin(theta)
-    return (along / a) ** 2 + (across / b) ** 2 <= 1.0
+    return math.hypot(along / a, across / b) <= 1.0
 
 
 def sample_curve(
@@ -65,12 +65,12 @@ def sample_curve(
         raise ValueError("knots must not decrease")
     if any(weight <= 0.0 for _, _, weight in points):
         raise ValueError("weights of control points must be above 0")
-    if degree == 1:
-        return [(x, y) for x, y, _ in points]
     rough = sum(math.dist(a[:2], b[:2]) for a, b in itertools.pairwise(points))
     longest = _MOST_SAMPLES * spacing
     if not rough <= longest:
         raise ValueError(f"a curve of {rough:g} m; at most {longest:g} m are sampled")
+    if degree == 1:
+        return [(x, y) for x, y, _ in points]
     steps = max(2 * count, math.ceil(rough / spacing))
     if steps * degree * degree > _MOST_WORK:
         raise ValueError(f"a curve of degree {degree} with {steps} samples is too much to sample")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from stagetwin_bridges.vda5050.messages import (
     ControlPoint,
     IntermediatePath,
@@ -160,7 +162,7 @@ class Reporter:
         waypoints = [Waypoint(x=points[0][0], y=points[0][1], eta=timestamp_of(now))]
         length, eta = 0.0, now
         for (ax, ay), (bx, by), speed in zip(points, points[1:], speeds[1:], strict=False):
-            step = ((bx - ax) ** 2 + (by - ay) ** 2) ** 0.5
+            step = math.dist((ax, ay), (bx, by))
             length, eta = length + step, eta + step / max(speed, _SLOW)
             waypoints.append(Waypoint(x=bx, y=by, eta=timestamp_of(eta)))
             if length >= _AHEAD:

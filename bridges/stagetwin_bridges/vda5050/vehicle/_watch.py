@@ -308,7 +308,8 @@ class ZoneWatch:
                 gap = distance + crossing.low
                 # With the acceleration that may come before the next look.
                 fastest = speed + braking * _REACTION
-                need = max(fastest**2 - most**2, 0.0) / (2 * braking) + fastest * _REACTION
+                brake = max(fastest * fastest - most * most, 0.0) / (2 * braking)
+                need = brake + fastest * _REACTION
                 if gap <= need and distance + crossing.high >= 0.0:
                     limits.append(most)
         parts.chassis.limit(min(limits))

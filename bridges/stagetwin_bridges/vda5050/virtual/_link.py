@@ -13,6 +13,7 @@ from stagetwin_bridges.vda5050.virtual._packets import (
     DISCONNECT,
     PINGREQ,
     PUBLISH,
+    RETAINED,
     SUBACK,
     PacketError,
     PacketReader,
@@ -185,7 +186,9 @@ class Link(asyncio.Protocol):
             topic, number, payload = published(first, body)
             if number and self._transport is not None:
                 self._transport.write(puback_packet(number))
-            self._heard(topic, payload)
+            if not first & RETAINED:
+                # What a broker keeps is of a time that nobody knows: no order for now.
+                self._heard(topic, payload)
         elif kind == CONNACK:
             code = body[1] if len(body) > 1 else 3
             if code:

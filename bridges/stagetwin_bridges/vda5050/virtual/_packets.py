@@ -17,6 +17,7 @@ __all__ = [
     "PINGREQ",
     "PUBACK",
     "PUBLISH",
+    "RETAINED",
     "SUBACK",
     "PacketError",
     "PacketReader",
@@ -29,6 +30,8 @@ __all__ = [
 ]
 
 CONNACK, PUBLISH, PUBACK, SUBACK = 0x20, 0x30, 0x40, 0x90
+RETAINED = 0x01
+"""Flag of a PUBLISH that the broker kept."""
 PINGREQ = b"\xc0\x00"
 DISCONNECT = b"\xe0\x00"
 

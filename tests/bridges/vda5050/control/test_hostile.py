@@ -9,7 +9,7 @@ import pytest
 
 from stagetwin.fleets import VehicleType
 from stagetwin.maps import Lane, Node, RoadMap
-from stagetwin_bridges._errors import MessageError
+from stagetwin_bridges._errors import MessageError, OrderError
 from stagetwin_bridges.broker import LocalBroker
 from stagetwin_bridges.mqtt._replies import HeardReply
 from stagetwin_bridges.vda5050.control import Blind, EventKind, Limits
@@ -82,6 +82,24 @@ def test_a_state_from_the_far_future_mutes_a_vehicle_until_it_connects_anew_at_m
     assert pair.control.mirror.state is None
 
 
+def test_nothing_begins_by_a_state_of_long_ago() -> None:
+    pair = Pair(ROW)
+    pair.clock.advance(61.0)
+    with pytest.raises(OrderError, match="its newest state is 61 s old"):
+        pair.control.begin(f"{ID}1", "n70")
+    pair.run(31.0, leave=False)
+    assert pair.control.begin(f"{ID}1", "n70").order_id == f"{ID}1"
+
+
+def test_a_vehicle_that_connected_anew_is_known_by_what_it_says_since() -> None:
+    pair = Pair(ROW)
+    word = [m for m in pair.up if m.topic == "connection"][-1]
+    pair.control.receive(word)
+    assert pair.control.mirror.absent() == "", "the same word again"
+    pair.control.receive(msgspec.structs.replace(word, header_id=word.header_id + 1))
+    assert "no state was heard" in pair.control.mirror.absent()
+
+
 # -- how far blind
 
 
@@ -147,7 +165,7 @@ def test_a_straight_way_through_a_free_zone_is_released_in_pieces() -> None:
     ends = [n.node_position for n in order.nodes if n.released]
     assert len(ends) == 2
     assert ends[-1] is not None
-    assert ends[-1].x**2 + ends[-1].y ** 2 <= 5.0**2
+    assert ends[-1].x ** 2 + ends[-1].y ** 2 <= 5.0**2
     pair.send(order)
     pair.run(60.0)
     assert pair.events[-1].kind is EventKind.FINISHED
@@ -256,3 +274,18 @@ def test_a_message_that_is_too_large_is_not_read(broker: LocalBroker, make_desk:
         assert control.mirror.state is None or control.mirror.state.header_id < 2**31
         desk.commander._hear(HeardReply(topic=topic, payload=data))
         assert control.mirror.state is not None
+
+
+def test_after_a_state_that_cannot_be_read_nothing_is_known(
+    broker: LocalBroker, make_desk: MakeDesk
+) -> None:
+    with LiveVehicle(broker, LONG) as amr:
+        desk = make_desk(LONG)
+        desk.ready()
+        amr.mute = True
+        time.sleep(0.3)
+        topic = f"{amr.identity.root}/state"
+        desk.commander._hear(HeardReply(topic=topic, payload=b'{"operatingMode": "ODD"}'))
+        sent = desk.send(target(), "n10")
+        eventually(lambda: desk.fates(sent) == ["withheld"])
+        assert "no state was heard" in desk.reports(sent)[0].cause

@@ -203,3 +203,10 @@ def test_an_id_that_comes_again_leaves_no_zone_that_the_vehicle_stands_in() -> N
     assert office.releases.holder("X") == "a"
     office.say("a", ask("r1", "Y"), at=(9.0, 9.0), operating_mode="MANUAL", leave=False)
     assert office.releases.holder("X") == ""
+
+
+def test_however_much_is_asked_for_no_answer_is_longer_than_a_socket_takes() -> None:
+    office = Office()
+    asked = [ask(f"r{k}", f"no zone {k}") for k in range(120)]
+    counts = [len(office.say("a", *asked)) for _ in range(4)]
+    assert counts == [50, 50, 20, 0]

@@ -16,8 +16,10 @@ from stagetwin.fleets import VehicleType, find_bodies
 from stagetwin.ports import ConnectionSpec, Realm
 from stagetwin_bridges._errors import ConnectionConfigError, NotConnectedError, RealmError
 from stagetwin_bridges.broker import LocalBroker
-from stagetwin_bridges.vda5050.messages import Order
+from stagetwin_bridges.vda5050.messages import Codec, Headers, Identity, Order
+from stagetwin_bridges.vda5050.vehicle import Vehicle
 from stagetwin_bridges.vda5050.virtual import Pace, VirtualFleet, allow_open_files
+from tests.bridges.recording_sink import eventually
 from tests.bridges.vda5050.vehicle.stand import action, order
 from tests.bridges.vda5050.vehicle.straight_bodies import make
 from tests.bridges.vda5050.virtual.fleet_control import FleetControl
@@ -268,21 +270,36 @@ def test_the_real_bodies_are_there() -> None:
     assert callable(find_bodies("simulated"))
 
 
-def test_what_fails_in_one_vehicle_ends_no_other(broker: LocalBroker) -> None:
-    names, poses = rows(2)
-    with VirtualFleet(
-        connection(broker, "apart"), names, poses, [_FAST], credential=broker.credential("device")
-    ) as fleet:
-        wait_until(lambda: fleet.online == 2)
+def test_what_fails_in_one_vehicle_ends_no_other(shared_broker: LocalBroker, root: str) -> None:
+    names, _ = rows(2)
+    with small(shared_broker, root) as fleet:
+        eventually(lambda: fleet.online == 2)
 
-        def spoil(vehicle: Any) -> None:
-            vehicle.receive = vehicle.step = lambda *_: 1 // 0
+        def spoil(vehicle: Vehicle) -> None:
+            vehicle.step = lambda now: 1 // 0  # type: ignore[method-assign,assignment]
 
         fleet.ask(names[0], spoil)
-        wait_until(lambda: fleet.counts.failures > 3)
-        assert fleet.counts.failed == (
-            f"{names[0]}: ZeroDivisionError('integer division or modulo by zero')"
-        )
+        eventually(lambda: fleet.counts.failures > 3)
+        assert fleet.counts.failed.startswith(f"{names[0]}: ZeroDivisionError")
         before = fleet.counts.sent["visualization"]
-        wait_until(lambda: fleet.counts.sent["visualization"] > before + 3)
+        eventually(lambda: fleet.counts.sent["visualization"] > before + 3)
         assert fleet.online == 2
+
+
+def test_what_a_broker_kept_is_no_order_for_now(shared_broker: LocalBroker, root: str) -> None:
+    names, _ = rows(1)
+    headers = Headers(Identity(root, "3.0.0", *names[0].split("/")))
+    topic = f"{root}/v3/{names[0]}/order"
+    kept, fresh = (headers.stamp(way(0.0, name=name)) for name in ("kept", "fresh"))
+    codec = Codec("3.0.0")
+    with FleetControl(shared_broker, root, "3.0.0") as control:
+        control._client.publish(topic, codec.encode(kept), retain=True)
+        try:
+            with small(shared_broker, root, 1) as fleet:
+                eventually(lambda: fleet.online == 1)
+                eventually(lambda: fleet.counts.sent.get("state", 0) > 1)
+                assert fleet.ask(names[0], lambda vehicle: vehicle.order_id) == ""
+                control._client.publish(topic, codec.encode(fresh))
+                eventually(lambda: fleet.ask(names[0], lambda v: v.order_id) == "fresh")
+        finally:
+            control._client.publish(topic, b"", retain=True)
