@@ -43,6 +43,8 @@ class TrainingConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
         init_std: of a Gaussian at the start, in the policy's numbers.
         learning_rate: at the start; it follows the divergence of policies, unless that is 0.
         desired_kl: divergence that it aims at; 0 keeps the rate as it is.
+        settle: share of the iterations, the last ones, in which that divergence goes down to a
+            tenth, so that what is learnt comes to rest.
         epochs: passes over what was collected.
         minibatches: parts of it in a pass.
         gamma: discount of a step.
@@ -79,6 +81,7 @@ class TrainingConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     init_std: float = 0.8
     learning_rate: float = 1e-3
     desired_kl: float = 0.015
+    settle: float = 0.5
     epochs: int = 5
     minibatches: int = 8
     gamma: float = 0.99
@@ -105,7 +108,7 @@ class TrainingConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
         for name in ("init_std", "learning_rate", "clip", "max_grad_norm"):
             if not 0.0 < getattr(self, name) < math.inf:
                 raise TrainingError(f"{name} must be above 0, got {getattr(self, name)}")
-        for name in ("gamma", "lam", "stop_at"):
+        for name in ("gamma", "lam", "stop_at", "settle"):
             if not 0.0 <= getattr(self, name) <= 1.0:
                 raise TrainingError(f"{name} must be within [0, 1], got {getattr(self, name)}")
         if not self.hidden or min(self.hidden) < 1:

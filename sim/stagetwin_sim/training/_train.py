@@ -168,6 +168,7 @@ class _Training:
             while self.iteration < config.iterations:
                 started = time.perf_counter()
                 shown = self._collect(shown)
+                self._settle()
                 losses = self.algorithm.update()
                 spent = time.perf_counter() - started
                 self.seconds += spent
@@ -186,6 +187,14 @@ class _Training:
             if writer is not None:
                 writer.close()
         return checkpoint
+
+    def _settle(self) -> None:
+        """Aim at smaller steps towards the end."""
+        config = self.config
+        if config.desired_kl > 0.0:
+            last = max(1.0, config.settle * config.iterations)
+            left = min(1.0, (config.iterations - self.iteration) / last)
+            self.algorithm.desired_kl = config.desired_kl * (0.1 + 0.9 * left)
 
     def _collect(self, shown: Any) -> Any:
         """Let the worlds run; what they showed is kept for statistics."""

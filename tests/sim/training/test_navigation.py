@@ -13,16 +13,28 @@ from tensordict import TensorDict
 from stagetwin_sim.environments import make_environment
 from stagetwin_sim.policies import Bundle, SigningKey
 from stagetwin_sim.policies._network import Network
-from stagetwin_sim.training import Run, TrainingConfig, evaluate, make_bundle, train
+from stagetwin_sim.training import (
+    RulePolicy,
+    Run,
+    TrainingConfig,
+    evaluate,
+    make_bundle,
+    train,
+)
 from tests.sim.policies.through_broker import drive_through_broker
 
-FEW_OBSTACLES: dict[str, Any] = {
-    "others": 0,
-    "pillars": 2,
+CAREFUL: dict[str, Any] = {
     "rewards": {"collision": -20.0, "too_near": -2.0, "action_change": -0.05},
-    "params": {"events.pillars": [0.4, 0.6, 1.0], "rewards.too_near": [0.5]},
+    "params": {"rewards.too_near": [0.5]},
 }
-"""A room with up to two wide pillars and nobody else: what is learnt within minutes on one core."""
+WALLS = {"others": 0, "pillars": 0, **CAREFUL}
+"""A room of walls alone: what is learnt within half a minute on one core."""
+PILLARS = {
+    **WALLS,
+    "pillars": 2,
+    "params": {**CAREFUL["params"], "events.pillars": [0.4, 0.6, 1.0]},
+}
+"""Two wide pillars in it."""
 
 pytestmark = pytest.mark.timeout(900)
 
@@ -34,16 +46,16 @@ def run() -> Run:
             task="navigation",
             worlds=256,
             minibatches=4,
-            iterations=260,
+            iterations=120,
             desired_kl=0.02,
-            environment=FEW_OBSTACLES,
+            environment=WALLS,
         )
     )
 
 
 @pytest.fixture(scope="module")
 def bundle(run: Run) -> Bundle:
-    return make_bundle(run, name="few obstacles")
+    return make_bundle(run, name="walls")
 
 
 def test_a_policy_reaches_95_percent_success(run: Run) -> None:
@@ -79,17 +91,22 @@ def test_its_bundle_drives_vehicles_through_the_broker(bundle: Bundle, tmp_path:
 
 @pytest.mark.slow
 @pytest.mark.timeout(3600)
-def test_the_whole_task_is_learnt_as_well() -> None:
-    run = train(
-        TrainingConfig(
-            task="navigation",
-            iterations=800,
-            hidden=(128, 64),
-            environment={
-                "rewards": {"collision": -20.0, "too_near": -2.0, "action_change": -0.05},
-                "params": {"rewards.too_near": [0.5]},
-            },
-        )
+def test_pillars_are_learnt_as_well() -> None:
+    run = train(TrainingConfig(task="navigation", iterations=500, environment=PILLARS))
+    found = evaluate(
+        run.policy, "navigation", range(20), episodes=20, config=run.environment_config
     )
-    found = evaluate(run.policy, "navigation", range(20), episodes=20)
-    assert found.success_by_seed.value >= 0.9, found.success_by_seed
+    assert found.success_by_seed.value >= 0.95, found.success_by_seed
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3600)
+def test_the_whole_task_is_learnt_better_than_by_the_rule() -> None:
+    run = train(
+        TrainingConfig(task="navigation", iterations=800, hidden=(128, 64), environment=CAREFUL)
+    )
+    trained, rule = (
+        evaluate(policy, "navigation", range(20), episodes=20)
+        for policy in (run.policy, RulePolicy())
+    )
+    assert trained.success_by_seed.low > rule.success_by_seed.high, trained.success_by_seed
