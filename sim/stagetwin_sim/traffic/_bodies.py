@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from stagetwin.fleets import Leg, VehicleType
 from stagetwin_sim._errors import TrafficError
+from stagetwin_sim._quiet import begin_quietly
 from stagetwin_sim.fleet import Motion, MotionPlan, Noise, Obstacles
 
 if TYPE_CHECKING:
@@ -357,6 +358,7 @@ def make_bodies(
         wanted: Any = (int, float) if _OPTIONS[name] is float else _OPTIONS[name]
         if not isinstance(value, wanted):
             raise TrafficError(f"option {name} is {_OPTIONS[name].__name__}, got {value!r}")
+    begin_quietly()  # whoever finds bodies by name need not know of Warp
     places = np.asarray(poses, np.float64).reshape(-1, 3)
     known = list(dict.fromkeys(types))
     if len(types) not in (1, len(places)):

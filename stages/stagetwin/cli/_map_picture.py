@@ -32,7 +32,8 @@ class _Canvas:
     def __init__(self, box: tuple[float, float, float, float], width: int) -> None:
         left, bottom, right, top = box
         wide, high = max(right - left, 1e-6), max(top - bottom, 1e-6)
-        columns = max(min(width, _MOST_COLUMNS), 10)
+        # One is left: the far edge of the box opens a cell of its own.
+        columns = max(min(width, _MOST_COLUMNS) - 1, 10)
         # A cell is about twice as high as it is wide, and so are its dots.
         self._scale = min(2 * columns / wide, 4 * _MOST_ROWS / high)
         self._left, self._top = left, top

@@ -69,7 +69,7 @@ def route(
     start: Annotated[str, typer.Argument(metavar="FROM", help="Id of a node or station.")],
     goal: Annotated[str, typer.Argument(metavar="TO", help="Likewise.")],
     map: IdOption = "",
-    speed: Annotated[float, typer.Option("--speed", help="Of the vehicle [m/s].")] = 1.5,
+    speed: Annotated[float, typer.Option("--speed", help="Of the vehicle \\[m/s].")] = 1.5,
     vehicle_type: Annotated[
         str, typer.Option("--type", metavar="NAME", help="Type of the vehicle.")
     ] = "",
@@ -160,9 +160,9 @@ def import_(
     path: Annotated[str, typer.Option("--path", help="Prim that is written.")] = "/Map",
     origin: Annotated[
         str,
-        typer.Option("--origin", metavar="X,Y,YAW", help="Of the file in the map [m, m, rad]."),
+        typer.Option("--origin", metavar="X,Y,YAW", help="Of the file in the map \\[m, m, rad]."),
     ] = "0,0,0",
-    cell: Annotated[float, typer.Option("--cell", help="Edge of a grid's cell [m].")] = 1.0,
+    cell: Annotated[float, typer.Option("--cell", help="Edge of a grid's cell \\[m].")] = 1.0,
     scale: Annotated[
         float | None,
         typer.Option("--scale", help="Metres in a pixel (Open-RMF).", show_default=False),

@@ -193,23 +193,27 @@ class Watch:
 
     def verdict(self) -> tuple[Code, str]:
         """Return why it could not be verified."""
-        name, unit = self._readback.path, self._readback.unit
+        name, last = self._readback.path, self._shown()
         wanted = " or ".join(map(str, self._wanted))
         if self._last_within and self._within_since is None:
             return Code.NO_SAMPLE, f"{name} was as commanded, and is not fresh any more"
         if self._last_within:
             dwell = f"{self._binding.dwell:g} s"
-            return Code.MISMATCH, f"{name} is {self._last} {unit}, too late to stay so for {dwell}"
+            return Code.MISMATCH, f"{name} is {last}, too late to stay so for {dwell}"
         if self._was_within:
-            text = f"{name} was as commanded and is {self._last} {unit} now: overwritten"
+            text = f"{name} was as commanded and is {last} now: overwritten"
             return Code.OVERWRITTEN, text
         if self._last is None and self._as_before:
             text = f"{name} is as commanded, as it was before, and nothing says that it left"
             return Code.NO_ANSWER, text
         if self._last is None:
             return Code.NO_SAMPLE, f"{name} gave no fresh value after the command was sent"
-        return (
-            Code.MISMATCH,
-            f"{name} is {self._last} {unit}, {wanted} +/- {self._binding.tolerance:g} was "
-            f"commanded",
-        )
+        if not isinstance(self._last, str | bool):
+            wanted = f"{wanted} +/- {self._binding.tolerance:g}"
+        return Code.MISMATCH, f"{name} is {last}, {wanted} was commanded"
+
+    def _shown(self) -> str:
+        """Return what was read last, with its unit if it has one: a name has none."""
+        unit = self._readback.unit
+        plain = isinstance(self._last, str | bool) or unit in ("", "1")
+        return f"{self._last}" if plain else f"{self._last} {unit}"
