@@ -476,6 +476,8 @@ class Terminal:
     """A command on a pseudo-terminal of its own."""
 
     def __init__(self, command: list[str]) -> None:
+        # What a shell runs in the background ignores Ctrl-C, and so would all that it starts.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
         self._main, self._side = pty.openpty()
         termios.tcsetwinsize(self._side, (24, 100))
         self.found = termios.tcgetattr(self._side)

@@ -14,7 +14,6 @@ from stagetwin_sim.environments import make_environment
 from stagetwin_sim.policies import Bundle, SigningKey
 from stagetwin_sim.policies._network import Network
 from stagetwin_sim.training import (
-    RulePolicy,
     Run,
     TrainingConfig,
     evaluate,
@@ -29,12 +28,6 @@ CAREFUL: dict[str, Any] = {
 }
 WALLS = {"others": 0, "pillars": 0, **CAREFUL}
 """A room of walls alone: what is learnt within half a minute on one core."""
-PILLARS = {
-    **WALLS,
-    "pillars": 2,
-    "params": {**CAREFUL["params"], "events.pillars": [0.4, 0.6, 1.0]},
-}
-"""Two wide pillars in it."""
 
 pytestmark = pytest.mark.timeout(900)
 
@@ -87,26 +80,3 @@ def test_its_bundle_drives_vehicles_through_the_broker(bundle: Bundle, tmp_path:
     said = drive_through_broker(file, tmp_path).counts
     assert said["policy"] + said["limited"] > 30
     assert said["stop"] + said["hold"] <= 0.05 * said.total()
-
-
-@pytest.mark.slow
-@pytest.mark.timeout(3600)
-def test_pillars_are_learnt_as_well() -> None:
-    run = train(TrainingConfig(task="navigation", iterations=500, environment=PILLARS))
-    found = evaluate(
-        run.policy, "navigation", range(20), episodes=20, config=run.environment_config
-    )
-    assert found.success_by_seed.value >= 0.95, found.success_by_seed
-
-
-@pytest.mark.slow
-@pytest.mark.timeout(3600)
-def test_the_whole_task_is_learnt_better_than_by_the_rule() -> None:
-    run = train(
-        TrainingConfig(task="navigation", iterations=800, hidden=(128, 64), environment=CAREFUL)
-    )
-    trained, rule = (
-        evaluate(policy, "navigation", range(20), episodes=20)
-        for policy in (run.policy, RulePolicy())
-    )
-    assert trained.success_by_seed.low > rule.success_by_seed.high, trained.success_by_seed

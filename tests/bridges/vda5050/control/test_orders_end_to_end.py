@@ -29,6 +29,9 @@ FLOOR = grid(4, 3, 3.0)
 LONG = grid(10, 1, 3.0)
 WAY = ["REQUESTED", "VALIDATED", "REHEARSED", "APPROVED", "ARMED", "SENT"]
 
+# An order goes on only while it is renewed, each second, and its vehicle drives meanwhile.
+pytestmark = pytest.mark.alone
+
 
 @pytest.fixture
 def gate(broker: LocalBroker) -> Iterator[Gate]:
