@@ -66,10 +66,14 @@ class Speaker:
         return message
 
     def send(self, topic: str, payload: bytes, *, retain: bool | None = None) -> None:
-        """Send anything on one of its topics."""
+        """Send anything on one of its topics; what is retained, the broker has on return."""
         whole = topic_of(self.identity, topic)
         kept = is_retained(topic) if retain is None else retain
-        self._client.publish(whole, payload, qos=qos_of(topic), retain=kept)
+        # Who subscribes after a retained message must find it kept, and not get it live.
+        said = self._client.publish(whole, payload, qos=1 if kept else qos_of(topic), retain=kept)
+        if kept:
+            said.wait_for_publish(10)
+            assert said.is_published()
 
     def vanish(self) -> None:
         """Break off without a goodbye: the broker publishes the will."""
