@@ -7,8 +7,6 @@ that of VDA 5050 stand on it.
 from __future__ import annotations
 
 import logging
-import select
-import socket
 import threading
 import time
 from collections import deque
@@ -28,6 +26,7 @@ from stagetwin.ports import ChannelSpec, ConnectionSpec, ConnectionState
 from stagetwin_bridges._sinks import SafeCommandSink
 from stagetwin_bridges.mqtt._client import ClientSettings, back_off
 from stagetwin_bridges.mqtt._command_client import CommandClient
+from stagetwin_bridges.mqtt._waker import Waker
 
 __all__ = ["CommandThread"]
 
@@ -81,9 +80,7 @@ class CommandThread:
         self._targets: dict[str, CommandTarget] = {}
         self._problems: dict[str, str] = {}
         self._thread: threading.Thread | None = None
-        self._wake_read, self._wake_write = socket.socketpair()
-        self._wake_read.setblocking(False)
-        self._wake_write.setblocking(False)
+        self._waker = Waker()
         self.rebind(targets)
 
     # -- what a protocol adds --------------------------------------------------------------------
@@ -149,7 +146,7 @@ class CommandThread:
             if ready:
                 self._waiting.append(transmission)
         if ready:
-            self._wake()
+            self._waker.wake()
         else:
             self._withhold(transmission, cause)
 
@@ -171,12 +168,12 @@ class CommandThread:
         """
         with self._lock:
             first, self._closing = not self._closing, True
-        self._wake()
+        self._waker.wake()
         thread = self._thread
         if thread is not None and thread is not threading.current_thread():
             thread.join(_STOP_TIMEOUT)
         if thread is None:
-            self._close_wake()
+            self._waker.close()
         if first:
             self._go_offline("stopped")
             self._sink.state(ConnectionState.OFFLINE, "stopped")
@@ -187,7 +184,7 @@ class CommandThread:
         try:
             self._keep_connected()
         finally:
-            self._close_wake()
+            self._waker.close()
 
     def _keep_connected(self) -> None:
         waits = back_off(longest=_LONGEST_WAIT)
@@ -211,14 +208,14 @@ class CommandThread:
             )
             if time.monotonic() - began >= _STEADY:
                 waits = back_off(longest=_LONGEST_WAIT)
-            self._wait(next(waits))
+            self._waker.wait(next(waits), lambda: self._closing)
 
     def _serve(self, client: CommandClient) -> None:
         """Read replies and write commands until the connection ends or `stop` is called."""
         tick = time.monotonic()
         while client.alive and not client.cause and not self._closing:
             if client.turn(self.turn):
-                self._drain_wake()
+                self._waker.drain()
             if client.granted and not self._online:
                 with self._lock:
                     self._online = True
@@ -286,28 +283,3 @@ class CommandThread:
     def _report(self, number: str, fate: Fate, cause: str = "", *, final: bool = False) -> None:
         report = Report(id=number, fate=fate, cause=cause, time=self._clock.wall(), final=final)
         self._sink.report(report)
-
-    def _wait(self, seconds: float) -> None:
-        until = time.monotonic() + seconds
-        while not self._closing and (left := until - time.monotonic()) > 0:
-            if select.select([self._wake_read], [], [], left)[0]:
-                self._drain_wake()
-
-    def _wake(self) -> None:
-        try:
-            self._wake_write.send(b"\0")
-        except BlockingIOError:
-            pass  # enough are underway
-        except OSError:
-            logger.debug("woken after close")
-
-    def _close_wake(self) -> None:
-        self._wake_read.close()
-        self._wake_write.close()
-
-    def _drain_wake(self) -> None:
-        try:
-            while len(self._wake_read.recv(4096)) == 4096:
-                pass
-        except BlockingIOError:
-            pass

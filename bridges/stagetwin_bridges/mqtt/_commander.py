@@ -70,7 +70,7 @@ class MqttCommander(CommandThread):
         return CommandClient(
             self._settings,
             self._reply_topic,
-            self._wake_read.fileno(),
+            self._waker.fileno(),
             lambda: self._closing,
             self._hear,
         )

@@ -182,6 +182,11 @@ class Endpoint(BaseModel):
             raise ConnectionConfigError(f"endpoint {shown!r}: {said(error, MqttOptions)}") from None
 
     @property
+    def broker(self) -> Endpoint:
+        """Itself: protocols on top of MQTT have endpoints of their own that lead to one."""
+        return self
+
+    @property
     def loopback(self) -> bool:
         """Whether nothing leaves this host."""
         return is_loopback(self.host)

@@ -20,6 +20,7 @@ from stagetwin_bridges._errors import NotConnectedError
 from stagetwin_bridges.mqtt._causes import cause_of_end, cause_of_failure, cause_of_refusal
 from stagetwin_bridges.mqtt._client import REALM_PROPERTY, ClientSettings, Receiver, back_off
 from stagetwin_bridges.mqtt._paho_buffered import BufferedClient, buffered_client, realm_of
+from stagetwin_bridges.mqtt._waker import Waker
 from stagetwin_bridges.mqtt._window import Window
 
 __all__ = ["PahoClient"]
@@ -53,9 +54,7 @@ class PahoClient:
         self._closing = False
         self._batch: list[tuple[bytes, bytes, int, str]] = []
         self._thread: threading.Thread | None = None
-        self._wake_read, self._wake_write = socket.socketpair()
-        self._wake_read.setblocking(False)
-        self._wake_write.setblocking(False)
+        self._waker = Waker()
         self._paho = self._make()
 
     # -- the port --------------------------------------------------------------------------------
@@ -114,12 +113,11 @@ class PahoClient:
     def close(self) -> None:
         """See Client. A connection attempt under way ends by its own timeout first."""
         self._closing = True
-        self._wake()
+        self._waker.wake()
         if self._thread and self._thread is not threading.current_thread():
             self._thread.join()
         if not (self._thread and self._thread.is_alive()):
-            self._wake_read.close()
-            self._wake_write.close()
+            self._waker.close()
 
     # -- paho's callbacks ------------------------------------------------------------------------
 
@@ -173,7 +171,7 @@ class PahoClient:
 
     def _on_want_write(self, *_: Any) -> None:
         if threading.current_thread() is not self._thread:
-            self._wake()
+            self._waker.wake()
 
     def _on_connect(self, client: Any, _data: Any, flags: Any, reason: Any, more: Any) -> None:
         if reason.is_failure:
@@ -250,7 +248,7 @@ class PahoClient:
             self._receiver.lost(self._cause or "connection lost", self._refused)
             if time.monotonic() - began >= _STEADY:
                 waits = back_off()
-            self._wait(next(waits))
+            self._waker.wait(next(waits), lambda: self._closing)
 
     def _serve(self) -> None:
         """Read and write until the connection ends or `close` is called."""
@@ -262,8 +260,8 @@ class PahoClient:
         both, wake = select.poll(), select.poll()
         both.register(sock.fileno(), select.POLLIN)
         for poller in (both, wake):
-            poller.register(self._wake_read.fileno(), select.POLLIN)
-        socket_fd, wake_fd = sock.fileno(), self._wake_read.fileno()
+            poller.register(self._waker.fileno(), select.POLLIN)
+        socket_fd, wake_fd = sock.fileno(), self._waker.fileno()
         writing = False
         buffered, acknowledged = isinstance(client, BufferedClient), False
         hold: float | None = None
@@ -288,7 +286,7 @@ class PahoClient:
             else:
                 ready = dict(both.poll(1000 * min(_TICK if hold is None else hold, _TICK)))
             if wake_fd in ready:
-                self._drain_wake()
+                self._waker.drain()
             if ready.get(socket_fd, 0) & ~select.POLLOUT:
                 client.loop_read()
                 if self._batch:
@@ -315,28 +313,7 @@ class PahoClient:
         self._paho.loop_write()
         sock.close()
 
-    def _wait(self, seconds: float) -> None:
-        until = time.monotonic() + seconds
-        while not self._closing and (left := until - time.monotonic()) > 0:
-            if select.select([self._wake_read], [], [], left)[0]:
-                self._drain_wake()
-
     # -- small parts -----------------------------------------------------------------------------
-
-    def _wake(self) -> None:
-        try:
-            self._wake_write.send(b"\0")
-        except BlockingIOError:
-            pass  # enough are underway
-        except OSError:
-            logger.debug("woken after close")
-
-    def _drain_wake(self) -> None:
-        try:
-            while len(self._wake_read.recv(4096)) == 4096:
-                pass
-        except BlockingIOError:
-            pass
 
     def _wish(self) -> Any:
         if self._settings.version != "5":

@@ -6,41 +6,31 @@ import dataclasses
 from collections.abc import Sequence
 from typing import ClassVar, Final
 
-import msgspec
-
 from stagetwin.actuation import CommandSink, CommandTarget
 from stagetwin.ports import AddressDefaults, ChannelSpec, ConnectionSpec, Credential, Sink
-from stagetwin_bridges._errors import ConnectionConfigError
 from stagetwin_bridges.mqtt._bridge import MakeClient, MqttBridge
-from stagetwin_bridges.mqtt._client import ClientSettings, made_up_id, settings_of
+from stagetwin_bridges.mqtt._client import made_up_id
 from stagetwin_bridges.mqtt._command_payload import command_problems
 from stagetwin_bridges.mqtt._commander import MqttCommander
 from stagetwin_bridges.mqtt._dialect import channel_problems
-from stagetwin_bridges.mqtt._options import Endpoint, LossClass, MqttOptions, security_problems
+from stagetwin_bridges.mqtt._options import Endpoint
 from stagetwin_bridges.mqtt._paho import PahoClient
 from stagetwin_bridges.mqtt._publisher import MqttPublisher
+from stagetwin_bridges.mqtt._settling import BrokerProtocol
 
 __all__ = ["MqttProtocol"]
-
-_COMMAND_KEEPALIVE: Final = 3
-"""A command client must know soon that its broker went away [s]."""
 
 _CLIENTS: Final[dict[str, MakeClient]] = {"paho": PahoClient}
 
 
-class MqttProtocol:
+class MqttProtocol(BrokerProtocol[Endpoint]):
     """`Protocol` and `CommandProtocol` of MQTT 5 and 3.1.1, over TCP or TLS."""
 
     schemes: ClassVar[tuple[str, ...]] = ("mqtt", "mqtts")
-    reads: ClassVar[bool] = False
+    encrypted: ClassVar[str] = "mqtts"
 
-    def check_connection(self, connection: ConnectionSpec) -> list[str]:
-        """See Protocol."""
-        try:
-            endpoint = Endpoint.parse(connection.endpoint)
-        except ConnectionConfigError as error:
-            return [str(error)]
-        return security_problems(connection, endpoint)
+    def _parse(self, uri: str) -> Endpoint:
+        return Endpoint.parse(uri)
 
     def check_channel(self, channel: ChannelSpec) -> list[str]:
         """See Protocol."""
@@ -52,14 +42,10 @@ class MqttProtocol:
 
     def defaults(self, connection: ConnectionSpec) -> AddressDefaults:
         """See Protocol."""
-        options = Endpoint.parse(connection.endpoint).options
+        options = self._parse(connection.endpoint).options
         return AddressDefaults(
             address=options.address, field=options.field, availability=options.availability
         )
-
-    def loss_class(self, connection: ConnectionSpec) -> LossClass:
-        """Return what can be said about messages that never arrive; see MqttOptions.loss_class."""
-        return Endpoint.parse(connection.endpoint).options.loss_class
 
     def bridge(
         self,
@@ -73,7 +59,8 @@ class MqttProtocol:
         Raises:
             ConnectionConfigError: the endpoint, its security or the credential is wrong.
         """
-        options, settings = self._settle(connection, credential)
+        endpoint, settings = self._settle(connection, credential)
+        options = endpoint.options
         make = _CLIENTS[options.client]
         return MqttBridge(connection, options, settings, channels, sink, make)
 
@@ -85,7 +72,8 @@ class MqttProtocol:
             RealmError: the connection leads to a plant.
             NotConnectedError: the broker does not answer, or refuses.
         """
-        options, settings = self._settle(connection, credential)
+        endpoint, settings = self._settle(connection, credential)
+        options = endpoint.options
         # The connection's id and session are its bridge's: a broker ends one of two that share.
         own = dataclasses.replace(settings, client_id=made_up_id(), clean=True)
         return MqttPublisher(connection, options, own, _CLIENTS[options.client])
@@ -102,26 +90,6 @@ class MqttProtocol:
         Raises:
             ConnectionConfigError: the endpoint, its security or the credential is wrong.
         """
-        name = connection.command_credential or connection.credential
-        options, settings = self._settle(
-            msgspec.structs.replace(connection, credential=name), credential
-        )
-        own = dataclasses.replace(
-            settings,
-            client_id=made_up_id(),
-            clean=True,
-            qos=0,
-            keepalive=min(settings.keepalive, _COMMAND_KEEPALIVE),
-        )
-        reply_topic = options.reply_topic(own.client_id)
+        endpoint, own = self._settle_commands(connection, credential)
+        reply_topic = endpoint.options.reply_topic(own.client_id)
         return MqttCommander(connection, own, reply_topic, targets, sink)
-
-    @staticmethod
-    def _settle(
-        connection: ConnectionSpec, credential: Credential | None
-    ) -> tuple[MqttOptions, ClientSettings]:
-        endpoint = Endpoint.parse(connection.endpoint)
-        problems = security_problems(connection, endpoint)
-        if problems:
-            raise ConnectionConfigError(f"{connection.prim}: {'; '.join(problems)}")
-        return endpoint.options, settings_of(connection, endpoint, credential)

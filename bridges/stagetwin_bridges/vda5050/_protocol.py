@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
-from typing import ClassVar, Final
-
-import msgspec
+from typing import ClassVar
 
 from stagetwin.actuation import CommandSink, CommandTarget
 from stagetwin.ports import AddressDefaults, ChannelSpec, ConnectionSpec, Credential, Sink
-from stagetwin_bridges._errors import ConnectionConfigError
 from stagetwin_bridges.mqtt import MqttBridge
-from stagetwin_bridges.mqtt._client import ClientSettings, made_up_id, settings_of
-from stagetwin_bridges.mqtt._options import LossClass, security_problems
+from stagetwin_bridges.mqtt._client import made_up_id
 from stagetwin_bridges.mqtt._paho import PahoClient
+from stagetwin_bridges.mqtt._settling import BrokerProtocol
 from stagetwin_bridges.vda5050.control import Blind, FleetCommander, target_problems
 from stagetwin_bridges.vda5050.messages import Codec
 from stagetwin_bridges.vda5050.telemetry import (
@@ -26,31 +23,21 @@ from stagetwin_bridges.vda5050.telemetry import (
 
 __all__ = ["Vda5050Protocol"]
 
-_ENCRYPTED = "vda5050+mqtts"
 
-_COMMAND_KEEPALIVE: Final = 3
-"""A command client must know soon that its broker went away [s]."""
-
-
-class Vda5050Protocol:
+class Vda5050Protocol(BrokerProtocol[FleetEndpoint]):
     """`Protocol` and `CommandProtocol` of VDA 5050 2.1 and 3.0 over MQTT.
 
     Up: vehicles' states on prims. Down: goals become orders, which are renewed while vehicles
     drive, and repeated until a state confirms them, as the standard asks.
     """
 
-    schemes: ClassVar[tuple[str, ...]] = ("vda5050+mqtt", _ENCRYPTED)
-    reads: ClassVar[bool] = False
+    schemes: ClassVar[tuple[str, ...]] = ("vda5050+mqtt", "vda5050+mqtts")
+    encrypted: ClassVar[str] = "vda5050+mqtts"
     renews: ClassVar[bool] = True
     repeats: ClassVar[bool] = True
 
-    def check_connection(self, connection: ConnectionSpec) -> list[str]:
-        """See Protocol."""
-        try:
-            endpoint = FleetEndpoint.parse(connection.endpoint)
-        except ConnectionConfigError as error:
-            return [str(error)]
-        return security_problems(connection, endpoint.broker, _ENCRYPTED)
+    def _parse(self, uri: str) -> FleetEndpoint:
+        return FleetEndpoint.parse(uri)
 
     def check_channel(self, channel: ChannelSpec) -> list[str]:
         """See Protocol."""
@@ -62,12 +49,8 @@ class Vda5050Protocol:
 
     def defaults(self, connection: ConnectionSpec) -> AddressDefaults:
         """See Protocol. A vehicle's availability needs no template: its standard has a topic."""
-        options = FleetEndpoint.parse(connection.endpoint).options
+        options = self._parse(connection.endpoint).options
         return AddressDefaults(address=options.address, field=options.field)
-
-    def loss_class(self, connection: ConnectionSpec) -> LossClass:
-        """Return what can be said about messages that never arrive: headers are counted."""
-        return FleetEndpoint.parse(connection.endpoint).broker.options.loss_class
 
     def bridge(
         self,
@@ -121,17 +104,7 @@ class Vda5050Protocol:
         Raises:
             ConnectionConfigError: the endpoint, its security, the credential or the map is wrong.
         """
-        name = connection.command_credential or connection.credential
-        endpoint, settings = self._settle(
-            msgspec.structs.replace(connection, credential=name), credential
-        )
-        own = dataclasses.replace(
-            settings,
-            client_id=made_up_id(),
-            clean=True,
-            qos=0,
-            keepalive=min(settings.keepalive, _COMMAND_KEEPALIVE),
-        )
+        endpoint, own = self._settle_commands(connection, credential)
         options = endpoint.options
         return FleetCommander(
             connection,
@@ -144,13 +117,3 @@ class Vda5050Protocol:
             snap=options.snap,
             largest=options.max_payload,
         )
-
-    @staticmethod
-    def _settle(
-        connection: ConnectionSpec, credential: Credential | None
-    ) -> tuple[FleetEndpoint, ClientSettings]:
-        endpoint = FleetEndpoint.parse(connection.endpoint)
-        broker = endpoint.broker
-        if problems := security_problems(connection, broker, _ENCRYPTED):
-            raise ConnectionConfigError(f"{connection.prim}: {'; '.join(problems)}")
-        return endpoint, settings_of(connection, broker, credential)

@@ -114,13 +114,13 @@ class FleetCommander(CommandThread):
             for target in self._targets.values():
                 wanted.setdefault(target.address, []).append(target.prim)
             self._assets = wanted
-        self._wake()
+        self._waker.wake()
 
     def renew(self, renewal: Renewal) -> None:
         """See RenewedCommander."""
         with self._lock:
             self._renewed[renewal.id] = renewal
-        self._wake()
+        self._waker.wake()
 
     # -- CommandThread ---------------------------------------------------------------------------
 
@@ -131,7 +131,7 @@ class FleetCommander(CommandThread):
         return FleetClient(
             self._settings,
             self._topics(),
-            self._wake_read.fileno(),
+            self._waker.fileno(),
             lambda: self._closing,
             self._hear,
         )

@@ -16,9 +16,8 @@ import numpy.typing as npt
 
 from stagetwin.fleets import VehicleType, find_bodies
 from stagetwin.ports import ConnectionSpec, Credential
-from stagetwin_bridges._errors import ConnectionConfigError, NotConnectedError, RealmError
-from stagetwin_bridges.mqtt._client import settings_of
-from stagetwin_bridges.mqtt._options import security_problems
+from stagetwin_bridges._errors import NotConnectedError, RealmError
+from stagetwin_bridges.mqtt._settling import settled
 from stagetwin_bridges.vda5050.messages import (
     Action,
     Codec,
@@ -121,9 +120,7 @@ class VirtualFleet:
                 f"connection's is {connection.realm!r}"
             )
         endpoint = FleetEndpoint.parse(connection.endpoint)
-        if problems := security_problems(connection, endpoint.broker, _ENCRYPTED):
-            raise ConnectionConfigError(f"{connection.prim}: {'; '.join(problems)}")
-        settings = settings_of(connection, endpoint.broker, credential)
+        settings = settled(connection, endpoint.broker, _ENCRYPTED, credential)
         self._pace = pace or Pace()
         self.counts = Counts({})
         place = Place(
