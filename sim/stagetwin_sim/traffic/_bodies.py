@@ -16,6 +16,7 @@ from stagetwin.fleets import Leg, VehicleType
 from stagetwin_sim._errors import TrafficError
 from stagetwin_sim._quiet import begin_quietly
 from stagetwin_sim.fleet import Motion, MotionPlan, Noise, Obstacles
+from stagetwin_sim.traffic._legs import check_leg, ends_of, polyline, rotation_within
 
 if TYPE_CHECKING:
     from stagetwin.maps import RoadMap
@@ -47,6 +48,8 @@ class _Task:
         last: where the leg before ended [m]; None where nobody knows.
         kept: whether a stop keeps its legs.
         braking: whether it comes to a stand before its next leg.
+        speed: highest that it was told to drive [m/s].
+        rotation_speed: highest that its legs allow where it is [rad/s].
     """
 
     under_way: deque[tuple[Leg, float]] = field(default_factory=deque)
@@ -54,6 +57,8 @@ class _Task:
     last: tuple[float, float] | None = None
     kept: bool = False
     braking: bool = False
+    speed: float = math.inf
+    rotation_speed: float = math.inf
 
 
 class SimulatedBodies:
@@ -65,7 +70,10 @@ class SimulatedBodies:
     Attributes:
         count: how many vehicles.
         motion: as given.
+        reverses: whether legs may be driven backward, by types that can.
     """
+
+    reverses = True
 
     def __init__(self, motion: Motion) -> None:
         self.motion = motion
@@ -76,6 +84,8 @@ class SimulatedBodies:
         self._end: Floats = np.full(self.count, math.inf)
         self._stands: Bools = np.zeros(self.count, bool)
         self._braking: set[int] = set()
+        # Vehicles with legs that bound their rotation.
+        self._bounded: set[int] = set()
         self._rest = 0.0
 
     # -- what is seen
@@ -111,7 +121,7 @@ class SimulatedBodies:
         """
         task = self._task(vehicle)
         for leg in legs:
-            _check(leg, vehicle)
+            check_leg(leg, vehicle)
         task.waiting.extend(legs)
         if task.waiting and not task.kept and not task.braking:
             self._go_on(vehicle)
@@ -161,7 +171,9 @@ class SimulatedBodies:
         self._task(vehicle)
         if not speed >= 0:
             raise TrafficError(f"vehicle {vehicle}: a limit is 0 m/s or more, got {speed}")
-        self.motion.limit(0, vehicle, speed)
+        task = self._tasks[vehicle]
+        task.speed = speed
+        self.motion.limit(0, vehicle, speed, task.rotation_speed)
 
     def step(self, seconds: float) -> None:
         """See Bodies. What is no whole number of steps is made up for the next time."""
@@ -183,6 +195,8 @@ class SimulatedBodies:
         passed &= ~self._stands | arrived
         for vehicle in np.flatnonzero(passed).tolist():
             self._passed(vehicle, bool(arrived[vehicle]))
+        for vehicle in sorted(self._bounded):
+            self._bound(vehicle)
         if self._braking:
             speed = self._read("v")
             for vehicle in [v for v in sorted(self._braking) if abs(speed[v]) < 0.01]:
@@ -217,8 +231,8 @@ class SimulatedBodies:
             return
         legs = self._taken(task, len(task.under_way))
         if legs:
-            points, limits = _polyline(legs)
-            ends = _ends((task.under_way[-1][0].x, task.under_way[-1][0].y), legs)
+            points, limits = polyline(legs)
+            ends = ends_of((task.under_way[-1][0].x, task.under_way[-1][0].y), legs)
             first = task.under_way[-1][1]
             lost = self.motion.extend_path(0, vehicle, points, limits=limits, theta=legs[-1].theta)
             on = [(leg, end - lost) for leg, end in task.under_way]
@@ -235,7 +249,7 @@ class SimulatedBodies:
         y = float(self._read("seen_y")[vehicle])
         if task.last is not None and math.dist((x, y), task.last) < _SAME:
             x, y = task.last
-        points, limits = _polyline(legs)
+        points, limits = polyline(legs)
         self.motion.set_path(
             0,
             vehicle,
@@ -244,7 +258,7 @@ class SimulatedBodies:
             theta=legs[-1].theta,
             s_max=math.inf,
         )
-        task.under_way = deque(zip(legs, _ends((x, y), legs), strict=True))
+        task.under_way = deque(zip(legs, ends_of((x, y), legs), strict=True))
         self._watch(vehicle)
 
     def _again(self, vehicle: int) -> None:
@@ -288,6 +302,20 @@ class SimulatedBodies:
         here = bool(task.under_way) and not task.kept
         self._end[vehicle] = task.under_way[0][1] if here else math.inf
         self._stands[vehicle] = len(task.under_way) == 1
+        bounds = any(leg.rotation_speed < math.inf for leg, _ in task.under_way)
+        if bounds or vehicle in self._bounded:
+            self._bounded.add(vehicle)
+            self._bound(vehicle)
+            if not bounds:
+                self._bounded.discard(vehicle)
+
+    def _bound(self, vehicle: int) -> None:
+        """Let a vehicle turn no faster than its legs allow where it is."""
+        task = self._tasks[vehicle]
+        limit = rotation_within(task.under_way, float(self._read("s")[vehicle]))
+        if limit != task.rotation_speed:
+            task.rotation_speed = limit
+            self.motion.limit(0, vehicle, task.speed, limit)
 
     def _task(self, vehicle: int) -> _Task:
         if not 0 <= vehicle < self.count:
@@ -300,34 +328,6 @@ class SimulatedBodies:
 
     def _columns(self, *names: str) -> Floats:
         return np.stack([self._read(name) for name in names], axis=1).astype(np.float64)
-
-
-def _check(leg: Leg, vehicle: int) -> None:
-    places = [(leg.x, leg.y), *leg.path]
-    if not all(math.isfinite(v) for place in places for v in place) or math.isinf(leg.theta):
-        raise TrafficError(f"vehicle {vehicle}: a leg's places are finite, got {leg}")
-    if not (leg.speed > 0 and leg.rotation_speed > 0):
-        raise TrafficError(f"vehicle {vehicle}: a leg's speeds are above 0, got {leg}")
-
-
-def _polyline(legs: Sequence[Leg]) -> tuple[list[tuple[float, float]], list[float]]:
-    points: list[tuple[float, float]] = []
-    limits: list[float] = []
-    for leg in legs:
-        points += [*leg.path, (leg.x, leg.y)]
-        limits += [leg.speed] * (len(leg.path) + 1)
-    return points, limits
-
-
-def _ends(start: tuple[float, float], legs: Sequence[Leg]) -> list[float]:
-    """Return how far along the path of legs each of them ends [m]."""
-    ends, far, here = [], 0.0, start
-    for leg in legs:
-        for place in (*leg.path, (leg.x, leg.y)):
-            far += math.dist(here, place)
-            here = place
-        ends.append(far)
-    return ends
 
 
 def make_bodies(

@@ -132,6 +132,9 @@ class Clearing:
         self._drivers, self._worlds, self._options = drivers, worlds, options
         self._lanes: LaneAuthority = drivers.lanes
         self._motion: Motion = drivers.motion
+        net = self._lanes.net
+        # Nobody is sent onto a grid, or to where others come from one.
+        self._gates = {cell for gate in net.gates for cell in net.meets[gate]}
 
     def look(self, time: float) -> None:
         """Find circles, count them, and send somebody out of the way."""
@@ -242,6 +245,7 @@ class Clearing:
             return None
         occupied = self._resting(world, (vehicle,))
         hard = {c for c, v in occupied.items() if v in friends or not self._movable(world, v)}
+        hard |= self._gates
         return way_out(self._lanes.net, start, avoid, hard, occupied.keys() - hard)
 
     def _movable(self, world: int, vehicle: int) -> bool:

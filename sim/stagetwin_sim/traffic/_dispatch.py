@@ -71,9 +71,9 @@ class Dispatch:
             for node in self._nodes(station):
                 self._stations_at.setdefault(node, []).append(station)
         working = {n for s in (*self.picks, *self.drops) for n in self._nodes(s)}
-        self._others = [n for n in sorted(road_map.nodes) if n not in working]
         self._working = working
         self._capacities: dict[str, int] = {}
+        self._aheads: dict[str, int] = {}
         self._busy: list[bool] = [True] * len(worlds)
 
     def _nodes(self, station: Station) -> tuple[str, ...]:
@@ -174,6 +174,7 @@ class Dispatch:
             mass = min(self.options.load_mass, kind.payload)
             self.motion.carry(world, vehicle, 1, mass, kind.loaded_length, kind.loaded_width)
             each.job = Job.TO_DROP
+            self._hold(world, vehicle, False)
             self._bring(world, vehicle, each)
         elif each.job == Job.TO_DROP:
             self._bring(world, vehicle, each)
@@ -220,21 +221,28 @@ class Dispatch:
         if not each.task.target and reachable:
             names = sorted({station.id for station, _ in reachable})
             each.task.target = names[int(self.lot(world) * len(names))]
-        # Who gives its load goes away at once: others may be on their way to it.
-        ahead = _AHEAD if any(self.drivers.lanes.net.rests) else 0
         free = [
             n
             for s, n in reachable
-            if s.id == each.task.target and self._free(world, n, ahead=ahead)
+            if s.id == each.task.target and self._free(world, n, ahead=self._ahead(n))
         ]
         if free:
-            node = min(free, key=lambda n: (self.drivers.duration(world, vehicle, n), n))
+            node = min(free, key=lambda n: (self.drivers.departures.duration(world, vehicle, n), n))
             each.station = each.task.target
             self._send(world, vehicle, Job.TO_DROP, node)
         elif each.node in self._working and self._make_room(world, vehicle, each):
             pass
         else:
             each.due = self.time + _AGAIN
+
+    def _ahead(self, node: str) -> int:
+        """Return how many may be on their way to a drop that is taken, and queue on lanes."""
+        if node not in self._aheads:
+            here = self.road_map.nodes[node]
+            queues = any(self.drivers.lanes.net.rests)
+            lanes = self.road_map.authority_at(here.x, here.y) == "lanes"
+            self._aheads[node] = _AHEAD if queues and lanes else 0
+        return self._aheads[node]
 
     def _assign(self, world: int) -> None:
         record = self.worlds[world]
@@ -279,7 +287,7 @@ class Dispatch:
         for vehicle in idle:
             for node in nodes:
                 if self._free(world, node, vehicle):
-                    far = self.drivers.duration(world, vehicle, node)
+                    far = self.drivers.departures.duration(world, vehicle, node)
                     if math.isfinite(far) and (best is None or (far, vehicle) < best[:2]):
                         best = far, vehicle, node
         if best is None:
@@ -315,8 +323,10 @@ class Dispatch:
             return True
         if parks_only or each.loaded:
             return False
-        free = [n for n in self._others if n != each.node and self._free(world, n)]
-        far = [(self.drivers.duration(world, vehicle, n), n) for n in free]
+        gates = self.drivers.gates.gates
+        others = [n for n in sorted(self.road_map.nodes) if n not in self._working | gates]
+        free = [n for n in others if n != each.node and self._free(world, n)]
+        far = [(self.drivers.departures.duration(world, vehicle, n), n) for n in free]
         found = min((f for f in far if math.isfinite(f[0])), default=None)
         if found is None:
             return False
@@ -325,7 +335,7 @@ class Dispatch:
 
     def _to_one(self, world: int, vehicle: int, stations: Sequence[Station], job: Job) -> bool:
         free = [(s, n) for s in stations for n in self._nodes(s) if self._free(world, n, vehicle)]
-        far = [(self.drivers.duration(world, vehicle, n), s.id, n) for s, n in free]
+        far = [(self.drivers.departures.duration(world, vehicle, n), s.id, n) for s, n in free]
         found = min((f for f in far if math.isfinite(f[0])), default=None)
         if found is None:
             return False
@@ -335,7 +345,7 @@ class Dispatch:
 
     def _capacity(self, node: str) -> int:
         if node not in self._capacities:
-            self._capacities[node] = len(self.drivers.slots(node))
+            self._capacities[node] = len(self.drivers.slots.at(node))
         return self._capacities[node]
 
     def _free(self, world: int, node: str, vehicle: int = -1, ahead: int = 0) -> bool:

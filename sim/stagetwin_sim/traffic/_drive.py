@@ -3,68 +3,70 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from stagetwin.maps import Point, RoadMap, Route
 from stagetwin_sim.engine import host_copy
 from stagetwin_sim.fleet import Motion
+from stagetwin_sim.traffic._departures import Departures
+from stagetwin_sim.traffic._gates import Gates
 from stagetwin_sim.traffic._grid_authority import GridAuthority
 from stagetwin_sim.traffic._lanes import LaneAuthority
+from stagetwin_sim.traffic._latency import Latency
 from stagetwin_sim.traffic._records import Phase, VehicleRecord, WorldRecord
-from stagetwin_sim.traffic._route import LaneRoute, Step
-from stagetwin_sim.traffic._slots import slot_places
-from stagetwin_sim.traffic._ways import Ways
+from stagetwin_sim.traffic._route import LaneRoute
+from stagetwin_sim.traffic._slots import Slots
 
 __all__ = ["Drivers"]
 
-_TAKEN = 30.0
-"""What it costs to go on where somebody rests [s]."""
+_DRIVEN = (Phase.LANES, Phase.AWAY, Phase.APPROACH, Phase.FREE)
+"""Phases that end when a vehicle says that it is there."""
+
+_NEAR = 3
+"""So many cells before a gate a vehicle asks for the lanes beyond it."""
 
 
 class Drivers:
     """Take vehicles along their ways, through the zones of all authorities.
 
     Args:
-        road_map: the map.
+        gates: the map, with its grids and what leads to them.
         motion: moves the vehicles.
         lanes: the authority of lanes.
         grids: those of grid zones, by zone.
-        ways: between nodes, by the vehicles' type.
+        departures: how vehicles set out.
         worlds: what is remembered.
+        latency: of messages.
         arrived: is told world and vehicle when one has come to its goal.
     """
 
     def __init__(
         self,
-        road_map: RoadMap,
+        gates: Gates,
         motion: Motion,
         lanes: LaneAuthority,
         grids: dict[str, GridAuthority],
-        ways: Sequence[Ways],
+        departures: Departures,
         worlds: list[WorldRecord],
+        latency: Latency,
         arrived: Callable[[int, int], None],
     ) -> None:
-        self.road_map, self.motion, self.lanes, self.grids = road_map, motion, lanes, grids
-        self.ways, self.worlds = ways, worlds
-        self._arrived = arrived
-        self._kinds: list[int] = [int(kind) for kind in motion.plan.type_indices()]
+        self.road_map, self.gates = gates.road_map, gates
+        self.motion, self.lanes, self.grids = motion, lanes, grids
+        self.departures, self.worlds = departures, worlds
+        self.slots = Slots(gates.road_map, lanes.net.footprint.radius)
+        self._latency, self._arrived = latency, arrived
+        self._time = 0.0
         shape = (motion.worlds, motion.plan.vehicles)
         self.driving: npt.NDArray[np.bool_] = np.zeros(shape, bool)
         self._watched: npt.NDArray[np.bool_] = np.zeros(shape, bool)
-        self._authorities: dict[str, str] = {}
-        self._slots: dict[str, list[Point]] = {}
 
     def record(self, world: int, vehicle: int) -> VehicleRecord:
         """Return what a vehicle is about."""
         return self.worlds[world].vehicles[vehicle]
-
-    def ways_of(self, vehicle: int) -> Ways:
-        """Return the ways of a vehicle's type."""
-        return self.ways[self._kinds[vehicle]]
 
     # -- beginnings
 
@@ -72,106 +74,32 @@ class Drivers:
         """Let a vehicle hold the place where it stands."""
         record = self.record(world, vehicle)
         if record.cell >= 0:
-            self.lanes.order(world, vehicle, self._stand(record.cell))
-        elif self.authority_at(record.node) == "grid":
-            node = self.road_map.nodes[record.node]
-            for grid in self.grids.values():
-                if (cell := grid.grid.cell_at(node.x, node.y)) >= 0:
-                    grid.put(world, vehicle, cell)
-        elif self.authority_at(record.node) == "lanes":
-            self.lanes.order(world, vehicle, self._stand(self.lanes.net.of_node[record.node]))
+            self.lanes.order(world, vehicle, self.lanes.stand(record.cell))
+        elif record.node in self.gates.cells:
+            zone, cell = self.gates.cells[record.node]
+            self.grids[zone].put(world, vehicle, cell)
+            self.grids[zone].send(world, vehicle, cell)
+        elif self.road_map.authority_at(*self._node_place(record.node)) == "lanes":
+            cell = self.lanes.net.of_node[record.node]
+            self.lanes.order(world, vehicle, self.lanes.stand(cell))
 
-    def authority_at(self, node: str) -> str:
-        """Return who decides at a node."""
-        if node not in self._authorities:
-            here = self.road_map.nodes[node]
-            self._authorities[node] = self.road_map.authority_at(here.x, here.y)
-        return self._authorities[node]
+    def _node_place(self, node: str) -> tuple[float, float]:
+        return self.road_map.nodes[node].x, self.road_map.nodes[node].y
 
     def can_go(self, world: int, vehicle: int, goal: str) -> bool:
         """Tell whether a way leads to a node."""
-        return math.isfinite(self.duration(world, vehicle, goal))
-
-    def duration(self, world: int, vehicle: int, goal: str) -> float:
-        """Return how long the way to a node takes where nobody is in it [s]."""
-        exits = self._exits(world, vehicle)
-        return min(
-            (more + self.ways_of(vehicle).duration(node, goal) for node, more, _ in exits),
-            default=math.inf,
-        )
-
-    def _exits(self, world: int, vehicle: int) -> list[tuple[str, float, bool]]:
-        """Return the nodes by which a vehicle may go on: in how long [s], and whether backward."""
-        record = self.record(world, vehicle)
-        if record.cell < 0:
-            return [(record.node, 0.0, False)]
-        net = self.lanes.net
-        here = net.cells[record.cell]
-        lane = self.road_map.lanes[here.lane]
-        ends = (lane.end, lane.start) if here.forward else (lane.start, lane.end)
-        kind = self.motion.plan.types[self._kinds[vehicle]]
-        left = net.cells[net.of_lane[here.lane, here.forward][-1]].end - here.end
-        exits = [(ends[0], left / kind.speed, False)]
-        if kind.reverse_speed > 0:
-            exits.append((ends[1], here.end / kind.reverse_speed, True))
-        rests = self.lanes.column("rests")[world]
-        taken = [
-            any(rests[c] not in (-1, vehicle) for c in net.meets[net.of_node[node]])
-            for node, _, _ in exits
-        ]
-        return [
-            (node, more + (_TAKEN if full else 0.0), back)
-            for (node, more, back), full in zip(exits, taken, strict=True)
-        ]
+        return math.isfinite(self.departures.duration(world, vehicle, goal))
 
     def go(self, world: int, vehicle: int, goal: str) -> None:
         """Send a vehicle to a node."""
         record = self.record(world, vehicle)
-        ways = self.ways_of(vehicle)
-        exits = self._exits(world, vehicle)
-        node, _, back = min(exits, key=lambda e: e[1] + ways.duration(e[0], goal))
-        found = ways.between(node, goal) or ()
-        way = [(each.authority, each.nodes, each.number) for each in found]
-        if record.cell >= 0:
-            way = self._from_cell(record.cell, way, vehicle, back)
-        record.goal, record.way, record.leg = goal, way, 0
+        way = self.departures.way(world, vehicle, goal)
+        record.goal, record.way, record.leg, record.after = goal, way, 0, -1
         if not way:
             record.node, record.goal = goal, ""
             self._arrived(world, vehicle)
             return
         self._begin(world, vehicle)
-
-    def _from_cell(
-        self, cell: int, way: list[tuple[str, tuple[str, ...], int]], vehicle: int, back: bool
-    ) -> list[tuple[str, tuple[str, ...], int]]:
-        """Return a way that begins on a cell of a lane."""
-        on = bool(way) and way[0][0] == "lanes"
-        nodes: tuple[str, ...] = way[0][1] if on else ()
-        key = f"from {cell}|{self._kinds[vehicle]}|{int(back)}|{way[0][2] if on else ''}"
-        number = self.lanes.find(key)
-        if number < 0:
-            kind = self.motion.plan.types[self._kinds[vehicle]]
-            route = self._lanes_of(self.lanes.routes[way[0][2]], nodes) if on else None
-            net = self.lanes.net
-            made = (
-                net.retreat(cell, route, speed=kind.speed, reverse=kind.reverse_speed)
-                if back
-                else net.onward(cell, route, speed=kind.speed)
-            )
-            number = self.lanes.add(made, key)
-        first = ("lanes", nodes, number)
-        return [first, *(way[1:] if on else way)]
-
-    def _lanes_of(self, route: LaneRoute, nodes: tuple[str, ...]) -> Route:
-        """Return the route of the map of which a route of cells was made."""
-        ids: list[str] = []
-        ways: list[bool] = []
-        for step in route.steps:
-            cell = self.lanes.net.cells[step.cell]
-            if cell.lane and (not ids or (cell.lane, cell.forward) != (ids[-1], ways[-1])):
-                ids.append(cell.lane)
-                ways.append(cell.forward)
-        return Route(nodes=nodes, lanes=tuple(ids), forward=tuple(ways))
 
     def follow(self, world: int, vehicle: int, route: LaneRoute) -> None:
         """Send a vehicle that rests on lanes along a route of its own, out of the way."""
@@ -190,11 +118,12 @@ class Drivers:
         self.driving[world, vehicle] = True
         if kind == "lanes":
             first = self.lanes.routes[number].steps[0].cell
-            held = int(self.lanes.column("rest")[world, vehicle])
             record.cell = -1
-            self._drive_route(world, vehicle, number)
-            record.phase = Phase.LANES
-            if held != first:
+            if int(self.lanes.column("rest")[world, vehicle]) == first:
+                self._drive_route(world, vehicle, number)
+                record.phase = Phase.LANES
+            else:
+                self.lanes.order(world, vehicle, number, later=True)
                 self._stay(world, vehicle)
                 record.phase = Phase.DOOR
         elif kind == "free":
@@ -207,14 +136,24 @@ class Drivers:
         else:
             self._enter(world, vehicle)
         record.node = ""
-        self._watched[world, vehicle] = record.phase in (Phase.DOOR, Phase.FREE, Phase.GRID)
+        self._watched[world, vehicle] = record.phase != Phase.LANES or self._to_gate(record)
 
-    def _drive_route(self, world: int, vehicle: int, number: int) -> None:
+    def _drive_route(self, world: int, vehicle: int, number: int, *, ordered: bool = False) -> None:
         route = self.lanes.routes[number]
+        record = self.record(world, vehicle)
+        record.sent, record.heard = None, -1.0
         self.driving[world, vehicle] = True
-        self.lanes.order(world, vehicle, number)
+        if ordered:
+            self.lanes.drive(world, vehicle)
+        else:
+            self.lanes.order(world, vehicle, number)
         self.motion.set_path(
-            world, vehicle, route.points, limits=route.limits, theta=route.theta, s_max=0.0
+            world,
+            vehicle,
+            route.points,
+            limits=route.limits or None,
+            theta=route.theta,
+            s_max=0.0,
         )
 
     def _stay(self, world: int, vehicle: int) -> None:
@@ -249,49 +188,39 @@ class Drivers:
         if record.leg + 1 < len(record.way) and record.waypoint == len(nodes) - 1:
             # On to the next lanes, but these are not its own yet: clear of those it comes from.
             a, b = (self.road_map.nodes[nodes[k]] for k in (record.waypoint - 1, record.waypoint))
-            self.motion.set_goal(world, vehicle, (a.x + b.x) / 2, (a.y + b.y) / 2)
+            self._head_for(world, vehicle, (a.x + b.x) / 2, (a.y + b.y) / 2, math.nan)
             return
         node = self.road_map.nodes[nodes[record.waypoint]]
         last = record.leg == len(record.way) - 1 and record.waypoint == len(nodes) - 1
-        x, y = self.place_of(node.id, record.slot) if last else (node.x, node.y)
+        x, y = self.slots.place(node.id, record.slot) if last else (node.x, node.y)
         theta = math.nan if node.theta is None or not last else node.theta
-        self.motion.set_goal(world, vehicle, x, y, theta)
-
-    def place_of(self, node: str, slot: int) -> tuple[float, float]:
-        """Return where a vehicle stands at a node for several [m]."""
-        places = self.slots(node)
-        return places[min(slot, len(places) - 1)]
-
-    def slots(self, node: str) -> list[Point]:
-        """Return where vehicles stand at a node; one place but in a free zone [m]."""
-        if node not in self._slots:
-            wanted = [s.capacity for s in self.road_map.stations.values() if node in s.nodes]
-            radius = self.lanes.net.footprint.radius
-            self._slots[node] = slot_places(self.road_map, node, radius, max(wanted, default=1))
-        return self._slots[node]
+        self._head_for(world, vehicle, x, y, theta)
 
     def _enter(self, world: int, vehicle: int) -> None:
         record = self.record(world, vehicle)
-        _, nodes, _ = record.way[record.leg]
-        start, goal = self.road_map.nodes[nodes[0]], self.road_map.nodes[nodes[-1]]
+        zone, cell = self.gates.cells[record.way[record.leg][1][-1]]
+        grid = self.grids[zone]
         record.phase = Phase.GRID
-        for grid in self.grids.values():
-            here = grid.grid.cell_at(start.x, start.y)
-            there = grid.grid.cell_at(goal.x, goal.y)
-            if here >= 0 and there >= 0:
-                grid.send(world, vehicle, there)
-                return
+        if grid.is_expected(world, vehicle):
+            self.lanes.drop(world, vehicle)
+            grid.take(world, vehicle)
+        grid.send(world, vehicle, cell)
 
-    def look(self) -> None:
+    def look(self, time: float) -> None:
         """Go on with all vehicles that have come to the end of a stretch."""
-        state = self.motion.state
-        arrived = host_copy(state.arrived) != 0
+        self._time = time
+        for zone in self.grids:
+            self._release(zone)
+        arrived = host_copy(self.motion.state.arrived) != 0
         for world, vehicle in np.argwhere(self.driving & (arrived | self._watched)).tolist():
             record = self.record(world, vehicle)
-            there = bool(arrived[world, vehicle])
+            if record.sent is not None:
+                self._deliver(world, vehicle, record)
+                continue
+            there = bool(arrived[world, vehicle]) and record.phase in _DRIVEN
+            there = there and self._heard(world, record)
             if record.phase in (Phase.LANES, Phase.AWAY):
-                if there and self._through(world, vehicle):
-                    self._ended(world, vehicle)
+                self._on_route(world, vehicle, there)
             elif record.phase == Phase.DOOR:
                 self._at_door(world, vehicle)
             elif record.phase == Phase.APPROACH:
@@ -301,6 +230,55 @@ class Drivers:
                 self._in_free(world, vehicle, there)
             elif record.phase == Phase.GRID:
                 self._on_grid(world, vehicle)
+            elif record.phase == Phase.GATE:
+                self._at_gate(world, vehicle)
+
+    def _heard(self, world: int, record: VehicleRecord) -> bool:
+        """Tell whether control knows that a vehicle is where it was to go."""
+        if self._latency.none:
+            return True
+        if record.heard < 0:
+            record.heard = self._time + self._latency.draw(world)
+        if record.heard > self._time:
+            return False
+        record.heard = -1.0
+        return True
+
+    def _head_for(self, world: int, vehicle: int, x: float, y: float, theta: float) -> None:
+        """Give a vehicle a goal, which it hears of later."""
+        record = self.record(world, vehicle)
+        record.heard = -1.0
+        if self._latency.none:
+            self.motion.set_goal(world, vehicle, x, y, theta)
+        else:
+            record.sent = (self._time + self._latency.draw(world), x, y, theta)
+            self._watched[world, vehicle] = True
+
+    def _deliver(self, world: int, vehicle: int, record: VehicleRecord) -> None:
+        assert record.sent is not None
+        due, x, y, theta = record.sent
+        if due <= self._time:
+            record.sent = None
+            self.motion.set_goal(world, vehicle, x, y, theta)
+            self._watched[world, vehicle] = record.phase == Phase.FREE
+
+    def _on_route(self, world: int, vehicle: int, there: bool) -> None:
+        record = self.record(world, vehicle)
+        if there and self._through(world, vehicle):
+            self._ended(world, vehicle)
+        elif self._to_gate(record) and int(self.lanes.column("gate")[world, vehicle]) == 1:
+            # It is the next at the gate that it drives to: the grid gets ready for it.
+            zone, cell = self.gates.cells[record.way[record.leg + 1][1][0]]
+            if self.grids[zone].expect(world, vehicle, cell):
+                self.lanes.open(world, vehicle)
+
+    def _release(self, zone: str) -> None:
+        """Give the cells of gates back that vehicles on lanes are clear of."""
+        net, grid = self.lanes.net, self.grids[zone]
+        for world, vehicle, cell in grid.leaving():
+            gate = net.of_node[self.gates.node_at(zone, cell)]
+            if not any(gate in net.meets[c] for c in self.lanes.holds(world, vehicle)):
+                grid.release(world, vehicle)
 
     def _through(self, world: int, vehicle: int) -> bool:
         number = self.record(world, vehicle).way[self.record(world, vehicle).leg][2]
@@ -313,21 +291,23 @@ class Drivers:
         record = self.record(world, vehicle)
         number = record.way[record.leg][2]
         lanes = self.lanes
-        if int(lanes.column("route")[world, vehicle]) == number and (
-            int(lanes.column("go")[world, vehicle]) > 0
-        ):
+        if lanes.granted(world, vehicle, number):
             x, y = lanes.routes[number].points[0]
-            self.motion.set_goal(world, vehicle, x, y)
             record.phase = Phase.APPROACH
             self._watched[world, vehicle] = False
+            self._head_for(world, vehicle, x, y, math.nan)
 
     def _on_lanes(self, world: int, vehicle: int) -> None:
+        """Drive the route whose first cell a vehicle has, and is on."""
         record = self.record(world, vehicle)
-        route = self.lanes.routes[record.way[record.leg][2]]
-        self.motion.set_path(
-            world, vehicle, route.points, limits=route.limits, theta=route.theta, s_max=0.0
-        )
+        self._drive_route(world, vehicle, record.way[record.leg][2], ordered=True)
         record.phase = Phase.LANES
+        self._watched[world, vehicle] = self._to_gate(record)
+
+    def _to_gate(self, record: VehicleRecord) -> bool:
+        """Tell whether the stretch leads to a grid."""
+        after = record.leg + 1
+        return after < len(record.way) and record.way[after][0] == "grid"
 
     def _in_free(self, world: int, vehicle: int, there: bool) -> None:
         record = self.record(world, vehicle)
@@ -348,8 +328,27 @@ class Drivers:
                 self._head(world, vehicle)
 
     def _on_grid(self, world: int, vehicle: int) -> None:
-        if any(grid.arrived(world, vehicle) for grid in self.grids.values()):
+        record = self.record(world, vehicle)
+        zone, _ = self.gates.cells[record.way[record.leg][1][-1]]
+        grid = self.grids[zone]
+        if record.leg + 1 < len(record.way):
+            # On to lanes: their first cells are wanted shortly before it is at the gate.
+            if grid.far(world, vehicle) <= _NEAR:
+                self.lanes.order(world, vehicle, record.way[record.leg + 1][2], later=True)
+                record.phase = Phase.GATE
+        elif grid.arrived(world, vehicle):
             self._ended(world, vehicle)
+
+    def _at_gate(self, world: int, vehicle: int) -> None:
+        """Leave the grid as soon as the lanes are a vehicle's, and it stands at the gate."""
+        record = self.record(world, vehicle)
+        zone, cell = self.gates.cells[record.way[record.leg][1][-1]]
+        if self.lanes.granted(world, vehicle, record.way[record.leg + 1][2]):
+            self.grids[zone].claim(world, vehicle, cell)
+            if self.grids[zone].arrived(world, vehicle):
+                self.grids[zone].lend(world, vehicle)
+                record.leg += 1
+                self._on_lanes(world, vehicle)
 
     def _ended(self, world: int, vehicle: int) -> None:
         """Go on after a stretch, or be there."""
@@ -378,15 +377,6 @@ class Drivers:
         self.driving[world, vehicle] = False
         record.node = last.node
         record.cell = -1 if last.node else self.lanes.routes[number].steps[-1].cell
-
-    def _stand(self, cell: int) -> int:
-        """Return the number of the route of who only stands on a cell."""
-        number = self.lanes.find(f"stand {cell}")
-        if number < 0:
-            x, y, _ = self.lanes.net.standing(cell)
-            route = LaneRoute((Step(cell, -1.0, 0.0, True),), ((x, y),), ())
-            number = self.lanes.add(route, f"stand {cell}")
-        return number
 
     # -- the whole state
 

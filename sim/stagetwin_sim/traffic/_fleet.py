@@ -17,18 +17,19 @@ from stagetwin_sim.engine import host_copy
 from stagetwin_sim.fleet import Motion, MotionPlan, Noise, Obstacles, People
 from stagetwin_sim.traffic._clearing import Clearing
 from stagetwin_sim.traffic._counts import Counts
+from stagetwin_sim.traffic._departures import Departures
 from stagetwin_sim.traffic._dispatch import Dispatch
 from stagetwin_sim.traffic._drive import Drivers
-from stagetwin_sim.traffic._footprint import Footprint
-from stagetwin_sim.traffic._grid import GridMap
+from stagetwin_sim.traffic._gates import Gates
 from stagetwin_sim.traffic._grid_authority import GridAuthority
 from stagetwin_sim.traffic._lanes import LaneAuthority
+from stagetwin_sim.traffic._latency import Latency
 from stagetwin_sim.traffic._net import LaneNet
 from stagetwin_sim.traffic._options import FleetOptions
 from stagetwin_sim.traffic._places import start_places, walkers
 from stagetwin_sim.traffic._records import VehicleRecord, WorldRecord
 from stagetwin_sim.traffic._route import LaneRoute
-from stagetwin_sim.traffic._ways import Ways, authority_of
+from stagetwin_sim.traffic._ways import Ways
 
 __all__ = ["FleetSimulation"]
 
@@ -83,15 +84,19 @@ class FleetSimulation:
         if not kinds or worlds < 1:
             raise TrafficError(f"a fleet has a vehicle and a world, got {len(kinds)} and {worlds}")
         self.count = len(kinds)
-        only = [n for n in sorted(road_map.lanes) if authority_of(road_map, n) == "lanes"]
+        gates = Gates.of(road_map, self.types)
+        only = [n for n in sorted(road_map.lanes) if gates.lanes[n] == "lanes"]
         net = LaneNet(
             road_map,
             self.types,
             piece=options.piece,
             gap=options.gap,
             only=[n for n in only if n not in options.closed],
+            places=gates.places,
+            gates=gates.gates,
         )
-        places = start_places(road_map, net, self.types, kinds, options.closed, starts)
+        gates = gates.beside(net)
+        places = start_places(gates, net, self.types, kinds, options.closed, starts)
         self.seeds = [seed + world for world in range(worlds)] if isinstance(seed, int) else [*seed]
         walking = walkers(road_map, options.people, self.seeds[0])
         people = None
@@ -119,7 +124,7 @@ class FleetSimulation:
         self.lanes = LaneAuthority(
             net, self.motion, period=options.period, delay=delay, loss=options.loss
         )
-        self.grids = self._make_grids()
+        self.grids = self._make_grids(gates, delay)
         self.records = [
             WorldRecord(
                 [
@@ -130,19 +135,20 @@ class FleetSimulation:
             for _ in range(worlds)
         ]
         self.ways = [
-            Ways(road_map, net, kind.speed, kind.name, options.closed, self.lanes)
+            Ways(gates, net, kind.speed, kind.name, options.closed, self.lanes)
             for kind in self.types
         ]
         self.dispatch = Dispatch(
             road_map, self.types, options, self.motion, self.records, self.seeds
         )
         self.drivers = Drivers(
-            road_map,
+            gates,
             self.motion,
             self.lanes,
             self.grids,
-            self.ways,
+            Departures(gates, self.motion, self.lanes, self.ways, self.records),
             self.records,
+            Latency(options, self.dispatch.lot, self.records),
             self.dispatch.arrived,
         )
         self.dispatch.drivers = self.drivers
@@ -169,21 +175,19 @@ class FleetSimulation:
         state.charge.assign(np.broadcast_to(share, shape).copy())
         state.store.assign(np.broadcast_to(share * full, shape).copy())
 
-    def _make_grids(self) -> dict[str, GridAuthority]:
+    def _make_grids(self, gates: Gates, delay: int) -> dict[str, GridAuthority]:
         made: dict[str, GridAuthority] = {}
-        radius = Footprint.of(self.types, 0.05).radius
-        for name, zone in sorted(self.road_map.zones.items()):
-            if zone.authority != "grid":
-                continue
-            grid = GridMap.of_zone(self.road_map, zone, radius)
-            cells = {
-                n.id: grid.cell_at(n.x, n.y)
-                for n in self.road_map.nodes.values()
-                if self.road_map.authority_at(n.x, n.y) == "grid"
-            }
-            goals = sorted({cell for cell in cells.values() if cell >= 0})
+        for name, grid in gates.grids.items():
+            goals = sorted({cell for zone, cell in gates.cells.values() if zone == name})
             if goals:
-                made[name] = GridAuthority(grid, self.motion, goals, period=self.options.period)
+                made[name] = GridAuthority(
+                    grid,
+                    self.motion,
+                    goals,
+                    period=self.options.period,
+                    delay=delay,
+                    loss=self.options.loss,
+                )
         return made
 
     # -- time
@@ -213,7 +217,7 @@ class FleetSimulation:
         round_, within = divmod(self._steps, self._per_round)
         if within == 0:
             if round_ % looks == 0:
-                self.drivers.look()
+                self.drivers.look(self.time)
                 self.dispatch.look(self.time)
                 self.clearing.look(self.time)
                 self.counts.look(self.options.look)

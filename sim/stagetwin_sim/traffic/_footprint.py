@@ -11,9 +11,9 @@ import numpy as np
 import numpy.typing as npt
 
 from stagetwin.fleets import VehicleType
-from stagetwin.maps._geometry import convex_hull
+from stagetwin.maps.geometry import convex_hull
 
-__all__ = ["Footprint", "meeting"]
+__all__ = ["Footprint", "meeting", "overlap"]
 
 Floats = npt.NDArray[np.float64]
 Point = tuple[float, float]
@@ -95,14 +95,15 @@ def meeting(areas: Sequence[Sequence[Point]]) -> list[list[int]]:
                 if (j, i) not in seen:
                     seen.add((j, i))
                     apart = (low[i] >= high[j]).any() or (low[j] >= high[i]).any()
-                    if not apart and _overlap(shapes[i], shapes[j]):
+                    if not apart and overlap(shapes[i], shapes[j]):
                         found[i].append(j)
                         found[j].append(i)
             buckets[key].append(i)
     return [sorted(each) for each in found]
 
 
-def _overlap(a: Floats, b: Floats) -> bool:
+def overlap(a: Floats, b: Floats) -> bool:
+    """Tell whether two convex polygons, shape (corners, 2), have more than an edge in common."""
     for shape in (a, b):
         edges = np.roll(shape, -1, axis=0) - shape
         normals = np.stack([edges[:, 1], -edges[:, 0]], axis=1)

@@ -32,6 +32,7 @@ THERE = wp.constant(wp.float32(0.03))
 """How near to a cell's middle one is there [m]."""
 
 _STREAM = wp.constant(wp.int32(9))
+_MESSAGES = wp.constant(wp.int32(10))
 
 
 @wp.struct
@@ -40,9 +41,15 @@ class GraphState:
 
     Attributes:
         planned, done: moves since the start.
+        heard: those of them that control knows to be done.
         begin: the move after which its path begins.
         go: moves up to which it may drive.
+        told: those of them of which it has heard.
         busy: 1 for one that must not be moved now.
+        lent: 1 for one that comes from lanes and is not there yet, 2 for one that has left for
+            lanes and is not clear of its cell yet; others drive it.
+        reports, grants: `done` and `go` under way, -1 for a lost message, shape (worlds, vehicles,
+            delays).
         cell: where each move leads, shape (worlds, vehicles x RING).
         whom, which: the vehicle, and its move, that must be done before; -1 for none; likewise.
         left_by, left_with: who leaves a cell last in the plan, and with which move; -1 for nobody,
@@ -52,13 +59,19 @@ class GraphState:
             [s], shape (worlds, cells).
         passed: vehicles that left a cell, likewise.
         idle: rounds since the last step of the plan, shape (worlds,).
+        lost: messages, likewise.
     """
 
     planned: wp.array2d(dtype=wp.int32)
     done: wp.array2d(dtype=wp.int32)
+    heard: wp.array2d(dtype=wp.int32)
     begin: wp.array2d(dtype=wp.int32)
     go: wp.array2d(dtype=wp.int32)
+    told: wp.array2d(dtype=wp.int32)
     busy: wp.array2d(dtype=wp.int32)
+    lent: wp.array2d(dtype=wp.int32)
+    reports: wp.array3d(dtype=wp.int32)
+    grants: wp.array3d(dtype=wp.int32)
     cell: wp.array2d(dtype=wp.int32)
     whom: wp.array2d(dtype=wp.int32)
     which: wp.array2d(dtype=wp.int32)
@@ -69,6 +82,7 @@ class GraphState:
     caused: wp.array2d(dtype=wp.float32)
     passed: wp.array2d(dtype=wp.int32)
     idle: wp.array(dtype=wp.int32)
+    lost: wp.array(dtype=wp.int32)
 
 
 @wp.func
@@ -111,9 +125,12 @@ def _plan(
     """Take a step of the plan: moves, and what each of them waits for."""
     count = agents.at.shape[1]
     for i in range(count):
-        late = graph.planned[world, i] - graph.done[world, i] >= AHEAD
+        late = graph.planned[world, i] - graph.heard[world, i] >= AHEAD
         full = fleet.path_count[world, i] >= capacity
-        agents.held[world, i] = wp.where(late or full or graph.busy[world, i] != 0, 1, 0)
+        held = wp.where(late or full, 1, 0)
+        if graph.busy[world, i] != 0 or graph.lent[world, i] != 0:
+            held = 2
+        agents.held[world, i] = held
     plan_step(table, agents, world, count, seed, 0)
     # Who leaves is known before anybody asks whom it comes after.
     for i in range(count):
@@ -151,6 +168,8 @@ def drive_grid(
     capacity: wp.int32,
     patience: wp.int32,
     period: wp.float32,
+    delay: wp.int32,
+    loss: wp.float32,
     seeds: wp.array(dtype=wp.int32),
     # in and out:
     ticks: wp.array(dtype=wp.int32),
@@ -162,12 +181,16 @@ def drive_grid(
     """Plan for all vehicles on a grid, and say how far each may go; over (worlds,)."""
     world = wp.tid()
     count = agents.at.shape[1]
+    delays = graph.reports.shape[2]
     tick = ticks[world]
     ticks[world] = tick + 1
+    slot = tick % delays
+    then = (tick + delays - delay) % delays
+    noise = draw_of(seeds[world], tick, _MESSAGES)
     movers = wp.int32(0)
     ready = wp.int32(0)
     for i in range(count):
-        if agents.at[world, i] >= 0:
+        if agents.at[world, i] >= 0 and graph.lent[world, i] == 0:
             looking = wp.bool(True)
             while looking:
                 done = graph.done[world, i]
@@ -178,11 +201,21 @@ def drive_grid(
                 if looking:
                     graph.done[world, i] = done + 1
             _keep_path(graph, fleet, paths, world, i, capacity, edge)
-            left = graph.planned[world, i] - graph.done[world, i]
+            # What the vehicle says now, and what comes in of what it said before.
+            said = graph.done[world, i]
+            if loss > 0.0:  # noqa: SIM102 - `and` reads both sides
+                if wp.randf(noise) < loss:
+                    said = wp.int32(-1)
+                    graph.lost[world] = graph.lost[world] + 1
+            graph.reports[world, i, slot] = said
+            graph.heard[world, i] = wp.max(graph.heard[world, i], graph.reports[world, i, then])
+            left = graph.planned[world, i] - graph.heard[world, i]
             goal = agents.goal[world, i]
             going = left > 0
+            only = agents.gate[world, agents.at[world, i]]
             if goal >= 0:
                 going = going or wp.int32(table.distances[goal, agents.at[world, i]]) > 0
+            going = going or (only >= 0 and only != i)
             if going and graph.busy[world, i] == 0:
                 movers = movers + 1
                 if left < 2:
@@ -194,28 +227,35 @@ def drive_grid(
             _plan(table, agents, graph, fleet, paths, places, world, capacity, edge, lot)
             graph.idle[world] = 0
     for i in range(count):
-        if agents.at[world, i] >= 0:
+        if agents.at[world, i] >= 0 and graph.lent[world, i] == 0:
             graph.waits_for[world, i] = -1
             going = wp.bool(True)
             while going:
                 go = graph.go[world, i]
                 going = go < graph.planned[world, i]
                 if going:
-                    slot = i * RING + go % RING
-                    whom = graph.whom[world, slot]
+                    entry = i * RING + go % RING
+                    whom = graph.whom[world, entry]
                     if whom >= 0 and whom != i:
-                        going = graph.done[world, whom] > graph.which[world, slot]
+                        going = graph.heard[world, whom] > graph.which[world, entry]
                         if not going:
                             graph.waits_for[world, i] = whom
                             if wp.abs(fleet.v[world, i]) < 0.03:
-                                there = graph.cell[world, slot]
+                                there = graph.cell[world, entry]
                                 graph.caused[world, there] = graph.caused[world, there] + period
                 if going:
-                    graph.passed[world, graph.cell[world, slot]] = (
-                        graph.passed[world, graph.cell[world, slot]] + 1
+                    graph.passed[world, graph.cell[world, entry]] = (
+                        graph.passed[world, graph.cell[world, entry]] + 1
                     )
                     graph.go[world, i] = go + 1
+            granted = graph.go[world, i]
+            if loss > 0.0:  # noqa: SIM102 - `and` reads both sides
+                if wp.randf(noise) < loss:
+                    granted = wp.int32(-1)
+                    graph.lost[world] = graph.lost[world] + 1
+            graph.grants[world, i, slot] = granted
+            graph.told[world, i] = wp.max(graph.told[world, i], graph.grants[world, i, then])
             if fleet.mode[world, i] == 1:
                 fleet.s_max[world, i] = (
-                    wp.float32(graph.go[world, i] - graph.begin[world, i]) * edge
+                    wp.float32(graph.told[world, i] - graph.begin[world, i]) * edge
                 )

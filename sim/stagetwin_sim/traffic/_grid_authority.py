@@ -20,7 +20,13 @@ from stagetwin_sim.traffic._pibt_kernels import PibtState
 
 __all__ = ["GridAuthority"]
 
-_PER_VEHICLE = ("planned", "done", "begin", "go", "busy", "waits_for")
+_PER_VEHICLE = ("planned", "done", "heard", "begin", "go", "told", "busy", "lent", "waits_for")
+
+_COMING, _LEAVING = 1, 2
+"""By lanes: see `GraphState.lent`."""
+
+_URGENT = 1_000_000
+"""Priority of who is in the way at a gate; twice that has who goes through [steps]."""
 
 
 class GridAuthority:
@@ -31,6 +37,8 @@ class GridAuthority:
         motion: whose vehicles.
         goals: cells that may be goals.
         period: between two rounds of `step` [s].
+        delay: of messages each way, in rounds.
+        loss: share of messages that are lost.
 
     Attributes:
         grid: as given.
@@ -39,7 +47,14 @@ class GridAuthority:
     """
 
     def __init__(
-        self, grid: GridMap, motion: Motion, goals: Sequence[int], *, period: float
+        self,
+        grid: GridMap,
+        motion: Motion,
+        goals: Sequence[int],
+        *,
+        period: float,
+        delay: int = 0,
+        loss: float = 0.0,
     ) -> None:
         self.grid, self.motion = grid, motion
         self.goals = list(dict.fromkeys(goals))
@@ -62,17 +77,25 @@ class GridAuthority:
                 self.graph, name, wp.zeros((worlds, grid.count), dtype=wp.float32, device=device)
             )
         self.graph.passed = wp.zeros((worlds, grid.count), dtype=wp.int32, device=device)
-        self.graph.idle = wp.zeros(worlds, dtype=wp.int32, device=device)
+        for name in ("reports", "grants"):
+            under_way = (*shape, delay + 1)
+            setattr(self.graph, name, wp.full(under_way, -1, dtype=wp.int32, device=device))
+        for name in ("idle", "lost"):
+            setattr(self.graph, name, wp.zeros(worlds, dtype=wp.int32, device=device))
         self._ticks: wp.array[Any] = wp.zeros(worlds, dtype=wp.int32, device=device)
         slowest = min(kind.speed for kind in motion.plan.types)
         places = grid.places().astype(np.float32)
+        table = make_table(grid, self.goals, device)
+        self._distances = host_copy(table.distances)
         self._inputs = [
-            make_table(grid, self.goals, device),
+            table,
             wp.array(places, dtype=wp.vec2, device=device),
             grid.cell,
             motion.paths.capacity,
             max(1, round(3 * grid.cell / slowest / period)),
             period,
+            delay,
+            loss,
             motion.seeds,
         ]
         self._rows = {cell: row for row, cell in enumerate(self.goals)}
@@ -85,27 +108,25 @@ class GridAuthority:
         """
         if not self.grid.free.reshape(-1)[cell]:
             raise TrafficError(f"cell {cell} of the grid is not free")
-        graph, agents = self.graph, self.agents
-        if self._get(agents.now, world, cell) >= 0:
+        agents = self.agents
+        if not self._is_left(world, cell) or self._get(agents.at, world, vehicle) >= 0:
             return False
-        last = self._get(graph.left_by, world, cell)
-        if last >= 0 and self._get(graph.done, world, last) <= self._get(
-            graph.left_with, world, cell
-        ):
-            return False  # somebody is still leaving it
         self._set(agents.now, world, cell, vehicle)
         self._set(agents.at, world, vehicle, cell)
         self._set(agents.goal, world, vehicle, -1)
         self._set(agents.waited, world, vehicle, 0)
-        moves = self._get(graph.planned, world, vehicle)
-        self._set(graph.begin, world, vehicle, moves)
-        self._set(graph.go, world, vehicle, moves)
-        self.motion.set_path(world, vehicle, [self.grid.place(cell)])
+        self._begin(world, vehicle, cell)
         return True
 
+    def _begin(self, world: int, vehicle: int, cell: int) -> None:
+        moves = self._get(self.graph.planned, world, vehicle)
+        self._set(self.graph.begin, world, vehicle, moves)
+        self.motion.set_path(world, vehicle, [self.grid.place(cell)])
+
     def on(self, world: int, vehicle: int) -> bool:
-        """Tell whether a vehicle is on the grid."""
-        return self._get(self.agents.at, world, vehicle) >= 0
+        """Tell whether a vehicle drives on the grid."""
+        there = self._get(self.agents.at, world, vehicle) >= 0
+        return there and not self._get(self.graph.lent, world, vehicle)
 
     def send(self, world: int, vehicle: int, cell: int) -> None:
         """Give a vehicle on the grid a goal; -1 is none, where others may push it about.
@@ -126,17 +147,85 @@ class GridAuthority:
         row = self._get(self.agents.goal, world, vehicle)
         if row < 0 or self._get(self.agents.at, world, vehicle) != self.goals[row]:
             return False
-        done = self._get(self.graph.done, world, vehicle)
+        done = self._get(self.graph.heard, world, vehicle)
         still = abs(float(self.motion.state.v.numpy()[world, vehicle])) < 0.02
         return done == self._get(self.graph.planned, world, vehicle) and still
 
-    def leave(self, world: int, vehicle: int) -> None:
-        """Take a vehicle that is well away off the grid."""
+    # -- through a gate
+
+    def far(self, world: int, vehicle: int) -> int:
+        """Return how many steps the plan leaves between a vehicle and its goal."""
+        row, cell = (self._get(a, world, vehicle) for a in (self.agents.goal, self.agents.at))
+        return int(self._distances[row, cell]) if row >= 0 and cell >= 0 else 0
+
+    def claim(self, world: int, vehicle: int, cell: int) -> None:
+        """Let nobody else come onto a cell; who is there, or on the way to it, makes room."""
+        self._set(self.agents.gate, world, cell, vehicle)
+        there = self._get(self.agents.now, world, cell)
+        if there not in (-1, vehicle):
+            self._set(self.agents.waited, world, there, _URGENT)
+        if self._get(self.agents.at, world, vehicle) not in (-1, cell):
+            self._set(self.agents.waited, world, vehicle, 2 * _URGENT)
+
+    def expect(self, world: int, vehicle: int, cell: int) -> bool:
+        """Have a cell ready for a vehicle that comes by lanes; returns whether it may come.
+
+        Everybody else must have left it, and makes way until then.
+        """
+        agents, graph = self.agents, self.graph
+        if self._get(agents.at, world, vehicle) == cell:
+            # It has not cleared the cell yet by which it left.
+            self._set(graph.lent, world, vehicle, _COMING)
+            return True
+        self.claim(world, vehicle, cell)
+        if self._get(agents.at, world, vehicle) >= 0 or not self._is_left(world, cell):
+            return False
+        self._set(agents.now, world, cell, vehicle)
+        self._set(agents.at, world, vehicle, cell)
+        self._set(graph.lent, world, vehicle, _COMING)
+        return True
+
+    def take(self, world: int, vehicle: int) -> None:
+        """Drive a vehicle that was expected, and is there."""
         cell = self._get(self.agents.at, world, vehicle)
-        if cell >= 0:
-            self._set(self.agents.now, world, cell, -1)
-            self._set(self.agents.at, world, vehicle, -1)
-            self._set(self.agents.goal, world, vehicle, -1)
+        self._set(self.graph.lent, world, vehicle, 0)
+        self._set(self.agents.gate, world, cell, -1)
+        self._set(self.agents.goal, world, vehicle, -1)
+        self._set(self.agents.waited, world, vehicle, 0)
+        self._begin(world, vehicle, cell)
+
+    def is_expected(self, world: int, vehicle: int) -> bool:
+        """Tell whether a vehicle comes by lanes."""
+        return self._get(self.graph.lent, world, vehicle) == _COMING
+
+    def lend(self, world: int, vehicle: int) -> None:
+        """Let others drive a vehicle that stands at a gate; its cell stays its own."""
+        self._set(self.graph.lent, world, vehicle, _LEAVING)
+        self._set(self.agents.goal, world, vehicle, -1)
+
+    def leaving(self) -> list[tuple[int, int, int]]:
+        """Return world, vehicle and cell of all that have left by lanes, and hold a cell yet."""
+        lent, at = host_copy(self.graph.lent), host_copy(self.agents.at)
+        return [(w, v, int(at[w, v])) for w, v in np.argwhere(lent == _LEAVING).tolist()]
+
+    def release(self, world: int, vehicle: int) -> None:
+        """Take a vehicle that is well clear of the grid off it."""
+        cell = self._get(self.agents.at, world, vehicle)
+        self._set(self.agents.now, world, cell, -1)
+        if self._get(self.agents.gate, world, cell) == vehicle:
+            self._set(self.agents.gate, world, cell, -1)
+        self._set(self.agents.at, world, vehicle, -1)
+        self._set(self.graph.lent, world, vehicle, 0)
+
+    def _is_left(self, world: int, cell: int) -> bool:
+        """Tell whether nobody is on a cell, in the plan or, as far as control knows, in fact."""
+        if self._get(self.agents.now, world, cell) >= 0:
+            return False
+        last = self._get(self.graph.left_by, world, cell)
+        if last < 0:
+            return True
+        done = self._get(self.graph.heard, world, last)
+        return done > self._get(self.graph.left_with, world, cell)
 
     def step(self) -> None:
         """Do a round."""

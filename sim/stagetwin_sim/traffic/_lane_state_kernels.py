@@ -28,6 +28,8 @@ class LaneRoutes:
         cell: of each step.
         enter, leave: between which distances the centre is in it [m].
         rest: whether a batch may end with it.
+        gate: the first step of each route that the grid at its end must have opened; as many as
+            there are steps where it ends elsewhere.
     """
 
     begin: wp.array(dtype=wp.int32)
@@ -37,6 +39,7 @@ class LaneRoutes:
     enter: wp.array(dtype=wp.float32)
     leave: wp.array(dtype=wp.float32)
     rest: wp.array(dtype=wp.int32)
+    gate: wp.array(dtype=wp.int32)
 
 
 @wp.struct
@@ -45,8 +48,11 @@ class LaneState:
 
     Attributes:
         route: number; -1 where it drives none.
-        command: 1 takes `ordered` as its route, 2 gives everything back; 0 once it is done.
+        command: 1 takes `ordered` as its route, 2 gives everything back, 3 takes it but for later,
+            4 begins to drive it; 0 once it is done.
         ordered: number of a route.
+        driven: 0 while it does not drive its route yet.
+        gate: 1 once it is the next to enter the grid at the end of its route, 2 once it may.
         low, high: steps of the route that it holds, from and up to.
         go: up to which of these it may drive.
         rest: cell on which it will rest; -1 for none.
@@ -71,6 +77,8 @@ class LaneState:
     route: wp.array2d(dtype=wp.int32)
     command: wp.array2d(dtype=wp.int32)
     ordered: wp.array2d(dtype=wp.int32)
+    driven: wp.array2d(dtype=wp.int32)
+    gate: wp.array2d(dtype=wp.int32)
     low: wp.array2d(dtype=wp.int32)
     high: wp.array2d(dtype=wp.int32)
     go: wp.array2d(dtype=wp.int32)

@@ -15,13 +15,14 @@ from stagetwin_sim.fleet._arrays import fields_of
 from stagetwin_sim.traffic._lane_state_kernels import LaneRoutes, LaneState, NetTable
 from stagetwin_sim.traffic._net import LaneNet
 from stagetwin_sim.traffic._reserve_kernels import NEVER, QUEUE, reserve_lanes
-from stagetwin_sim.traffic._route import LaneRoute
+from stagetwin_sim.traffic._route import LaneRoute, Step
 
 __all__ = ["LaneAuthority"]
 
 Ints = npt.NDArray[np.int32]
 
 _FIRST = {"route": -1, "low": 0, "high": 0, "go": 0, "rest": -1, "asked": int(NEVER)}
+_FIRST |= {"driven": 0, "gate": 0}
 _FIRST |= {"command": 0, "ordered": 0, "waits_for": -1, "waits_at": -1, "resting": 0}
 
 
@@ -47,6 +48,7 @@ class LaneAuthority:
         self.net, self.motion = net, motion
         self.routes: list[LaneRoute] = []
         self._parts: list[tuple[npt.NDArray[Any], ...]] = []
+        self._gates: list[int] = []
         self._keys: dict[str, int] = {}
         worlds, vehicles, device = motion.worlds, motion.plan.vehicles, motion.device
         self._shape = (worlds, vehicles)
@@ -111,24 +113,68 @@ class LaneAuthority:
                 np.array([step.rest for step in steps], np.int32),
             )
         )
+        self._gates.append(self._gate_of(route))
         self._table = None
         return len(self.routes) - 1
 
+    def stand(self, cell: int) -> int:
+        """Return the number of the route of who only stands on a cell."""
+        number = self.find(f"stand {cell}")
+        if number < 0:
+            x, y, _ = self.net.standing(cell)
+            route = LaneRoute((Step(cell, -1.0, 0.0, True),), ((x, y),), ())
+            number = self.add(route, f"stand {cell}")
+        return number
+
     def take_routes(self, routes: Iterable[LaneRoute], keys: Mapping[str, int]) -> None:
         """Know these routes, and no others."""
-        self.routes, self._parts = [], []
+        self.routes, self._parts, self._gates = [], [], []
         for route in routes:
             self.add(route)
         self._keys = dict(keys)
 
-    def order(self, world: int, vehicle: int, number: int) -> None:
+    def _gate_of(self, route: LaneRoute) -> int:
+        """Return the first step on which a vehicle is in the way of a gate that it drives to."""
+        last = route.steps[-1].cell
+        if last not in self.net.gates:
+            return len(route.steps)
+        return next(k for k, step in enumerate(route.steps) if last in self.net.meets[step.cell])
+
+    def order(self, world: int, vehicle: int, number: int, *, later: bool = False) -> None:
         """Let a vehicle that rests, or is on no lane, have a route.
 
         It keeps the cell on which it rests where the route begins with it; else it gets the first
         cell when that is nobody else's.
+
+        Args:
+            world, vehicle: whose.
+            number: of the route.
+            later: whether it is still somewhere else, and only wants it; `drive` begins it.
         """
-        self._commands[world, vehicle] = 1
+        self._commands[world, vehicle] = 3 if later else 1
         self._ordered[world, vehicle] = number
+
+    def drive(self, world: int, vehicle: int) -> None:
+        """Let a vehicle begin with the route that it wanted, and has the first cell of."""
+        self._commands[world, vehicle] = 4
+
+    def granted(self, world: int, vehicle: int, number: int) -> bool:
+        """Tell whether a vehicle may drive onto the first cell of its route."""
+        if self._commands[world, vehicle] or int(self.column("route")[world, vehicle]) != number:
+            return False
+        return int(self.column("go")[world, vehicle]) > 0
+
+    def open(self, world: int, vehicle: int) -> None:
+        """Let a vehicle drive through the gate at the end of its route."""
+        gates = host_copy(self.state.gate)
+        gates[world, vehicle] = 2
+        self.state.gate.assign(gates)
+
+    def holds(self, world: int, vehicle: int) -> list[int]:
+        """Return the cells that are a vehicle's now, as far as it may drive and beyond."""
+        route = self.route_of(world, vehicle)
+        low, high = (int(self.column(name)[world, vehicle]) for name in ("low", "high"))
+        return [step.cell for step in route.steps[low:high]] if route else []
 
     def drop(self, world: int, vehicle: int) -> None:
         """Let a vehicle give back all that it holds: it has left the lanes."""
@@ -142,10 +188,10 @@ class LaneAuthority:
         if self._commands.any():
             self.state.command.assign(self._commands)
             kept = host_copy(self.state.ordered)
-            self.state.ordered.assign(np.where(self._commands == 1, self._ordered, kept))
+            self.state.ordered.assign(np.where(self._commands % 2 == 1, self._ordered, kept))
             self._commands[:] = 0
         if self._table is None:
-            self._table = _table_of(self.routes, self._parts, device)
+            self._table = _table_of(self.routes, self._parts, self._gates, device)
         wp.launch(
             reserve_lanes,
             dim=self._shape[0],
@@ -196,7 +242,10 @@ def _names() -> list[str]:
 
 
 def _table_of(
-    routes: list[LaneRoute], parts: list[tuple[npt.NDArray[Any], ...]], device: str
+    routes: list[LaneRoute],
+    parts: list[tuple[npt.NDArray[Any], ...]],
+    gates: list[int],
+    device: str,
 ) -> Any:
     counts = np.array([len(route.steps) for route in routes], np.int32)
     table = LaneRoutes()
@@ -206,6 +255,7 @@ def _table_of(
 
     table.begin = made((np.cumsum(counts) - counts).astype(np.int32), wp.int32)
     table.count = made(counts, wp.int32)
+    table.gate = made(np.array(gates, np.int32), wp.int32)
     table.length = made([np.float32(max(route.length, 0.0)) for route in routes], wp.float32)
     cell, enter, leave, rest = (np.concatenate(each) for each in zip(*parts, strict=True))
     table.cell, table.rest = made(cell, wp.int32), made(rest, wp.int32)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from functools import cached_property
 
 from stagetwin.fleets import VehicleType
 from stagetwin.maps import Point, RoadMap, Route
-from stagetwin.maps._geometry import along, convex_hull, lengths, wrapped
+from stagetwin.maps.geometry import along, convex_hull, lengths, wrapped
 from stagetwin_sim.traffic._footprint import Footprint, meeting
 from stagetwin_sim.traffic._route import Cell, LaneRoute, Step
 
@@ -34,9 +34,13 @@ class LaneNet:
         piece: length of a cell, about [m].
         gap: between vehicles [m].
         only: lanes to take; None is all.
+        places: areas of nodes that are no circles, by id: the cells of a grid.
+        gates: nodes at which vehicles enter and leave a grid.
 
     Attributes:
         road_map, footprint, piece: as given.
+        lanes: ids of those that were taken.
+        gates: the cells of gates.
         cells: by number.
         meets: for each cell the cells that cannot be another's at the same time, itself included.
         rests: whether a vehicle may rest on a cell.
@@ -52,6 +56,8 @@ class LaneNet:
         piece: float = 0.5,
         gap: float = 0.2,
         only: Iterable[str] | None = None,
+        places: Mapping[str, Sequence[Point]] | None = None,
+        gates: Collection[str] = (),
     ) -> None:
         self.road_map = road_map
         self.piece = piece
@@ -61,11 +67,14 @@ class LaneNet:
         self.of_lane: dict[tuple[str, bool], list[int]] = {}
         for name, node in sorted(road_map.nodes.items()):
             self.of_node[name] = len(self.cells)
-            area = self.footprint.turned(node.x, node.y)
-            self.cells.append(Cell(area, node=name, x=node.x, y=node.y))
+            area = (places or {}).get(name) or self.footprint.turned(node.x, node.y)
+            self.cells.append(Cell(tuple(area), node=name, x=node.x, y=node.y))
+        self.gates = frozenset(self.of_node[name] for name in gates)
         taken = set(road_map.lanes if only is None else only)
+        self.lanes: list[str] = []
         for name, lane in sorted(road_map.lanes.items()):
             if name in taken and lane.start in road_map.nodes and lane.end in road_map.nodes:
+                self.lanes.append(name)
                 for forward in (True, False) if lane.both else (True,):
                     self._cut(name, forward)
         self.meets = meeting([cell.area for cell in self.cells])
@@ -84,8 +93,11 @@ class LaneNet:
 
     def label(self, cell: int) -> str:
         """Return what people call a cell: its lane or its node."""
-        here = self.cells[cell]
-        return here.lane or here.node
+        return self.label_of(self.cells[cell])
+
+    def label_of(self, cell: Cell) -> str:
+        """See `label`."""
+        return cell.lane or cell.node
 
     def _cut(self, lane: str, forward: bool) -> None:
         points = self.points(lane, forward)
@@ -156,7 +168,8 @@ class LaneNet:
         self._plain: dict[str, int] = {}
         plain: list[tuple[str, tuple[str, bool]]] = []
         for node in sorted(into):
-            if len(into[node]) == 1 and len(out.get(node, ())) == 1:
+            through = len(into[node]) == 1 and len(out.get(node, ())) == 1
+            if through and self.of_node[node] not in self.gates:
                 (a,), (b,) = into[node], out[node]
                 turn = wrapped(self.heading(*b, end=False) - self.heading(*a, end=True))
                 if a[0] != b[0] and abs(turn) <= SPOT:

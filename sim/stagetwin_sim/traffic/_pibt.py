@@ -52,6 +52,7 @@ def make_agents(grid: GridMap, at: Ints, seeds: Ints, device: str) -> Any:
     agents.order = made(order)
     agents.now = made(now)
     agents.then = made(np.full((worlds, grid.count), -1, np.int32))
+    agents.gate = made(np.full((worlds, grid.count), -1, np.int32))
     agents.stack = made(np.zeros((worlds, count), np.int32))
     agents.choices = made(np.zeros((worlds, count), np.int32))
     return agents

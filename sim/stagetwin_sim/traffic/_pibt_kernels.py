@@ -42,11 +42,13 @@ class PibtState:
         at: cell in the plan; -1 for an agent that is not on the grid.
         to: cell after the step; -1 while undecided.
         goal: row of the distances; -1 where it goes nowhere.
-        held: 1 for one that must stay and cannot be pushed.
+        held: 1 for one that must stay and cannot be pushed, 2 where that may last.
         waited: steps since it was last at its goal.
         noise: what tells agents apart that waited as long, in [0, 1).
         order: agents by priority, the highest first.
         now, then: who is, and will be, on a cell, -1 for nobody, shape (worlds, cells).
+        gate: the only agent that may come onto a cell, -1 where all may, likewise; another that is
+            there leaves as soon as it can.
         stack: of inheritances.
         choices: cells that an agent may still try: three bits a candidate, the best lowest, 7 ends.
     """
@@ -60,6 +62,7 @@ class PibtState:
     order: wp.array2d(dtype=wp.int32)
     now: wp.array2d(dtype=wp.int32)
     then: wp.array2d(dtype=wp.int32)
+    gate: wp.array2d(dtype=wp.int32)
     stack: wp.array2d(dtype=wp.int32)
     choices: wp.array2d(dtype=wp.int32)
 
@@ -88,18 +91,31 @@ def _ranked(
     costs = _Costs(FAR, FAR, FAR, FAR, FAR)
     picks = _Picks(7, 7, 7, 7, 7)
     count = wp.int32(0)
+    ahead = _distance(table, goal, here)
+    barred = wp.float32(0.0)
     for k in range(5):
         cell = _cell_of(table, here, k)
+        only = wp.int32(-1)
+        if cell >= 0:
+            only = agents.gate[world, cell]
+            if k < 4 and only >= 0 and only != i:
+                cell = wp.int32(-1)
         if cell >= 0:
             far = _distance(table, goal, cell)
             if far < 65535.0:
                 # Nearest first; of those as near, a free one first; then by lot.
                 cost = 4.0 * far + wp.randf(seed)
                 if k < 4:
-                    if agents.now[world, cell] >= 0:
+                    other = agents.now[world, cell]
+                    if other >= 0:
                         cost = cost + 2.0
+                        if far < ahead and agents.held[world, other] == 2:
+                            barred = wp.float32(5.0)
+                elif only >= 0 and only != i:
+                    cost = wp.float32(0.5) * FAR  # it is to make room: anywhere else first
                 elif goal >= 0:
-                    cost = cost + 1.0
+                    # Who is in the way for long is gone round: aside first, then to stay.
+                    cost = cost + 1.0 + barred
                 else:
                     cost = wp.float32(-1.0)  # who goes nowhere stays if it may
                 j = wp.int32(count)

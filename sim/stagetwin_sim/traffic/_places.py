@@ -11,8 +11,9 @@ import numpy.typing as npt
 
 from stagetwin.fleets import VehicleType
 from stagetwin.maps import RoadMap
-from stagetwin.maps._geometry import contains
+from stagetwin.maps.geometry import contains
 from stagetwin_sim._errors import TrafficError
+from stagetwin_sim.traffic._gates import Gates
 from stagetwin_sim.traffic._net import LaneNet
 from stagetwin_sim.traffic._slots import slot_places
 
@@ -37,7 +38,7 @@ class Place:
 
 
 def start_places(
-    road_map: RoadMap,
+    gates: Gates,
     net: LaneNet,
     types: Sequence[VehicleType],
     kinds: Sequence[int],
@@ -52,6 +53,7 @@ def start_places(
     Raises:
         TrafficError: there are fewer places than vehicles, or an asked one is taken.
     """
+    road_map = gates.road_map
     found: list[Place] = []
     taken: set[int] = set()
 
@@ -76,7 +78,7 @@ def start_places(
             if not take(_named(road_map, net, name)):
                 raise TrafficError(f"starts: {name!r} is taken, or named twice")
         return found
-    for place in _offered(road_map, net, closed):
+    for place in _offered(gates, net, closed):
         take(place)
     if len(found) < len(kinds):
         raise TrafficError(
@@ -85,11 +87,18 @@ def start_places(
     return found
 
 
-def _offered(road_map: RoadMap, net: LaneNet, closed: Collection[str]) -> list[Place]:
+def _offered(gates: Gates, net: LaneNet, closed: Collection[str]) -> list[Place]:
+    road_map = gates.road_map
     order = {"park": 0, "charge": 1}
     stations = sorted(road_map.stations.values(), key=lambda s: (order.get(s.kind, 2), s.id))
     offered: list[Place] = []
-    used: set[str] = set(closed)
+    # Nobody begins in a gate, or on a cell that is none of its grid.
+    lost = {
+        n
+        for n, at in road_map.nodes.items()
+        if n not in gates.cells and road_map.authority_at(at.x, at.y) == "grid"
+    }
+    used: set[str] = {*closed, *gates.gates, *lost}
     for station in stations:
         for node in station.nodes:
             if node in road_map.nodes and node not in used:
@@ -139,6 +148,8 @@ def _named(road_map: RoadMap, net: LaneNet, name: str) -> Place:
         raise TrafficError(f"starts: no lane {lane!r} of map {road_map.id!r} is reserved")
     far = float(metres)
     cell = next((c for c in numbers if net.cells[c].end >= far - 1e-9), numbers[-1])
+    if net.gates & set(net.meets[cell]):
+        raise TrafficError(f"starts: {name!r} is in the way at a gate of a grid")
     return Place(net.standing(cell), cell=cell)
 
 

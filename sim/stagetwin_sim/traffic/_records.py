@@ -27,7 +27,7 @@ class Phase(enum.IntEnum):
 
     REST: it does not. LANES: along a route of the lane authority. DOOR: it waits off the lanes for
     the first cells. APPROACH: it drives to them. FREE: in a free zone. GRID: on a grid. AWAY: out
-    of somebody's way, to go on later.
+    of somebody's way, to go on later. GATE: on a grid, with lanes ahead whose first cells it wants.
     """
 
     REST = 0
@@ -37,6 +37,7 @@ class Phase(enum.IntEnum):
     FREE = 4
     GRID = 5
     AWAY = 6
+    GATE = 7
 
 
 class TaskRecord(msgspec.Struct):
@@ -97,6 +98,8 @@ class VehicleRecord(msgspec.Struct):
         waypoint: which node of a stretch in a free zone it heads for.
         slot: its place at a node for several.
         holding: whether it still holds a cell that it is about to leave.
+        sent: a goal that is on its way to it: when it is heard [s], x, y [m], theta [rad].
+        heard: when control hears that it is there [s]; -1 while there is nothing to hear.
         station: where its job is.
         due: when its job is done, or looked at again [s]; infinite for none.
         loaded: whether it carries something.
@@ -115,6 +118,8 @@ class VehicleRecord(msgspec.Struct):
     waypoint: int = 0
     slot: int = 0
     holding: bool = False
+    sent: tuple[float, float, float, float] | None = None
+    heard: float = -1.0
     station: str = ""
     due: float = 1e300
     loaded: bool = False
@@ -134,6 +139,7 @@ class WorldRecord(msgspec.Struct):
         draws: numbers drawn so far.
         done: finished tasks.
         turned_away: loads for which there was no room.
+        lost: messages of or to vehicles in free zones and at the ends of stretches.
         deadlocks: all of them.
         yields: vehicles without work that were sent out of the way.
         stuck: since when circles wait [s], by their vehicles.
@@ -146,6 +152,7 @@ class WorldRecord(msgspec.Struct):
     draws: int = 0
     done: list[TaskRecord] = []
     turned_away: int = 0
+    lost: int = 0
     deadlocks: list[Deadlock] = []
     yields: int = 0
     stuck: dict[str, float] = {}

@@ -143,7 +143,8 @@ def report_of(fleet: FleetSimulation, spent: float = 0.0) -> FleetReport:
         for name, value in _world(fleet, world).items():
             columns[name].append(value)
     places = _places(fleet)
-    lost = int(fleet.lanes.column("lost").sum())
+    lost = int(fleet.lanes.column("lost").sum()) + sum(record.lost for record in fleet.records)
+    lost += sum(int(grid.graph.lost.numpy().sum()) for grid in fleet.grids.values())
     total = float(fleet.counts.times[..., 1].sum())
     return FleetReport(
         map=fleet.road_map.id,

@@ -83,10 +83,14 @@ def _obey(lanes: LaneState, routes: LaneRoutes, world: wp.int32, i: wp.int32, de
     if command == 0:
         return
     lanes.command[world, i] = 0
+    if command == 4:
+        lanes.driven[world, i] = 1
+        return
+    takes = command != 2
     held = lanes.rest[world, i]
     fresh = lanes.ordered[world, i]
     keep = wp.int32(-1)
-    if command == 1 and held >= 0:  # noqa: SIM102 - `and` reads both sides
+    if takes and held >= 0:  # noqa: SIM102 - `and` reads both sides
         if routes.cell[routes.begin[fresh]] == held:
             keep = wp.int32(held)
     _drop(lanes, routes, world, i, keep)
@@ -96,7 +100,9 @@ def _obey(lanes: LaneState, routes: LaneRoutes, world: wp.int32, i: wp.int32, de
     for d in range(delays):
         lanes.reports[world, i, d] = -1.0
         lanes.grants[world, i, d] = -1.0
-    lanes.route[world, i] = wp.where(command == 1, fresh, -1)
+    lanes.route[world, i] = wp.where(takes, fresh, -1)
+    lanes.driven[world, i] = wp.where(command == 1, 1, 0)
+    lanes.gate[world, i] = 0
     lanes.low[world, i] = 0
     lanes.high[world, i] = 0
     lanes.go[world, i] = 0
@@ -232,8 +238,9 @@ def reserve_lanes(
     for i in range(count):
         _obey(lanes, routes, world, i, delays)
         if lanes.route[world, i] >= 0:
-            # What the vehicle says now, and what comes in of what it said before.
-            told = fleet.s[world, i]
+            # What the vehicle says now, and what comes in of what it said before; its progress is
+            # that on another path while it does not drive this one.
+            told = wp.where(lanes.driven[world, i] != 0, fleet.s[world, i], -1.0)
             if loss > 0.0:  # noqa: SIM102 - `and` reads both sides
                 if wp.randf(lot) < loss:
                     told = wp.float32(-1.0)
@@ -284,18 +291,31 @@ def reserve_lanes(
         route = lanes.route[world, i]
         if route >= 0:
             first = routes.begin[route]
+            last = routes.count[route] - 1
+            gate = routes.gate[route]
+            if gate <= last and lanes.gate[world, i] == 0:  # noqa: SIM102 - `and` reads both sides
+                if lanes.high[world, i] > last:  # noqa: SIM102 - `and` reads both sides
+                    if not _before(net, lanes, world, i, routes.cell[first + last]):
+                        lanes.gate[world, i] = 1
             going = wp.bool(True)
             while going:
                 go = lanes.go[world, i]
                 going = go < lanes.high[world, i]
+                if going and go >= gate:
+                    going = lanes.gate[world, i] == 2
                 if going:
                     going = not _before(net, lanes, world, i, routes.cell[first + go])
                 if going:
                     lanes.go[world, i] = go + 1
             go = lanes.go[world, i]
+            shut = go == gate and go < lanes.high[world, i] and lanes.gate[world, i] == 1
+            if shut:
+                lanes.waits_for[world, i] = -1
+                lanes.waits_at[world, i] = routes.cell[first + last]
             if go == lanes.high[world, i] and lanes.asked[world, i] == NEVER:
                 lanes.waits_for[world, i] = -1
-            if lanes.waits_for[world, i] >= 0 and fleet.mode[world, i] == 1:  # noqa: SIM102 - `and` reads both sides
+            waits = shut or lanes.waits_for[world, i] >= 0
+            if waits and fleet.mode[world, i] == 1:  # noqa: SIM102 - `and` reads both sides
                 if wp.abs(fleet.v[world, i]) < STILL and wp.abs(fleet.omega[world, i]) < STILL:
                     here = routes.cell[first + wp.max(go - 1, 0)]
                     # What a queue waits for is what its first waits for.
@@ -319,5 +339,5 @@ def reserve_lanes(
                     clear = wp.float32(-1.0)
                     lanes.lost[world] = lanes.lost[world] + 1
             lanes.grants[world, i, slot] = clear
-            if fleet.mode[world, i] == 1:
+            if fleet.mode[world, i] == 1 and lanes.driven[world, i] != 0:
                 fleet.s_max[world, i] = wp.max(fleet.s_max[world, i], lanes.grants[world, i, then])

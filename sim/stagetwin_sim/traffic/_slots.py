@@ -6,9 +6,9 @@ import math
 from collections.abc import Sequence
 
 from stagetwin.maps import Point, RoadMap
-from stagetwin.maps._geometry import contains, nearest_on
+from stagetwin.maps.geometry import contains, nearest_on
 
-__all__ = ["slot_places"]
+__all__ = ["Slots", "slot_places"]
 
 _ROOM = 0.4
 """Between vehicles that stand beside each other [m]."""
@@ -18,6 +18,32 @@ _GRAIN, _REACH = 0.25, 32
 
 _BEYOND = 30.0
 """How far a way in is kept clear beyond its node [m]."""
+
+
+class Slots:
+    """Where vehicles stand at each node of a map; one place but in a free zone.
+
+    Args:
+        road_map: the map.
+        radius: that a vehicle needs to turn [m].
+    """
+
+    def __init__(self, road_map: RoadMap, radius: float) -> None:
+        self._road_map, self._radius = road_map, radius
+        self._found: dict[str, list[Point]] = {}
+
+    def at(self, node: str) -> list[Point]:
+        """Return the places at a node [m]."""
+        if node not in self._found:
+            stations = self._road_map.stations.values()
+            wanted = max((s.capacity for s in stations if node in s.nodes), default=1)
+            self._found[node] = slot_places(self._road_map, node, self._radius, wanted)
+        return self._found[node]
+
+    def place(self, node: str, slot: int) -> Point:
+        """Return one of them; the last where there are fewer [m]."""
+        places = self.at(node)
+        return places[min(slot, len(places) - 1)]
 
 
 def slot_places(road_map: RoadMap, node: str, radius: float, count: int) -> list[Point]:

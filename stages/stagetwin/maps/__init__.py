@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 from stagetwin._errors import MapError, NoRouteError
 from stagetwin.maps._faults import AUTHORITIES, KINDS, LIMITATIONS, ZONE_TYPES, MapFault
-from stagetwin.maps._geometry import Point
 from stagetwin.maps._graph import Route
 from stagetwin.maps._grids import Grid, import_grid
 from stagetwin.maps._imported import Imported
@@ -16,6 +15,7 @@ from stagetwin.maps._open_rmf import import_open_rmf
 from stagetwin.maps._poses import Poses, PoseTrack, import_poses
 from stagetwin.maps._road_map import Lane, Node, Obstacle, RoadMap, Station, Zone
 from stagetwin.maps._splines import nurbs_points
+from stagetwin.maps.geometry import Point
 
 if TYPE_CHECKING:
     from stagetwin.maps._author import author_map

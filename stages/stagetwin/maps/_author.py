@@ -24,8 +24,8 @@ from stagetwin.maps._drawing import (
     prism,
 )
 from stagetwin.maps._frame import MapFrame
-from stagetwin.maps._geometry import Point
 from stagetwin.maps._road_map import Lane, Node, Obstacle, RoadMap, Station, Zone
+from stagetwin.maps.geometry import Point
 
 __all__ = ["author_map"]
 

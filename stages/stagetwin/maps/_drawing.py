@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from stagetwin.maps._geometry import Point, along, lengths
+from stagetwin.maps.geometry import Point, along, lengths
 
 __all__ = [
     "DISC",

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import msgspec
 import numpy as np
 
-from stagetwin.maps._geometry import contains, cuts, is_simple, lengths, signed_area
+from stagetwin.maps.geometry import contains, cuts, is_simple, lengths, signed_area
 
 if TYPE_CHECKING:
     from stagetwin.maps._road_map import Lane, RoadMap, Station, Zone
@@ -94,6 +94,9 @@ def faults_of(road_map: RoadMap) -> list[MapFault]:
     )
 
 
+_HALF_TURN = math.pi + 1e-6
+"""A heading in single precision may be a little more than half a turn [rad]."""
+
 _RANGES: dict[str, tuple[float, float, str]] = {
     "deviation": (0.0, math.inf, "0 m or more"),
     "deviation_theta": (0.0, math.inf, "0 rad or more"),
@@ -106,7 +109,7 @@ _RANGES: dict[str, tuple[float, float, str]] = {
     "x": (-math.inf, math.inf, "a finite number"),
     "y": (-math.inf, math.inf, "a finite number"),
     "theta": (-math.inf, math.inf, "a finite number"),
-    "orientation": (-math.inf, math.inf, "a finite number"),
+    "orientation": (-_HALF_TURN, _HALF_TURN, "-pi to pi rad"),
     "direction": (-math.inf, math.inf, "a finite number"),
     "height": (-math.inf, math.inf, "a finite number"),
 }

@@ -11,8 +11,8 @@ from pxr import Gf, Usd, UsdGeom
 
 from stagetwin._errors import MapError
 from stagetwin.maps._frame import MapFrame
-from stagetwin.maps._geometry import Point, convex_hull
 from stagetwin.maps._outlines import raw_points
+from stagetwin.maps.geometry import Point, convex_hull
 
 __all__ = ["footprint"]
 

@@ -9,7 +9,7 @@ from typing import Any
 from pxr import Gf, Usd, UsdGeom
 
 from stagetwin._errors import MapError
-from stagetwin.maps._geometry import wrapped
+from stagetwin.maps.geometry import wrapped
 
 __all__ = ["MapFrame", "settled"]
 

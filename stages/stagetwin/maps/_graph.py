@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from stagetwin._errors import NoRouteError
-from stagetwin.maps._geometry import Point, along, contains, cuts, lengths
+from stagetwin.maps.geometry import Point, along, contains, cuts, lengths
 
 if TYPE_CHECKING:
     from stagetwin.maps._road_map import RoadMap, Zone

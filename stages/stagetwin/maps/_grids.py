@@ -10,9 +10,9 @@ import numpy as np
 import numpy.typing as npt
 
 from stagetwin._errors import MapError
-from stagetwin.maps._geometry import Point, contains
 from stagetwin.maps._imported import Origin, moved, read_text
 from stagetwin.maps._road_map import Obstacle, RoadMap, Zone
+from stagetwin.maps.geometry import Point, contains
 
 __all__ = ["Grid", "import_grid"]
 

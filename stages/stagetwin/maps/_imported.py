@@ -10,8 +10,8 @@ from typing import Any, TypeVar
 import msgspec
 
 from stagetwin._errors import MapError
-from stagetwin.maps._geometry import Point, wrapped
 from stagetwin.maps._road_map import Lane, Node, RoadMap, Station, Zone
+from stagetwin.maps.geometry import Point, wrapped
 
 __all__ = ["Imported", "Notes", "Origin", "Record", "moved", "read_text"]
 

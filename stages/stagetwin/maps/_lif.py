@@ -11,10 +11,10 @@ from typing import TypeVar
 import msgspec
 
 from stagetwin._errors import MapError
-from stagetwin.maps._geometry import Point, wrapped
 from stagetwin.maps._imported import Imported, Notes, Origin, Record, moved, read_text
 from stagetwin.maps._road_map import Lane, Node, RoadMap, Station
 from stagetwin.maps._splines import nurbs_points
+from stagetwin.maps.geometry import Point, wrapped
 
 __all__ = ["import_lif"]
 

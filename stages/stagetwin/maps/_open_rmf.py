@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 
 from stagetwin._errors import MapError
-from stagetwin.maps._geometry import Point, convex_hull
 from stagetwin.maps._imported import Imported, Notes, Origin, Record, moved, read_text
 from stagetwin.maps._road_map import Lane, Node, Obstacle, RoadMap, Station
+from stagetwin.maps.geometry import Point, convex_hull
 
 __all__ = ["import_open_rmf"]
 

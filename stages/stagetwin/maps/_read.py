@@ -13,7 +13,6 @@ from stagetwin._errors import MapError, usd_message
 from stagetwin.maps._faults import MapFault
 from stagetwin.maps._footprints import footprint
 from stagetwin.maps._frame import MapFrame
-from stagetwin.maps._geometry import Point, counter_clockwise
 from stagetwin.maps._outlines import outline, polyline
 from stagetwin.maps._road_map import Lane, Node, Obstacle, RoadMap, Station, Zone
 from stagetwin.maps._values import (
@@ -25,6 +24,7 @@ from stagetwin.maps._values import (
     read_texts,
     read_whole,
 )
+from stagetwin.maps.geometry import Point, counter_clockwise
 
 __all__ = ["MAP_APIS", "MapReading", "read_map", "read_maps"]
 

@@ -12,8 +12,8 @@ import numpy as np
 
 from stagetwin._errors import MapError
 from stagetwin.maps._faults import MapFault, faults_of
-from stagetwin.maps._geometry import Point, along, contains, lengths, nearest_on, signed_area
 from stagetwin.maps._graph import Graph, Route
+from stagetwin.maps.geometry import Point, along, contains, lengths, nearest_on, signed_area
 
 __all__ = ["Lane", "Node", "Obstacle", "Point", "RoadMap", "Station", "Zone"]
 

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from stagetwin._errors import MapError
-from stagetwin.maps._geometry import Point
+from stagetwin.maps.geometry import Point
 
 __all__ = ["basis_curve", "nurbs_curve", "nurbs_points"]
 

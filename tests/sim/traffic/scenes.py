@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 from stagetwin.maps import Lane, Node, Obstacle, RoadMap, Station, Zone
 
-__all__ = ["DEADLOCKS", "Scene", "grid_hall", "hall"]
+__all__ = ["DEADLOCKS", "Scene", "grid_hall", "hall", "works"]
 
 
 @dataclass(frozen=True)
@@ -147,3 +148,45 @@ def grid_hall(cell: float = 1.4) -> RoadMap:
         obstacles=(pillar(1, 4), pillar(3, 5)),
         extent=(0.0, 0.0, width, height),
     )
+
+
+def works(*, gates: int = 2, cell: float = 1.4) -> RoadMap:
+    """Return a plant with a one-way loop of lanes, a grid above it and a free bay beside it.
+
+    Picks and drops are in all three, so that most loads cross. The grid has a gate for each
+    direction, or one for both.
+    """
+    left, low, columns, rows = 5.3, 8.0, 7, 5
+    places = {f"n{i}": (6.0 * i, 0.0) for i in range(5)}
+    places |= {f"m{i}": (6.0 * i, 6.0) for i in range(5)}
+    places |= {"x": (14.4, 6.0), "p1": (6.0, -3.0), "d1": (12.0, -3.0), "c1": (18.0, -3.0)}
+    places |= {"z": (27.5, 0.0), "y": (30.5, 0.0)}
+
+    def at(row: int, column: int) -> tuple[float, float]:
+        return left + (column + 0.5) * cell, low + (row + 0.5) * cell
+
+    places |= {"g1": at(0, 0), "g2": at(0, 6), "gp": at(4, 1), "gd": at(4, 5)}
+    places |= {f"z{i}": at(2, column) for i, column in enumerate((1, 3, 5))} | {"z3": at(4, 3)}
+    nodes = {n: Node(id=n, x=float(x), y=float(y)) for n, (x, y) in places.items()}
+    loop = ["n0", "n1", "n2", "n3", "n4", "m4", "m3", "x", "m2", "m1", "m0", "n0"]
+    lanes = {f"{a}-{b}": Lane(id=f"{a}-{b}", start=a, end=b) for a, b in itertools.pairwise(loop)}
+    spurs = [("n1", "p1"), ("n2", "d1"), ("n3", "c1"), ("n4", "z"), ("z", "y")]
+    both = [*spurs, *([("m1", "g1")] if gates == 1 else [])]
+    lanes |= {f"{a}-{b}": Lane(id=f"{a}-{b}", start=a, end=b, both=True) for a, b in both}
+    if gates > 1:
+        lanes["m1-g1"] = Lane(id="m1-g1", start="m1", end="g1")
+        lanes["g2-x"] = Lane(id="g2-x", start="g2", end="x")
+    kinds = {"p1": "pick", "gp": "pick", "y": "pick", "d1": "drop", "gd": "drop", "z": "drop"}
+    kinds |= {"c1": "charge"} | {f"z{i}": "park" for i in range(4)}
+    stations = {
+        n.upper(): Station(id=n.upper(), x=nodes[n].x, y=nodes[n].y, kind=kind, nodes=(n,))
+        for n, kind in kinds.items()
+    }
+    right, top = left + columns * cell, low + rows * cell
+    corners = ((left, low), (right, low), (right, top), (left, top))
+    bay = ((25.2, -4.0), (34.0, -4.0), (34.0, 4.0), (25.2, 4.0))
+    zones = {
+        "Grid": Zone(id="Grid", polygon=corners, authority="grid", cell=cell),
+        "Bay": Zone(id="Bay", polygon=bay, authority="free"),
+    }
+    return RoadMap(id="works", nodes=nodes, lanes=lanes, stations=stations, zones=zones)

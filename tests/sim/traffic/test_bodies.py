@@ -90,6 +90,29 @@ def test_loads_limits_and_plugs_reach_motion() -> None:
     assert not bodies.blocked()[0]
 
 
+def test_a_leg_bounds_how_fast_a_vehicle_turns() -> None:
+    """On the leg, in the bend into it, and not after it; a speed limit stays what it is."""
+    bodies = _bodies()
+    bodies.limit(0, 0.9)
+    bodies.drive(
+        0,
+        [
+            Leg(x=4, y=0, path=((2, 0),), through=True),
+            Leg(x=6, y=2, path=((5, 0.3), (5.7, 1)), rotation_speed=0.3, through=True),
+            Leg(x=6, y=4, theta=-1.6, rotation_speed=0.3),
+            Leg(x=6, y=4, theta=1.6),
+        ],
+    )
+    turns: list[list[float]] = [[], [], [], []]
+    while bodies.done()[0] < 4:
+        bodies.step(0.05)
+        turns[min(int(bodies.done()[0]), 3)].append(abs(float(bodies.velocities()[0, 2])))
+        assert bodies.velocities()[0, 0] <= 0.9 + 1e-4
+    assert max(turns[1]) <= 0.3 + 1e-4
+    assert 0.25 < max(turns[2]) <= 0.3 + 1e-4
+    assert max(turns[3]) > 1.0
+
+
 def test_what_is_no_leg_or_option_is_refused() -> None:
     bodies = _bodies()
     with pytest.raises(TrafficError, match="finite"):

@@ -57,6 +57,8 @@ def test_a_route_is_told(stage: Path) -> None:
     data: dict[str, Any] = json.loads(stagetwin("maps", "route", stage, "a", "S", "--json"))
     assert data["nodes"] == ["a", "b", "c"]
     assert data["length"] == pytest.approx(20.77, abs=0.01)
+    assert "→" in text, "without colours too, a route does not look like the map"
+    assert "→" not in stagetwin("maps", "show", stage)
     small = stagetwin("maps", "route", stage, "c", "a", "--type", "small")
     assert "ac (backward)" in small
     assert "no route from 'a' to 'S'; closed: bc" in " ".join(
@@ -69,7 +71,7 @@ def test_a_route_is_told(stage: Path) -> None:
 
 
 def test_a_check_fails_on_errors_alone(stage: Path, tmp_path: Path) -> None:
-    assert "1 maps: 0 errors, 0 warnings" in stagetwin("maps", "check", stage)
+    assert "1 map: 0 errors, 0 warnings" in stagetwin("maps", "check", stage)
     broken = layer_with(tmp_path / "b.usda", changed(square(), "zones", "hall", authority="orca"))
     text = stagetwin("maps", "check", broken, status=1)
     assert "lanes, grid, free" in text

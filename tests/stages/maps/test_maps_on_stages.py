@@ -28,7 +28,7 @@ from stagetwin.maps import (
     read_map,
     read_maps,
 )
-from stagetwin.maps._geometry import convex_hull, is_simple, signed_area
+from stagetwin.maps.geometry import convex_hull, is_simple, signed_area
 from stagetwin.scene import convert_stage
 from tests.stages.maps.floors import bare, by_id, square
 

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stagetwin.maps import Lane, MapError, Node, Obstacle, RoadMap, Zone
-from stagetwin.maps._geometry import contains, convex_hull, cuts, is_simple, signed_area, wrapped
+from stagetwin.maps.geometry import contains, convex_hull, cuts, is_simple, signed_area, wrapped
 from tests.stages.maps.floors import by_id, changed, square
 
 COORDINATES = st.integers(-2000, 2000).map(lambda n: n / 8)
@@ -169,6 +169,7 @@ FAULTS: list[tuple[str, str, str, dict[str, Any], str]] = [
     ("no-length", "lanes", "ab", {"end": "a"}, "'a' to 'a' has no length"),
     ("number", "lanes", "ab", {"maximum_speed": 0.0}, "above 0 m/s, got 0"),
     ("number", "lanes", "ab", {"width": -1.0}, "above 0 m, got -1"),
+    ("number", "lanes", "ab", {"orientation": 90.0}, "-pi to pi rad, got 90"),
     ("number", "lanes", "ab", {"path": ((math.inf, 0.0),)}, "finite"),
     ("number", "nodes", "a", {"deviation": -0.1}, "0 m or more, got -0.1"),
     ("number", "nodes", "a", {"theta": math.nan}, "got nan"),

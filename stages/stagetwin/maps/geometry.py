@@ -1,4 +1,4 @@
-"""Plane geometry of maps: polygons, polylines and where they cross."""
+"""Plane geometry of maps: polygons, polylines and where they cross; points are x, y [m]."""
 
 from __future__ import annotations
 
