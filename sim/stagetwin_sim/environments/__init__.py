@@ -8,7 +8,13 @@ from stagetwin_sim.environments import terms
 from stagetwin_sim.environments._adapters import as_env, as_rsl_rl, as_vector_env
 from stagetwin_sim.environments._arm_reach import ArmReachConfig
 from stagetwin_sim.environments._cart_pole import CartPoleConfig
-from stagetwin_sim.environments._config import EnvironmentConfig, Layout, Parameter, Simulation
+from stagetwin_sim.environments._config import (
+    EnvironmentConfig,
+    Figure,
+    Layout,
+    Parameter,
+    Simulation,
+)
 from stagetwin_sim.environments._environment import Environment, Step
 from stagetwin_sim.environments._episode_kernels import Episode, command, said
 from stagetwin_sim.environments._kinematics import KinematicsConfig
@@ -40,6 +46,7 @@ __all__ = [
     "EnvironmentConfig",
     "Episode",
     "EventTerm",
+    "Figure",
     "KinematicsConfig",
     "Layout",
     "NavigationConfig",

@@ -19,7 +19,7 @@ from stagetwin_sim.environments._terms import (
     TerminationTerm,
 )
 
-__all__ = ["EnvironmentConfig", "Layout", "Parameter", "Simulation"]
+__all__ = ["EnvironmentConfig", "Figure", "Layout", "Parameter", "Simulation"]
 
 GROUPS = (
     "actions",
@@ -51,6 +51,26 @@ class Parameter:
     low: float
     high: float
     unit: str = "1"
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """How much a task's worlds got done, where success alone does not tell policies apart.
+
+    It is how often a reward counted in an episode, over the time that an episode may last: what
+    was not done because the episode ended early counts as not done.
+
+    Attributes:
+        name: what is counted, such as `throughput`.
+        unit: in tables.
+        reward: name of the reward; its sum is divided by its weight.
+        seconds: what the count is over: 3600 is by the hour [s].
+    """
+
+    name: str
+    unit: str
+    reward: str
+    seconds: float = 3600.0
 
 
 class Simulation(Protocol):
@@ -105,6 +125,9 @@ class EnvironmentConfig:
 
     Attributes:
         task: name.
+        figure: what beside success tells how good a policy is; None where success does.
+        sides: how many equal sides its worlds have in a circle: what has a first axis of as many is
+            theirs, and worlds turned by a side are worlds of the task; 1 where there are none.
         dt: step of the physics [s].
         decimation: steps of the physics for each step of the environment.
         episode: how long one may last [s].
@@ -115,6 +138,8 @@ class EnvironmentConfig:
     """
 
     task: ClassVar[str] = ""
+    figure: ClassVar[Figure | None] = None
+    sides: ClassVar[int] = 1
 
     dt: float = 0.1
     decimation: int = 1

@@ -44,7 +44,8 @@ class ZoneReleaseState:
     """Of every world: `slots` places for vehicles on each of four approaches, the first first.
 
     `along` is s [m], and far below zero where a place is empty; `turn` 0 is left, 1 straight and 2
-    right; `released` is whether it was let go; `waited` [s].
+    right; `released` is whether it was let go; `waited` [s]. `missed` is for how long in a step
+    pairs were nearer than `near` [s].
     """
 
     along: wp.array2d(dtype=wp.float32)
@@ -56,6 +57,7 @@ class ZoneReleaseState:
     still: wp.array(dtype=wp.float32)
     gone: wp.array(dtype=wp.float32)
     hit: wp.array(dtype=wp.int32)
+    missed: wp.array(dtype=wp.float32)
     clock: wp.array(dtype=wp.int32)
     poses: wp.array2d(dtype=wp.vec3)
     slots: wp.int32
@@ -68,6 +70,7 @@ class ZoneReleaseState:
     width: wp.float32
     gap: wp.float32
     leave: wp.float32
+    near: wp.float32
 
 
 @wp.func
@@ -117,20 +120,18 @@ def exit_of(approach: int, turn: int):
 
 
 @wp.func
-def overlap(a: wp.vec3, b: wp.vec3, length: float, width: float):
-    """Return whether two vehicles touch: each is three circles along its length."""
-    radius = 0.5 * width
-    step = 0.5 * length - radius
-    touching = wp.bool(False)
+def clearance(a: wp.vec3, b: wp.vec3, length: float, width: float):
+    """Return how far two vehicles are apart [m]: each is three circles along its length."""
+    step = 0.5 * (length - width)
+    nearest = wp.float32(FREE)
     for i in range(3):
         ax = a[0] + (float(i) - 1.0) * step * wp.cos(a[2])
         ay = a[1] + (float(i) - 1.0) * step * wp.sin(a[2])
         for j in range(3):
             dx = ax - b[0] - (float(j) - 1.0) * step * wp.cos(b[2])
             dy = ay - b[1] - (float(j) - 1.0) * step * wp.sin(b[2])
-            if dx * dx + dy * dy < 4.0 * radius * radius:
-                touching = True
-    return touching
+            nearest = wp.min(nearest, dx * dx + dy * dy)
+    return wp.sqrt(nearest) - width
 
 
 @wp.func
@@ -151,6 +152,7 @@ def prepare_releases(e: Episode, s: ZoneReleaseState, w: int):
     """Let the first of an approach go, or hold it while it can still stop before the line."""
     s.gone[w] = 0.0
     s.hit[w] = 0
+    s.missed[w] = 0.0
     for approach in range(4):
         k = head_of(s, w, approach)
         if k != NOBODY:
@@ -265,7 +267,7 @@ def advance_vehicles(e: Episode, s: ZoneReleaseState, w: int, dt: float):
                 s.along[w, k] = 2.0 * GONE
                 s.gone[w] = s.gone[w] + 1.0
     s.still[w] = wp.where(inside and not moved, s.still[w] + dt, 0.0)
-    reach = length + s.width
+    reach = length + s.width + s.near
     for j in range(count):
         if s.along[w, j] > 0.0:
             a = s.poses[w, j]
@@ -274,6 +276,9 @@ def advance_vehicles(e: Episode, s: ZoneReleaseState, w: int, dt: float):
                     b = s.poses[w, k]
                     dx = a[0] - b[0]
                     dy = a[1] - b[1]
-                    if dx * dx + dy * dy < reach * reach:  # noqa: SIM102  # `and` calls both
-                        if overlap(a, b, length, s.width):
+                    if dx * dx + dy * dy < reach * reach:  # `and` would call both
+                        apart = clearance(a, b, length, s.width)
+                        if apart < s.near:
+                            s.missed[w] = s.missed[w] + dt
+                        if apart < 0.0:
                             s.hit[w] = 1

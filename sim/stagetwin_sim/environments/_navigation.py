@@ -9,6 +9,7 @@ from typing import ClassVar
 from stagetwin.fleets import VehicleType
 from stagetwin_sim._errors import TaskError
 from stagetwin_sim.environments import _episode_kernels as episodes
+from stagetwin_sim.environments import _field_kernels as field
 from stagetwin_sim.environments import _navigation_kernels as kernels
 from stagetwin_sim.environments import _room_kernels as room
 from stagetwin_sim.environments import _vehicle_kernels as vehicles
@@ -27,8 +28,10 @@ from stagetwin_sim.environments._terms import (
 from stagetwin_sim.environments._vehicles import (
     drive_actions,
     drive_limits_of,
+    field_limits_of,
     goal_observations,
     heading_observation,
+    load_observation,
     motion_observations,
     vehicle_physics,
     vehicle_randomization,
@@ -59,6 +62,7 @@ def _observations(vehicle: VehicleType, rays: int, reach: float) -> tuple[Observ
         *goal_observations(_REACH, 0.02),
         heading_observation(0.02),
         *motion_observations(vehicle, 0.02),
+        load_observation(vehicle),
         ObservationTerm(term=fan, function=kernels.lidar, params=(rays,), noise=0.02, dropout=0.01),
     )
 
@@ -91,9 +95,15 @@ class NavigationConfig(EnvironmentConfig):
         pillars: how many there are at most.
         others: how many other vehicles there are.
         other_radius: of them [m].
+        patience: how long they stand at most where the vehicle is in their way, until they head
+            elsewhere [s].
         reach: of the rays [m].
         gap: room between pillars, and between them and walls [m].
         turn_weight: what a radian left at the goal counts against a metre.
+        field: whether the vehicle has a safety scanner, whose protective field slows it down so
+            that it stops before what is in its way, be it as heavy and the floor as smooth as the
+            ranges say.
+        field_clear: what the field keeps free about the vehicle [m].
     """
 
     task: ClassVar[str] = "navigation"
@@ -103,9 +113,12 @@ class NavigationConfig(EnvironmentConfig):
     pillars: int = 6
     others: int = 2
     other_radius: float = 0.45
+    patience: float = 5.0
     reach: float = 6.0
     gap: float = 1.3
     turn_weight: float = 0.5
+    field: bool = True
+    field_clear: float = 0.05
     dt: float = 0.1
     episode: float = 30.0
     actions: tuple[ActionTerm, ...] = drive_actions(_VEHICLE, _DELAY)
@@ -115,9 +128,9 @@ class NavigationConfig(EnvironmentConfig):
         RewardTerm(name="progress", function=kernels.pose_progress, weight=1.0, once=True),
         RewardTerm(name="goal", function=episodes.succeeded, weight=10.0, once=True),
         RewardTerm(name="collision", function=episodes.failed, weight=-10.0, once=True),
-        RewardTerm(name="too_near", function=kernels.too_near, weight=-1.0, params=(0.3,)),
+        RewardTerm(name="too_near", function=kernels.too_near, weight=-2.0, params=(0.4,)),
         RewardTerm(name="action_change", function=episodes.action_change, weight=-0.02),
-        RewardTerm(name="time", function=episodes.always, weight=-0.2),
+        RewardTerm(name="time", function=episodes.always, weight=-0.4),
     )
     terminations: tuple[TerminationTerm, ...] = (
         TerminationTerm(name="collision", function=kernels.collided),
@@ -188,6 +201,12 @@ class NavigationConfig(EnvironmentConfig):
             },
             values={
                 "limits": drive_limits_of(vehicle),
+                "field": field_limits_of(
+                    vehicle,
+                    self.randomization,
+                    on=self.field,
+                    clear=self.field_clear,
+                ),
                 "mass": vehicle.mass,
                 "half": self.room / 2.0,
                 "front": vehicle.front,
@@ -197,9 +216,10 @@ class NavigationConfig(EnvironmentConfig):
                 "gap": self.gap,
                 "reach": self.reach,
                 "turn_weight": self.turn_weight,
+                "patience": max(1, round(self.patience / self.dt)),
             },
             prepare=room.remember,
-            advance=room.advance,
+            advance=field.advance,
             physics=(
                 *vehicle_physics(vehicle),
                 Parameter("courtesy", 0.8, 0.0, 10.0, "m"),

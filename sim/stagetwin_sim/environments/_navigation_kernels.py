@@ -79,6 +79,7 @@ def begin_vehicle(e: Episode, s: NavigationState, w: int, p: wp.vec4, random: wp
     s.twist[w] = wp.vec2(0.0, 0.0)
     s.away[w] = 0.0
     s.clear[w] = FAR
+    s.least[w] = FAR
 
 
 @wp.func
@@ -239,10 +240,10 @@ def pose_progress(e: Episode, s: NavigationState, w: int, p: wp.vec4):
 @wp.func
 def too_near(e: Episode, s: NavigationState, w: int, p: wp.vec4):
     """Return 0 where all is at least `p[0]` [m] away, up to 1 where something touches."""
-    return wp.clamp(1.0 - s.clear[w] / p[0], 0.0, 1.0)
+    return wp.clamp(1.0 - s.least[w] / p[0], 0.0, 1.0)
 
 
 @wp.func
 def collided(e: Episode, s: NavigationState, w: int, p: wp.vec4):
     """Return whether the vehicle touched something in the step."""
-    return s.clear[w] <= 0.0
+    return s.least[w] <= 0.0

@@ -8,18 +8,15 @@ from __future__ import annotations
 import warp as wp
 
 from stagetwin_sim.environments._episode_kernels import Episode
-from stagetwin_sim.environments._vehicle_kernels import (
-    COURTESY,
-    DriveLimits,
-    distance_left,
-    drive_on,
-)
+from stagetwin_sim.environments._vehicle_kernels import COURTESY, DriveLimits, distance_left
 from stagetwin_sim.fleet import wrap_angle
 
 __all__ = [
     "FAR",
+    "FieldLimits",
     "NavigationState",
-    "advance",
+    "clearance",
+    "move_others",
     "pose_left",
     "radius_of",
     "remember",
@@ -34,11 +31,30 @@ FAR = wp.constant(1.0e6)
 
 
 @wp.struct
+class FieldLimits:
+    """What the protective field reckons with.
+
+    Attributes:
+        on: whether there is one.
+        deceleration: the worst of the vehicle's [m/s2].
+        rotation_deceleration: likewise [rad/s2].
+        clear: what it keeps free about the vehicle [m].
+        looks: places on the way to a stop that are looked at.
+    """
+
+    on: wp.int32
+    looks: wp.int32
+    deceleration: wp.float32
+    rotation_deceleration: wp.float32
+    clear: wp.float32
+
+
+@wp.struct
 class NavigationState:
     """Of every world; the room is a square about the origin, pillars are (x, y, radius).
 
     A pillar without a radius is not there. `others` are x, y, theta and speed; `targets` where they
-    head for.
+    head for. `clear` is how far the vehicle is from what is nearest, `least` the least of the step.
     """
 
     pose: wp.array(dtype=wp.vec3)
@@ -47,10 +63,12 @@ class NavigationState:
     away: wp.array(dtype=wp.float32)
     far: wp.array(dtype=wp.float32)
     clear: wp.array(dtype=wp.float32)
+    least: wp.array(dtype=wp.float32)
     pillars: wp.array2d(dtype=wp.vec3)
     others: wp.array2d(dtype=wp.vec4)
     targets: wp.array2d(dtype=wp.vec2)
     limits: DriveLimits
+    field: FieldLimits
     mass: wp.float32
     half: wp.float32
     rear: wp.float32
@@ -60,6 +78,7 @@ class NavigationState:
     gap: wp.float32
     reach: wp.float32
     turn_weight: wp.float32
+    patience: wp.int32
 
 
 @wp.func
@@ -99,9 +118,8 @@ def beside(s: NavigationState, pose: wp.vec3, x: float, y: float):
 
 
 @wp.func
-def clearance(s: NavigationState, w: int):
-    """Return how far the vehicle is from what is nearest to it [m]; negative is a collision."""
-    pose = s.pose[w]
+def clearance(s: NavigationState, w: int, pose: wp.vec3):
+    """Return how far the vehicle at a pose is from what is nearest [m]; negative is a collision."""
     c = wp.abs(wp.cos(pose[2]))
     n = wp.abs(wp.sin(pose[2]))
     # The rectangle's middle, and how far its corners are from that along the axes.
@@ -124,8 +142,8 @@ def clearance(s: NavigationState, w: int):
 def move_others(e: Episode, s: NavigationState, w: int, dt: float):
     """Move the others on: each turns to its target and drives there.
 
-    It stands where the vehicle is in its way, as far ahead as its courtesy says, and heads
-    elsewhere where a wall, a pillar or one of the others is.
+    It stands where the vehicle is in its way, as far ahead as its courtesy says. It heads elsewhere
+    where a wall, a pillar or one of the others is, and where it has no more patience.
     """
     me = s.pose[w]
     heed = e.physics[w, COURTESY]
@@ -143,7 +161,8 @@ def move_others(e: Episode, s: NavigationState, w: int, dt: float):
         yields = ahead > 0.0 and ahead < wide + heed and sideways < wide
         x = other[0]
         y = other[1]
-        elsewhere = to_x * to_x + to_y * to_y < 0.09
+        weary = yields and e.step[w] % s.patience == s.patience - 1
+        elsewhere = weary or to_x * to_x + to_y * to_y < 0.09
         if wp.abs(left) < 0.5 and not yields:
             go_x = other[0] + c * other[3] * dt
             go_y = other[1] + n * other[3] * dt
@@ -177,12 +196,4 @@ def pose_left(s: NavigationState, w: int):
 def remember(e: Episode, s: NavigationState, w: int):
     """Remember what was left before the step."""
     s.away[w] = pose_left(s, w)
-    s.clear[w] = FAR
-
-
-@wp.func
-def advance(e: Episode, s: NavigationState, w: int, dt: float):
-    """Move the vehicle and the others, and keep how near they came."""
-    move_others(e, s, w, dt)
-    drive_on(e, s, w, dt)
-    s.clear[w] = wp.min(s.clear[w], clearance(s, w))
+    s.least[w] = FAR

@@ -18,13 +18,16 @@ from stagetwin_sim.fleet import DriveLimits, drive_step, wrap_angle
 
 __all__ = [
     "DriveLimits",
+    "asked_of_drive",
     "at_goal",
     "distance_left",
     "drive",
+    "drive_limits",
     "drive_on",
     "goal_direction",
     "goal_distance",
     "goal_heading",
+    "load_of",
     "measure_goal",
     "motion_of",
     "progress",
@@ -44,8 +47,16 @@ GRAVITY = wp.constant(9.81)
 
 
 @wp.func
-def drive(e: Episode, s: Any, w: int, dt: float):
-    """Move the vehicle of a world as its drive, its mass and the floor let it.
+def distance_left(s: Any, w: int):
+    """Return how far the goal is [m]."""
+    dx = s.goal[w][0] - s.pose[w][0]
+    dy = s.goal[w][1] - s.pose[w][1]
+    return wp.sqrt(dx * dx + dy * dy)
+
+
+@wp.func
+def drive_limits(e: Episode, s: Any, w: int):
+    """Return what the drive of a world can do with its load on its floor.
 
     A heavier vehicle accelerates less by the same drive; no wheel holds more than friction gives.
     """
@@ -59,21 +70,25 @@ def drive(e: Episode, s: Any, w: int, dt: float):
     limits.deceleration = wp.min(s.limits.deceleration * heavier, held)
     limits.rotation_acceleration = s.limits.rotation_acceleration * heavier
     limits.lag = e.physics[w, LAG]
-    asked = wp.vec2(
+    return limits
+
+
+@wp.func
+def asked_of_drive(e: Episode, w: int):
+    """Return the command that is due, as the drive takes it [m/s, rad/s]."""
+    return wp.vec2(
         command(e, w, 0) * e.physics[w, SPEED_GAIN], command(e, w, 1) * e.physics[w, ROTATION_GAIN]
     )
+
+
+@wp.func
+def drive(e: Episode, s: Any, w: int, asked: wp.vec2, limits: DriveLimits, dt: float):
+    """Move the vehicle of a world by a command, and measure how far the goal is then."""
     slip = wp.vec2(e.physics[w, SLIP], e.physics[w, ROTATION_SLIP])
     x, y, theta, v, omega = drive_step(s.pose[w], s.twist[w], asked, limits, slip, dt)
     s.pose[w] = wp.vec3(x, y, theta)
     s.twist[w] = wp.vec2(v, omega)
-
-
-@wp.func
-def distance_left(s: Any, w: int):
-    """Return how far the goal is [m]."""
-    dx = s.goal[w][0] - s.pose[w][0]
-    dy = s.goal[w][1] - s.pose[w][1]
-    return wp.sqrt(dx * dx + dy * dy)
+    s.far[w] = distance_left(s, w)
 
 
 @wp.func
@@ -84,9 +99,8 @@ def measure_goal(e: Episode, s: Any, w: int):
 
 @wp.func
 def drive_on(e: Episode, s: Any, w: int, dt: float):
-    """Move the vehicle, and measure how far the goal is then."""
-    drive(e, s, w, dt)
-    s.far[w] = distance_left(s, w)
+    """Move the vehicle as it is told, and measure how far the goal is then."""
+    drive(e, s, w, asked_of_drive(e, w), drive_limits(e, s, w), dt)
 
 
 # -- observations
@@ -131,6 +145,14 @@ def motion_of(
 ):
     """Show the number `p[0]` of the wheels' twist: 0 the speed [m/s], 1 the rotation [rad/s]."""
     out[row, column] = s.twist[w][wp.int32(p[0])]
+
+
+@wp.func
+def load_of(
+    e: Episode, s: Any, w: int, p: wp.vec4, out: wp.array2d(dtype=wp.float32), row: int, column: int
+):
+    """Show what the vehicle carries [kg]."""
+    out[row, column] = e.physics[w, MASS] - s.mass
 
 
 # -- rewards and terminations

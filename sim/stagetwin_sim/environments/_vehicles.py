@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from typing import Any
 
 from stagetwin.fleets import VehicleType
 from stagetwin_sim.environments import _episode_kernels as episodes
+from stagetwin_sim.environments import _room_kernels as room
 from stagetwin_sim.environments import _vehicle_kernels as vehicles
 from stagetwin_sim.environments._config import Parameter
 from stagetwin_sim.environments._terms import (
@@ -19,8 +22,10 @@ from stagetwin_sim.policies import Term
 __all__ = [
     "drive_actions",
     "drive_limits_of",
+    "field_limits_of",
     "goal_observations",
     "heading_observation",
+    "load_observation",
     "motion_observations",
     "vehicle_physics",
     "vehicle_randomization",
@@ -70,6 +75,33 @@ def drive_limits_of(vehicle: VehicleType) -> Any:
         setattr(limits, name, getattr(vehicle, name))
     limits.lag = 0.0
     return limits
+
+
+def field_limits_of(
+    vehicle: VehicleType, ranges: Sequence[Randomization], *, on: bool, clear: float
+) -> Any:
+    """Return a protective field that holds for the worst vehicle of some ranges, as a struct.
+
+    Args:
+        vehicle: its type.
+        ranges: of the physics: the heaviest load and the least friction count.
+        on: whether there is a field.
+        clear: what it keeps free about the vehicle [m].
+    """
+    drawn = {one.parameter: one.range for one in ranges}
+    plain = {one.name: one.default for one in vehicle_physics(vehicle)}
+    mass = drawn["mass"].high if "mass" in drawn else plain["mass"]
+    friction = drawn["friction"].low if "friction" in drawn else plain["friction"]
+    heavier = vehicle.mass / mass
+    field: Any = room.FieldLimits()
+    field.on = int(on)
+    field.deceleration = min(vehicle.deceleration * heavier, friction * vehicles.GRAVITY)
+    field.rotation_deceleration = vehicle.rotation_acceleration * heavier
+    field.clear = clear
+    # A vehicle that stands at all of them leaves no gap on its way to the farthest stop.
+    way = vehicle.speed * vehicle.speed / (2.0 * field.deceleration)
+    field.looks = max(1, math.ceil(way / vehicle.length))
+    return field
 
 
 def drive_actions(vehicle: VehicleType, delay: Range) -> tuple[ActionTerm, ...]:
@@ -146,3 +178,10 @@ def motion_observations(vehicle: VehicleType, noise: float) -> tuple[Observation
         ObservationTerm(term=rotation, function=vehicles.motion_of, params=(1,), noise=noise),
         ObservationTerm(term=last, function=episodes.last_action),
     )
+
+
+def load_observation(vehicle: VehicleType) -> ObservationTerm:
+    """Return what the vehicle carries, as VDA 5050 tells of `loads`."""
+    most = max(vehicle.payload, 1.0)
+    load = Term(name="load", unit="kg", scale=most, low=0.0, high=most, source="load")
+    return ObservationTerm(term=load, function=vehicles.load_of)

@@ -10,7 +10,7 @@ from stagetwin_sim._errors import TaskError
 from stagetwin_sim.environments import _episode_kernels as episodes
 from stagetwin_sim.environments import _junction_kernels as junction
 from stagetwin_sim.environments import _zone_release_kernels as kernels
-from stagetwin_sim.environments._config import EnvironmentConfig, Layout, Parameter
+from stagetwin_sim.environments._config import EnvironmentConfig, Figure, Layout, Parameter
 from stagetwin_sim.environments._terms import (
     ActionTerm,
     EventTerm,
@@ -43,10 +43,13 @@ class ZoneReleaseConfig(EnvironmentConfig):
         approach, leave: lengths of the lanes to and from the junction [m].
         half: half of the junction's sides [m].
         lane: of the middle of each lane from the road's [m].
-        gap: that vehicles keep [m].
+        gap: that vehicles keep in a lane [m].
+        near: below that it is a near miss [m]; less than the gap.
     """
 
     task: ClassVar[str] = "zone-release"
+    figure: ClassVar[Figure | None] = Figure("throughput", "vehicles/h", reward="throughput")
+    sides: ClassVar[int] = 4
 
     vehicle: VehicleType = _VEHICLE
     slots: int = 5
@@ -55,6 +58,7 @@ class ZoneReleaseConfig(EnvironmentConfig):
     half: float = 1.8
     lane: float = 0.7
     gap: float = 0.4
+    near: float = 0.3
     dt: float = 0.1
     decimation: int = 10
     episode: float = 120.0
@@ -87,8 +91,10 @@ class ZoneReleaseConfig(EnvironmentConfig):
     )
     rewards: tuple[RewardTerm, ...] = (
         RewardTerm(name="throughput", function=kernels.left, weight=1.0, once=True),
+        RewardTerm(name="driving", function=kernels.driven, weight=1.0),
         RewardTerm(name="waiting", function=kernels.waiting, weight=-0.02, params=(30.0,)),
-        RewardTerm(name="failure", function=episodes.failed, weight=-20.0, once=True),
+        RewardTerm(name="near_miss", function=kernels.near_misses, weight=-0.5, once=True),
+        RewardTerm(name="failure", function=episodes.failed, weight=-60.0, once=True),
     )
     terminations: tuple[TerminationTerm, ...] = (
         TerminationTerm(name="collision", function=kernels.collided),
@@ -140,6 +146,7 @@ class ZoneReleaseConfig(EnvironmentConfig):
                 "deceleration": vehicle.deceleration,
                 "width": vehicle.width,
                 "gap": self.gap,
+                "near": self.near,
             },
             prepare=junction.prepare_releases,
             advance=junction.advance_vehicles,

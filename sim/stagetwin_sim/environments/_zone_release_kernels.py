@@ -24,10 +24,12 @@ __all__ = [
     "collided",
     "crossing",
     "deadlocked",
+    "driven",
     "exits",
     "fill_lanes",
     "first_in_line",
     "left",
+    "near_misses",
     "waiting",
 ]
 
@@ -52,6 +54,7 @@ def fill_lanes(e: Episode, s: ZoneReleaseState, w: int, p: wp.vec4, random: wp.u
     s.still[w] = 0.0
     s.gone[w] = 0.0
     s.hit[w] = 0
+    s.missed[w] = 0.0
     for approach in range(4):
         s.blocked[w, approach] = 0.0
         standing = wp.int32(wp.randf(own) * (p[0] + 1.0))
@@ -163,6 +166,20 @@ def left(e: Episode, s: ZoneReleaseState, w: int, p: wp.vec4):
 
 
 @wp.func
+def driven(e: Episode, s: ZoneReleaseState, w: int, p: wp.vec4):
+    """Return how fast vehicles get on: the sum of the shares of their ways that they drive [1/s].
+
+    Over its way each vehicle comes to 1, as it does when it leaves, and here at once.
+    """
+    total = wp.float32(0.0)
+    for k in range(4 * s.slots):
+        if s.along[w, k] > GONE:
+            way = s.approach + crossing_length(s, s.turn[w, k]) + s.leave
+            total += s.speed[w, k] / way
+    return total
+
+
+@wp.func
 def waiting(e: Episode, s: ZoneReleaseState, w: int, p: wp.vec4):
     """Return how many vehicles stand, each counted the more the longer it waited (over `p[0]`)."""
     total = wp.float32(0.0)
@@ -170,6 +187,12 @@ def waiting(e: Episode, s: ZoneReleaseState, w: int, p: wp.vec4):
         if s.along[w, k] > GONE and s.speed[w, k] < 0.1:
             total += 1.0 + s.waited[w, k] / p[0]
     return total
+
+
+@wp.func
+def near_misses(e: Episode, s: ZoneReleaseState, w: int, p: wp.vec4):
+    """Return for how long pairs of vehicles were too near in the step [s]."""
+    return s.missed[w]
 
 
 @wp.func

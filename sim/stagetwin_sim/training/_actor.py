@@ -6,7 +6,9 @@ import contextlib
 import io
 from typing import Any
 
+from stagetwin_sim.environments import Environment
 from stagetwin_sim.training._config import TrainingConfig
+from stagetwin_sim.training._symmetry import SideTurns
 
 __all__ = ["make_algorithm"]
 
@@ -61,5 +63,11 @@ def make_algorithm(config: TrainingConfig, vec_env: Any) -> Any:
             "desired_kl": config.desired_kl or None,
         },
     }
+    environment: Environment = vec_env.environment
+    if environment.config.sides > 1 and not config.recurrent:  # its rows of a batch have an order
+        settings["algorithm"]["symmetry_cfg"] = {
+            "use_data_augmentation": True,
+            "data_augmentation_func": SideTurns(environment),
+        }
     with contextlib.redirect_stdout(io.StringIO()):  # it prints its models
         return PPO.construct_algorithm(vec_env.get_observations(), vec_env, settings, config.device)

@@ -29,6 +29,14 @@ def baselines(task: str) -> tuple[Policy, ...]:
         from stagetwin_sim.training._first_come import FirstComePolicy
 
         found.append(FirstComePolicy())
+    if task == "arm-reach":
+        from stagetwin_sim.training._resolved_rate import ResolvedRatePolicy
+
+        found.append(ResolvedRatePolicy())
+    if task == "cart-pole":
+        from stagetwin_sim.training._feedback import FeedbackPolicy
+
+        found.append(FeedbackPolicy())
     return tuple(found)
 
 

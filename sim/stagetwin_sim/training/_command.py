@@ -92,7 +92,7 @@ def _config(
         if before.task != task:
             raise TrainingError(f"{resume}: it is of the task {before.task}, got {task}")
         return msgspec.convert({**msgspec.to_builtins(before), **over}, TrainingConfig)
-    return TrainingConfig(task=task, **over)
+    return TrainingConfig.of(task, **over)
 
 
 def _words(now: Progress) -> str:
@@ -105,7 +105,8 @@ def _words(now: Progress) -> str:
 
 def _table(found: tuple[Evaluation, ...]) -> Table:
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for title in ("policy", "success", "by seed", "failure", "seconds"):
+    own = found[0].figure_titles
+    for title in ("policy", "success", "by seed", "failure", "seconds", *own):
         table.add_column(title, justify="left" if title == "policy" else "right")
     for one in found:
         table.add_row(
@@ -114,6 +115,7 @@ def _table(found: tuple[Evaluation, ...]) -> Table:
             _share(one.success_by_seed),
             _share(one.failure),
             str(one.time) if one.time.value == one.time.value else "-",
+            *(str(one.figure) for _ in own),
         )
     return table
 

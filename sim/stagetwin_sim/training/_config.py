@@ -17,6 +17,7 @@ import msgspec
 
 from stagetwin_sim._errors import TaskError, TrainingError
 from stagetwin_sim.environments import EnvironmentConfig, find_config
+from stagetwin_sim.training._defaults import DEFAULTS
 
 __all__ = ["TrainingConfig", "environment_config"]
 
@@ -43,8 +44,8 @@ class TrainingConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
         init_std: of a Gaussian at the start, in the policy's numbers.
         learning_rate: at the start; it follows the divergence of policies, unless that is 0.
         desired_kl: divergence that it aims at; 0 keeps the rate as it is.
-        settle: share of the iterations, the last ones, in which that divergence goes down to a
-            tenth, so that what is learnt comes to rest.
+        settle: share of the iterations, the last ones, in which that divergence and the weight of
+            the entropy go down to a tenth, so that what is learnt comes to rest.
         epochs: passes over what was collected.
         minibatches: parts of it in a pass.
         gamma: discount of a step.
@@ -121,8 +122,21 @@ class TrainingConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
             )
 
     @classmethod
+    def of(cls, task: str, **over: Any) -> TrainingConfig:
+        """Return what suits a task: the defaults of its training.
+
+        Args:
+            task: its name; of one that has none of its own, those of all.
+            over: fields that replace them.
+
+        Raises:
+            TrainingError: a setting that cannot be.
+        """
+        return cls(task=task, **{**DEFAULTS.get(task, {}), **over})
+
+    @classmethod
     def read(cls, path: str | os.PathLike[str], **over: Any) -> TrainingConfig:
-        """Read it from TOML.
+        """Read it from TOML; what the file does not say is as the task's defaults have it.
 
         Args:
             path: of the file.
@@ -133,7 +147,8 @@ class TrainingConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
         """
         try:
             content = tomllib.loads(Path(path).read_text(encoding="utf-8"))
-            return msgspec.convert({**content, **over}, cls)
+            content |= over
+            return msgspec.convert({**DEFAULTS.get(str(content.get("task")), {}), **content}, cls)
         except (OSError, ValueError, msgspec.ValidationError) as error:
             raise TrainingError(f"{path}: {error}") from None
 

@@ -11,7 +11,12 @@ import numpy.typing as npt
 import torch
 
 from stagetwin_sim._errors import TrainingError
-from stagetwin_sim.environments import Environment, EnvironmentConfig, make_environment
+from stagetwin_sim.environments import (
+    Environment,
+    EnvironmentConfig,
+    find_config,
+    make_environment,
+)
 from stagetwin_sim.training._policies import Policy
 from stagetwin_sim.training._statistics import Interval, bootstrap, wilson
 
@@ -34,6 +39,7 @@ class Evaluation:
         failed: ended, not by time, and not in success; shape (seeds, episodes).
         seconds: how long each episode took [s], shape (seeds, episodes).
         rewards: sums, shape (seeds, episodes).
+        figures: the task's own figure, shape (seeds, episodes); None where it has none.
     """
 
     policy: str
@@ -43,6 +49,7 @@ class Evaluation:
     failed: Bools
     seconds: Floats
     rewards: Floats
+    figures: Floats | None = None
 
     @property
     def success(self) -> Interval:
@@ -71,6 +78,17 @@ class Evaluation:
         """Sum of rewards of an episode, over seeds (bootstrap)."""
         return bootstrap(self.rewards.mean(axis=1))
 
+    @property
+    def figure(self) -> Interval:
+        """The task's own figure, over seeds (bootstrap); unknown where it has none."""
+        return bootstrap([] if self.figures is None else self.figures.mean(axis=1))
+
+    @property
+    def figure_titles(self) -> tuple[str, ...]:
+        """What the columns of the task's own figures are called: one, or none."""
+        figure = find_config(self.task).figure if self.figures is not None else None
+        return (f"{figure.name} [{figure.unit}]",) if figure is not None else ()
+
     def to_json(self) -> dict[str, Any]:
         """Return it for a report; an interval is [value, low, high], null where nobody knows."""
 
@@ -87,6 +105,7 @@ class Evaluation:
             "failure": known(self.failure),
             "time": known(self.time),
             "reward": known(self.reward),
+            "figure": known(self.figure),
         }
 
 
@@ -140,7 +159,11 @@ def evaluate(
     environment.reset()  # the same seeds, and now as difficult as it gets
     policy.begin(environment)
     succeeded, failed = torch.zeros(2, count, dtype=torch.bool, device=environment.reward.device)
-    steps, rewards = torch.zeros(2, count, device=environment.reward.device)
+    steps, rewards, counted = torch.zeros(3, count, device=environment.reward.device)
+    weights = {term.name: term.weight for term in environment.config.rewards}
+    figure = environment.config.figure
+    if figure is not None and not weights.get(figure.reward):
+        figure = None  # whoever leaves the reward out does not have it counted
     running = torch.ones(count, dtype=torch.bool, device=environment.reward.device)
     for _ in range(environment.max_steps + 1):
         _, _, terminated, _, info = environment.step(policy.act(environment))
@@ -151,9 +174,15 @@ def evaluate(
             failed |= ended & terminated & ~good
             steps = torch.where(ended, info["episode_steps"], steps)
             rewards = torch.where(ended, info["episode_reward"], rewards)
+            if figure is not None:
+                counted = torch.where(ended, info["terms"][figure.reward], counted)
             running &= ~ended
             if not bool(running.any()):
                 break
+
+    if figure is not None:
+        lasting = environment.max_steps * environment.step_seconds
+        counted = counted * (figure.seconds / lasting / weights[figure.reward])
 
     def table(values: torch.Tensor) -> npt.NDArray[Any]:
         shaped: npt.NDArray[Any] = values.cpu().numpy().reshape(len(seeds), episodes)
@@ -167,4 +196,5 @@ def evaluate(
         failed=table(failed),
         seconds=table(steps).astype(np.float64) * environment.step_seconds,
         rewards=table(rewards).astype(np.float64),
+        figures=table(counted).astype(np.float64) if figure is not None else None,
     )

@@ -5,7 +5,9 @@ Importing it imports newton.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from typing import Any
 
 import newton
@@ -54,9 +56,9 @@ class HiddenParameters:
     noise: float
 
     @classmethod
-    def draw(cls, seed: int, kind: VehicleType) -> HiddenParameters:
+    def draw(cls, seed: int | Sequence[int], kind: VehicleType) -> HiddenParameters:
         """Draw one that is off the middle of what training takes for granted, in everything."""
-        rng = np.random.default_rng([seed, 20])
+        rng = np.random.default_rng([*np.atleast_1d(seed), 20])
 
         def off(low: float, high: float) -> float:
             """Return a number in the outer half of a range."""
@@ -69,34 +71,33 @@ class HiddenParameters:
             wheel=off(0.93, 1.05),
             track=off(0.94, 1.08),
             friction=off(0.4, 0.9),
-            grip=off(60.0, 300.0),
+            # Steel adds grip x step to the inertia, saturated or not: more would hide the torque.
+            grip=off(10.0, 60.0),
             torque=off(12.0, 40.0),
             delay=float(rng.uniform(0.15, 0.3)),
-            noise=float(rng.uniform(0.01, 0.03)),
+            noise=float(rng.uniform(0.002, 0.008)),
         )
 
 
 class NewtonVehicles:
-    """Equal vehicles, each on a floor of its own: a chassis, two driven wheels, two casters.
+    """Vehicles, each on a floor of its own: a chassis, two driven wheels, two casters.
 
     Args:
-        kind: type of the vehicle, whose limits its controller keeps.
-        hidden: what it is really like.
-        count: how many.
+        kind: type of the vehicles, whose limits their controllers keep.
+        hidden: what each of them is really like.
 
     Attributes:
-        count: as given.
+        count: how many.
+        hidden: as given.
     """
 
-    def __init__(self, kind: VehicleType, hidden: HiddenParameters, count: int) -> None:
-        self.count, self._kind, self._hidden = count, kind, hidden
+    def __init__(self, kind: VehicleType, hidden: Sequence[HiddenParameters]) -> None:
+        self.count, self._kind, self.hidden = len(hidden), kind, tuple(hidden)
         many: Any = newton.ModelBuilder()
-        many.replicate(_vehicle(kind, hidden), count)
-        many.add_ground_plane(
-            cfg=newton.ModelBuilder.ShapeConfig(mu=hidden.friction, ke=1e5, kd=1e3)
-        )
+        for really, same in groupby(hidden):
+            many.replicate(_vehicle(kind, really), len(list(same)))
         self._model: Any = many.finalize(device="cpu")
-        contacts = 8 * count
+        contacts = 8 * self.count
         self._pipeline: Any = newton.CollisionPipeline(
             self._model, deterministic=True, rigid_contact_max=contacts
         )
@@ -109,7 +110,8 @@ class NewtonVehicles:
         )
         self._states = [self._model.state(), self._model.state()]
         self._control = self._model.control()
-        self._speeds = np.zeros((count, 2))
+        self._speeds = np.zeros((self.count, 2))
+        self._radii = np.array([one.wheel * _RADIUS for one in hidden])
         self._graph: Any = None
 
     def place(self, poses: Floats) -> None:
@@ -122,7 +124,7 @@ class NewtonVehicles:
         q = state.joint_q.numpy().reshape(self.count, -1)
         half = 0.5 * poses[:, 2]
         q[:] = 0.0
-        q[:, :2], q[:, 2] = poses[:, :2], self._hidden.wheel * _RADIUS
+        q[:, :2], q[:, 2] = poses[:, :2], self._radii
         q[:, 5], q[:, 6] = np.sin(half), np.cos(half)
         state.joint_q.assign(q.reshape(-1))
         state.joint_qd.zero_()
@@ -200,8 +202,10 @@ def _vehicle(kind: VehicleType, hidden: HiddenParameters) -> Any:
     newton.solvers.SolverSteel.register_custom_attributes(builder)
     builder.rigid_gap = 0.005
     shape = newton.ModelBuilder.ShapeConfig
-    rubber = shape(mu=hidden.friction, ke=1e5, kd=1e3, density=0.0)
+    # newton takes the mean of both sides: by a floor without friction casters have none either.
+    rubber = shape(mu=2.0 * hidden.friction, ke=1e5, kd=1e3, density=0.0)
     slick = shape(mu=0.0, ke=1e5, kd=1e3, density=0.0)
+    builder.add_ground_plane(cfg=slick)
     radius, track = hidden.wheel * _RADIUS, hidden.track * _TRACK
     high = 0.3
     mass = hidden.mass - 2.0 * _WHEEL

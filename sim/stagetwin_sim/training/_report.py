@@ -143,6 +143,7 @@ def _known(content: Any) -> Any:
 
 def _markdown(run: Run, found: Sequence[Evaluation], stills: Sequence[str], bundle: Bundle) -> str:
     config, first = run.config, found[0]
+    own = first.figure_titles
     lines = [
         f"# {config.task}: a training",
         "",
@@ -151,17 +152,22 @@ def _markdown(run: Run, found: Sequence[Evaluation], stills: Sequence[str], bund
         "",
         f"## Evaluation: {len(first.seeds)} seeds, {first.succeeded.shape[1]} episodes each",
         "",
-        "| policy | success | by seed | failure | seconds to success | reward |",
-        "|---|---|---|---|---|---|",
+        "| "
+        + " | ".join(("policy", "success", "by seed", "failure", "seconds to success", *own))
+        + " | reward |",
+        "|---" * (6 + len(own)) + "|",
         *[
             f"| {one.policy} | {_share(one.success)} | {_share(one.success_by_seed)} "
-            f"| {_share(one.failure)} | {_number(one.time)} | {_number(one.reward)} |"
+            f"| {_share(one.failure)} | {_number(one.time)} "
+            + "".join(f"| {_number(one.figure)} " for _ in own)
+            + f"| {_number(one.reward)} |"
             for one in found
         ],
         "",
         "Intervals of 95 %: success and failure by Wilson over all episodes; the others by "
         "bootstrap over seeds. Failure is an episode that ended neither in success nor by time: in "
-        "navigation, a collision. Seconds count the episodes that succeeded.",
+        "navigation, a collision. Seconds count the episodes that succeeded."
+        + (f" {own[0]}: over the time an episode may last, however it ended." if own else ""),
         "",
         "## Curves",
         "",

@@ -189,12 +189,13 @@ class _Training:
         return checkpoint
 
     def _settle(self) -> None:
-        """Aim at smaller steps towards the end."""
+        """Aim at smaller steps, and explore less, towards the end."""
         config = self.config
+        last = max(1.0, config.settle * config.iterations)
+        share = 0.1 + 0.9 * min(1.0, (config.iterations - self.iteration) / last)
+        self.algorithm.entropy_coef = config.entropy * share
         if config.desired_kl > 0.0:
-            last = max(1.0, config.settle * config.iterations)
-            left = min(1.0, (config.iterations - self.iteration) / last)
-            self.algorithm.desired_kl = config.desired_kl * (0.1 + 0.9 * left)
+            self.algorithm.desired_kl = config.desired_kl * share
 
     def _collect(self, shown: Any) -> Any:
         """Let the worlds run; what they showed is kept for statistics."""

@@ -26,7 +26,7 @@ from stagetwin_sim.training._statistics import Interval, bootstrap, wilson
 from stagetwin_sim.training._train import train
 
 if TYPE_CHECKING:
-    from stagetwin_sim.training._newton_vehicle import HiddenParameters
+    from stagetwin_sim.training._newton_vehicle import HiddenParameters, NewtonVehicles
 
 __all__ = ["LABEL", "VARIANTS", "Drive", "Transfer", "drive_newton", "transfer", "variant_config"]
 
@@ -35,12 +35,16 @@ Floats = npt.NDArray[np.float64]
 LABEL = "sim-to-sim: Warp to newton"
 VARIANTS = ("none", "delay", "noise", "physics", "all")
 _STILL = Range(0, 0, "integers")
-_NOISE = 0.02
-_NEAR, _TOO_FAST = 0.3, 2.0
+_NOISE = 0.005
+"""Of what sensors tell, in shares of their terms' scales: 5 cm of the way to the goal."""
+_NEAR, _TOO_FAST = 0.15, 0.2
+"""Within [m] and below [m/s]: it has docked. `kinematics` itself would let it run through."""
+_IN_TIME = 15.0
+"""An episode's length, and what a drive may take [s]."""
 
 
 def variant_config(variant: str) -> KinematicsConfig:
-    """Return the task `kinematics` with some of its randomisation.
+    """Return `kinematics`, made to stop at the point it heads for, with some of its randomisation.
 
     Args:
         variant: one of `VARIANTS`: what is randomised.
@@ -50,7 +54,8 @@ def variant_config(variant: str) -> KinematicsConfig:
     """
     if variant not in VARIANTS:
         raise TrainingError(f"a variant is one of {', '.join(VARIANTS)}, got {variant!r}")
-    whole = KinematicsConfig()
+    whole = KinematicsConfig(episode=_IN_TIME)
+    whole = whole.changed("terminations", "goal", params=(_NEAR, 4.0, _TOO_FAST))
     every = variant == "all"
     noise = _NOISE if every or variant == "noise" else 0.0
     return dataclasses.replace(
@@ -73,7 +78,7 @@ class Drive(NamedTuple):
     """What vehicles in newton did.
 
     Attributes:
-        arrived: whether each came to its goal in time, shape (count,).
+        arrived: whether each stood at its goal in time, shape (count,).
         seconds: until then [s]; NaN where it did not.
         measured: of the first vehicle: x, y, theta, speed, rotation.
         predicted: of a nominal one that was given the same commands.
@@ -91,19 +96,21 @@ class Transfer:
 
     Attributes:
         label: what it is, and is not.
-        hidden: what the vehicle was really like.
-        success: share of drives that arrived, over all trainings, by variant.
-        by_training: the same over trainings, each of them one value.
-        seconds: to the goal, over trainings.
+        hidden: what each vehicle was really like.
+        success: share of drives that arrived, by variant, each of them a trial (Wilson).
+        by_vehicle: the same over vehicles, each of them one value (bootstrap).
+        shares: of each variant, shape (trainings, vehicles).
+        seconds: to the goal, over vehicles (bootstrap).
         gaps: predicted against measured, by variant, of the first drive.
         trainings: of each variant.
-        drives: of each training.
+        drives: of each vehicle with each training.
     """
 
     label: str
-    hidden: HiddenParameters
+    hidden: Sequence[HiddenParameters]
     success: Mapping[str, Interval]
-    by_training: Mapping[str, Interval]
+    by_vehicle: Mapping[str, Interval]
+    shares: Mapping[str, Floats]
     seconds: Mapping[str, Interval]
     gaps: Mapping[str, Gap]
     trainings: int
@@ -120,11 +127,12 @@ class Transfer:
 
         return {
             "label": self.label,
-            "hidden": dataclasses.asdict(self.hidden),
+            "hidden": [dataclasses.asdict(one) for one in self.hidden],
             "trainings": self.trainings,
             "drives": self.drives,
             "success": known(self.success),
-            "by_training": known(self.by_training),
+            "by_vehicle": known(self.by_vehicle),
+            "shares": {name: found.tolist() for name, found in self.shares.items()},
             "seconds": known(self.seconds),
             "gaps": {name: gap.to_json() for name, gap in self.gaps.items()},
         }
@@ -132,23 +140,25 @@ class Transfer:
 
 def transfer(
     *,
-    iterations: int = 60,
-    worlds: int = 512,
+    iterations: int = 40,
+    worlds: int = 256,
     trainings: int = 3,
-    drives: int = 40,
+    vehicles: int = 8,
+    drives: int = 10,
     hidden: int = 0,
     variants: Sequence[str] = VARIANTS,
-    seconds: float = 20.0,
+    seconds: float = _IN_TIME,
     tell: Callable[[str], None] | None = None,
 ) -> Transfer:
-    """Train by each variant, and drive a vehicle in newton with what came of it.
+    """Train by each variant, and drive vehicles in newton with what came of it.
 
     Args:
         iterations: of each training.
         worlds: of each training.
         trainings: of each variant, by different seeds.
-        drives: of each training, to the same goals for all.
-        hidden: seed of the vehicle's parameters.
+        vehicles: each with hidden parameters of its own, the same for all variants.
+        drives: of each vehicle with each training, to the same goals for all variants.
+        hidden: seed of the vehicles' parameters.
         variants: some of `VARIANTS`.
         seconds: that a drive may take [s].
         tell: told what is done.
@@ -158,38 +168,41 @@ def transfer(
     """
     from stagetwin_sim.training._newton_vehicle import HiddenParameters, NewtonVehicles
 
-    if min(trainings, drives, len(variants)) < 1:
-        raise TrainingError("a transfer has at least one variant, training and drive")
+    if min(trainings, vehicles, drives, len(variants)) < 1:
+        raise TrainingError("a transfer has at least one variant, training, vehicle and drive")
     say = tell or (lambda _: None)
-    really = HiddenParameters.draw(hidden, VehicleType())
-    vehicles = NewtonVehicles(VehicleType(), really, drives)
-    arrived: dict[str, list[npt.NDArray[np.bool_]]] = {}
-    times: dict[str, list[Floats]] = {}
+    kind = VehicleType()
+    really = [HiddenParameters.draw([hidden, i], kind) for i in range(vehicles)]
+    bodies = NewtonVehicles(kind, [one for one in really for _ in range(drives)])
+    arrived: dict[str, Floats] = {}
+    times: dict[str, Floats] = {}
     gaps: dict[str, Gap] = {}
     for variant in variants:
         config = variant_config(variant)
-        for seed in range(1, trainings + 1):
-            say(f"{variant}: training {seed} of {trainings}")
+        found, when = np.empty((2, trainings, vehicles, drives))
+        for i in range(trainings):
+            say(f"{variant}: training {i + 1} of {trainings}")
             asked = TrainingConfig(
-                task="kinematics", iterations=iterations, worlds=worlds, seed=seed
+                task="kinematics", iterations=iterations, worlds=worlds, minibatches=4, seed=i + 1
             )
             run = train(asked, environment=config)
-            say(f"{variant}: driving {seed} of {trainings}")
-            done = drive_newton(run.policy.actor, config, vehicles, really, seconds=seconds)
-            arrived.setdefault(variant, []).append(done.arrived)
-            times.setdefault(variant, []).append(done.seconds)
+            say(f"{variant}: driving {i + 1} of {trainings}")
+            done = drive_newton(run.policy.actor, config, bodies, seconds=seconds, seed=i)
+            found[i] = done.arrived.reshape(vehicles, drives)
+            when[i] = done.seconds.reshape(vehicles, drives)
             if variant not in gaps:
                 gaps[variant] = measure_gap(done.measured, done.predicted, label=LABEL)
+        arrived[variant], times[variant] = found, when
     return Transfer(
         label=LABEL,
         hidden=really,
-        success={
-            name: wilson(int(np.sum(found)), trainings * drives) for name, found in arrived.items()
+        success={name: wilson(int(found.sum()), found.size) for name, found in arrived.items()},
+        by_vehicle={name: bootstrap(found.mean(axis=(0, 2))) for name, found in arrived.items()},
+        shares={name: found.mean(axis=2) for name, found in arrived.items()},
+        seconds={
+            name: bootstrap([_mean(when[:, i]) for i in range(vehicles)])
+            for name, when in times.items()
         },
-        by_training={
-            name: bootstrap([float(one.mean()) for one in found]) for name, found in arrived.items()
-        },
-        seconds={name: bootstrap([_mean(one) for one in found]) for name, found in times.items()},
         gaps=gaps,
         trainings=trainings,
         drives=drives,
@@ -204,19 +217,17 @@ def _mean(values: Floats) -> float:
 def drive_newton(
     actor: Any,
     config: EnvironmentConfig,
-    vehicles: Any,
-    hidden: HiddenParameters,
+    vehicles: NewtonVehicles,
     *,
-    seconds: float = 20.0,
+    seconds: float = _IN_TIME,
     seed: int = 0,
 ) -> Drive:
-    """Drive vehicles in newton to goals 2 to 6 m away.
+    """Drive vehicles in newton to goals 2 to 6 m away, where they are to stand.
 
     Args:
         actor: a model of rsl_rl that was trained for `config`.
         config: whose terms it sees and says.
-        vehicles: a `NewtonVehicles`.
-        hidden: what they are really like; delay and noise come in here.
+        vehicles: whose hidden delay and noise come in here.
         seconds: that a drive may take [s].
         seed: of goals and noise.
     """
@@ -229,13 +240,15 @@ def drive_newton(
     far, angle = rng.uniform(2.0, 6.0, count), rng.uniform(-math.pi, math.pi, count)
     goals = np.stack([far * np.cos(angle), far * np.sin(angle)], axis=1)
     vehicles.place(starts)
-    said = np.zeros((count, sum(term.term.size for term in config.actions)))
-    waiting = [np.zeros((count, 2))] * round(hidden.delay / period)
+    noise = np.array([[one.noise] for one in vehicles.hidden])
+    late = np.array([round(one.delay / period) for one in vehicles.hidden])
+    scales = np.array([term.term.scale for term in config.actions])
+    said = np.zeros((count, len(scales)))
+    given = np.zeros((int(late.max()) + 1, count, len(scales)))  # the newest last
     arrived, when = np.zeros(count, bool), np.full(count, math.nan)
     nominal = Body(VehicleType(), *starts[0].tolist())
     rows, predicted = [], []
-    steps = round(seconds / period)
-    for step in range(steps + 1):
+    for step in range(round(seconds / period) + 1):
         poses, moves = vehicles.poses(), vehicles.odometry()
         rows.append([step * period, *poses[0], *moves[0]])
         predicted.append(
@@ -246,15 +259,14 @@ def drive_newton(
         when[there] = step * period
         arrived |= there
         numbers = _see(config, poses, moves, goals, said)
-        numbers += hidden.noise * rng.standard_normal(numbers.shape) * _noisy(config)
+        numbers += noise * rng.standard_normal(numbers.shape) * _noisy(config)
         shown = TensorDict(
             {"policy": torch.from_numpy(numbers.astype(np.float32))}, batch_size=[count]
         )
         with torch.inference_mode():
             said = np.clip(actor(shown).numpy().astype(np.float64), -1.0, 1.0)
-        scales = np.array([term.term.scale for term in config.actions])
-        waiting = [*waiting, np.where(arrived[:, None], 0.0, said * scales)]
-        command, *waiting = waiting
+        given = np.concatenate([given[1:], np.where(arrived[:, None], 0.0, said * scales)[None]])
+        command = given[len(given) - 1 - late, np.arange(count)]
         vehicles.step(command, period)
         for _ in range(5):
             nominal.step(float(command[0, 0]), float(command[0, 1]), period / 5)

@@ -20,7 +20,7 @@ __all__ = ["run_transfer", "write_transfer"]
 
 
 def run_transfer(
-    out: Path, iterations: int, worlds: int, seeds: int, episodes: int, hidden: int
+    out: Path, iterations: int, worlds: int, seeds: int, vehicles: int, episodes: int, hidden: int
 ) -> None:
     """Run the ablation, print it, and write its folder."""
     begin_quietly()
@@ -30,6 +30,7 @@ def run_transfer(
             iterations=iterations,
             worlds=worlds,
             trainings=seeds,
+            vehicles=vehicles,
             drives=episodes,
             hidden=hidden,
             tell=lambda words: status.update(words),
@@ -48,18 +49,25 @@ def write_transfer(found: Transfer, folder: Path) -> None:
         "# Transfer",
         "",
         f"{found.label}. It says nothing about a real vehicle. {found.trainings} trainings of each "
-        f"variant, {found.drives} drives of each; intervals of 95 %.",
+        f"variant; with each, {found.drives} drives of each of {len(found.hidden)} vehicles; "
+        "intervals of 95 %.",
         "",
-        "| randomised in training | arrived (Wilson) | by training (bootstrap) | seconds |",
+        "| randomised in training | arrived (Wilson) | by vehicle (bootstrap) | seconds |",
         "|---|---|---|---|",
     ]
     for name in found.success:
-        cells = (found.success[name], found.by_training[name])
+        cells = (found.success[name], found.by_vehicle[name])
         lines.append(
             f"| {name} | {' | '.join(map(_share, cells))} | {_number(found.seconds[name])} |"
         )
-    lines += ["", "What was hidden:", "", "| | |", "|---|---|"]
-    lines += [f"| {k} | {v:.3g} |" for k, v in dataclasses.asdict(found.hidden).items()]
+    hidden = [dataclasses.asdict(one) for one in found.hidden]
+    each = [f"vehicle {i}" for i in range(1, len(hidden) + 1)]
+    lines += ["", "Arrived with each training, by vehicle:", ""]
+    lines += [f"| | {' | '.join(each)} |", "|---" * (len(each) + 1) + "|"]
+    for name, shares in found.shares.items():
+        by_seed = [" ".join(f"{100.0 * share:.0f}" for share in column) for column in shares.T]
+        lines.append(f"| {name} [%] | {' | '.join(by_seed)} |")
+    lines += [f"| {k} | {' | '.join(f'{one[k]:.3g}' for one in hidden)} |" for k in hidden[0]]
     for name, gap in found.gaps.items():
         draw_gap(gap, folder / f"gap-{name}.png")
         lines += ["", f"## Gap of the first drive, {name}", "", gap_markdown(gap)]
@@ -72,10 +80,10 @@ def _table(found: Transfer) -> Table:
         title=found.label, title_justify="left", box=None, pad_edge=False, header_style="bold"
     )
     table.add_column("randomised")
-    for title in ("arrived", "by training", "seconds"):
+    for title in ("arrived", "by vehicle", "seconds"):
         table.add_column(title, justify="right")
     for name in found.success:
-        cells = (found.success[name], found.by_training[name])
+        cells = (found.success[name], found.by_vehicle[name])
         table.add_row(name, *map(_share, cells), _number(found.seconds[name]))
     return table
 

@@ -497,7 +497,7 @@ def test_the_room_has_room() -> None:
 
 def test_rays_end_where_things_are() -> None:
     environment = make_environment("navigation", worlds=100, seed=3)
-    rays = environment.critic[:, 9:33] * 6.0
+    rays = environment.critic[:, 10:34] * 6.0
     pose = environment.state("pose")
     circles = torch.cat(
         [
@@ -523,7 +523,8 @@ def test_rays_end_where_things_are() -> None:
 
 
 def test_a_collision_ends_the_episode_and_is_no_success() -> None:
-    environment = make_environment("navigation", worlds=64, seed=3)
+    blind = dataclasses.replace(NavigationConfig(), field=False)
+    environment = make_environment(blind, worlds=64, seed=3)
     failed = 0
     for _ in range(120):
         _, reward, terminated, _, info = environment.step(torch.tensor([[1.0, 0.0]]).repeat(64, 1))
@@ -532,6 +533,50 @@ def test_a_collision_ends_the_episode_and_is_no_success() -> None:
         assert (reward[hit] < -5).all()
         failed += int(hit.sum())
     assert failed > 64
+
+
+@pytest.mark.parametrize("said", [(1.0, 0.0), (-0.2, 0.0), (0.0, 1.0), (0.5, 0.5)])
+def test_a_protective_field_stops_the_vehicle_before_what_stands(said: tuple[float, ...]) -> None:
+    config = NavigationConfig()
+    environment = make_environment(config, worlds=200, seed=3)
+    environment.level.fill_(1.0)
+    environment.set_params("curriculum", "distance", (0.0, 0.0))
+    environment.reset()
+    environment.state("others")[..., 3] = 0.0
+    heavy = environment.physics["mass"] > 300.0
+    came_near = torch.zeros(200, dtype=torch.bool)
+    rest = torch.zeros(200, dtype=torch.bool)
+    fresh = torch.zeros(200, dtype=torch.bool)
+    for _ in range(100):
+        environment.step(torch.tensor([said]).repeat(200, 1))
+        fresh |= environment.info["done"]
+        assert not (environment.info["cause"] == 0)[~fresh].any()
+        assert (environment.state("clear")[~fresh] > 0.0).all()
+        came_near |= (environment.state("clear") < 0.3) & ~fresh
+        rest |= (environment.state("twist").abs().sum(1) < 1e-3) & ~fresh
+    if said[0] and not said[1]:
+        assert (came_near & heavy & rest).sum() > 10
+
+
+def test_a_field_reckons_with_the_worst_brakes_of_its_ranges() -> None:
+    config = NavigationConfig()
+    smooth = config.with_randomization(Randomization(parameter="friction", range=Range(0.02, 0.9)))
+    light = config.with_randomization(Randomization(parameter="mass", range=Range(150.0, 150.0)))
+    found = [one.layout().values["field"] for one in (config, smooth, light)]
+    assert found[0].deceleration == pytest.approx(150.0 / 350.0)
+    assert found[1].deceleration == pytest.approx(0.02 * 9.81)
+    assert found[2].deceleration == pytest.approx(1.0)
+    assert [one.looks for one in found] == [3, 7, 2]
+    assert found[2].rotation_deceleration == pytest.approx(2.0)
+
+
+def test_a_vehicle_knows_its_load() -> None:
+    environment = make_environment("navigation", worlds=50, seed=3)
+    names = [term.name for term in environment.observation_terms]
+    assert names[-2:] == ["load", "lidar"]
+    load = environment.observation[:, 9] * 200.0
+    assert torch.allclose(load, environment.physics["mass"] - 150.0, atol=1e-3)
+    assert load.max() - load.min() > 100.0
 
 
 def junction(policy: Callable[[torch.Tensor], torch.Tensor], steps: int = 90) -> dict[str, Any]:

@@ -57,7 +57,7 @@ def test_hidden_parameters_are_off_what_training_takes_for_granted() -> None:
 
 
 def test_a_vehicle_in_newton_drives_as_its_wheels_turn() -> None:
-    vehicles = NewtonVehicles(TYPE, NOMINAL, 3)
+    vehicles = NewtonVehicles(TYPE, [NOMINAL] * 3)
     vehicles.place(np.array([[0.0, 0.0, 0.0], [1.0, 2.0, 1.2], [0.0, 0.0, 0.0]]))
     assert vehicles.poses()[1] == pytest.approx([1.0, 2.0, 1.2], abs=1e-5)
     for _ in range(20):
@@ -74,9 +74,27 @@ def test_a_vehicle_in_newton_drives_as_its_wheels_turn() -> None:
     assert vehicles.odometry()[2] == pytest.approx([0.0, 0.6], abs=0.02)
 
 
+def test_casters_carry_and_do_not_brake() -> None:
+    """They once had half of the wheels' friction: newton takes the mean of both sides."""
+    weak = dataclasses.replace(NOMINAL, mass=340.0, middle=0.08, torque=13.0, grip=30.0)
+    vehicles = NewtonVehicles(TYPE, [weak, dataclasses.replace(weak, friction=0.4)])
+    vehicles.place(np.zeros((2, 3)))
+    for _ in range(5):
+        vehicles.step(np.array([[0.5, 0.0]] * 2), 0.1)
+    # By the motors' force over the mass, with that of the turning wheels.
+    expected = 0.5 * 2.0 * 13.0 / 0.1 / (340.0 + 2.0 * (0.05 + 0.02) / 0.1**2)
+    assert vehicles.odometry()[:, 0] == pytest.approx([expected] * 2, rel=0.15)
+
+
 def test_an_ablation_says_what_it_is(tmp_path: Path) -> None:
     found = transfer(
-        iterations=3, worlds=64, trainings=1, drives=3, variants=("none", "all"), seconds=3.0
+        iterations=3,
+        worlds=64,
+        trainings=1,
+        vehicles=2,
+        drives=2,
+        variants=("none", "all"),
+        seconds=3.0,
     )
     assert found.label == LABEL
     assert "sim-to-sim" in LABEL
@@ -87,7 +105,9 @@ def test_an_ablation_says_what_it_is(tmp_path: Path) -> None:
         assert all(math.isfinite(one.rmse) for one in gap.signals)
     write_transfer(found, tmp_path)
     content = json.loads((tmp_path / "transfer.json").read_text())
-    assert content["hidden"]["mass"] == found.hidden.mass
+    assert [one["mass"] for one in content["hidden"]] == [one.mass for one in found.hidden]
+    assert found.hidden[0] != found.hidden[1]
+    assert np.shape(content["shares"]["all"]) == (1, 2)
     text = (tmp_path / "transfer.md").read_text()
     assert "says nothing about a real vehicle" in text
     assert "| all | " in text
