@@ -19,3 +19,5 @@ class Mode(enum.IntEnum):
     """It follows its path up to its clearance."""
     FREE = 2
     """It heads for its goal and avoids others."""
+    COMMANDED = 3
+    """It drives as `FleetState.command` says, within its limits."""

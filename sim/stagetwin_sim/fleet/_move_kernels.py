@@ -84,6 +84,18 @@ def _free_command(
 
 
 @wp.func
+def _given_command(fleet: FleetState, world: wp.int32, i: wp.int32) -> wp.vec2:
+    """Return the command that somebody else gives, within the speed limit in force."""
+    top = fleet.speed_limit[world, i]
+    command = fleet.command[world, i]
+    command = wp.vec2(wp.clamp(command[0], -top, top), command[1])
+    backward = command[0] < 0.0 or fleet.v[world, i] < -0.01
+    fleet.facing[world, i] = wp.where(backward, -1, 1)
+    fleet.arrived[world, i] = 0
+    return command
+
+
+@wp.func
 def _count_way(fleet: FleetState, world: wp.int32, i: wp.int32, v: wp.float32, dt: wp.float32):
     """Count stops, waiting and what is beyond a clearance."""
     under_way = fleet.mode[world, i] != 0 and fleet.arrived[world, i] == 0
@@ -166,9 +178,11 @@ def move_vehicles(
         )
     elif mode == 2:
         command = _free_command(fleet, world, i, limits, options)
+    elif mode == 3:
+        command = _given_command(fleet, world, i)
     # What brakes in a bend stays on its arc; turning on the spot is allowed where the field, which
     # looks ahead and not round about, has something in it.
-    if mode != 1 and mode != 2:
+    if mode < 1 or mode > 3:
         left = wp.max(wp.abs(v) - limits.deceleration * dt, 0.0)
         command = wp.vec2(0.0, omega * left / wp.max(wp.abs(v), 1.0e-6))
     elif fleet.charge[world, i] <= 0.0:

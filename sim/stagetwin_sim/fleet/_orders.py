@@ -144,6 +144,11 @@ class VehicleOrders:
         self._held.put("arrived", world, vehicle, 0)
         self._held.put("mode", world, vehicle, Mode.FREE)
 
+    def command(self, world: int, vehicle: int, speed: float, rotation_speed: float) -> None:
+        """Let a vehicle drive as told until it is told otherwise [m/s, rad/s]."""
+        self._held.put("command", world, vehicle, (speed, rotation_speed))
+        self._held.put("mode", world, vehicle, Mode.COMMANDED)
+
     def stop(self, world: int, vehicle: int) -> None:
         """Let a vehicle brake to a stand; its path and progress stay."""
         self._held.put("mode", world, vehicle, Mode.STOPPED)

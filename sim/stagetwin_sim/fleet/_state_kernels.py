@@ -57,6 +57,7 @@ class FleetState:
         error_x, error_y, error_theta: of localisation.
         wanted: velocity that avoidance chose [m/s].
         preferred: velocity that the vehicle would like [m/s]; see MotionPlan.preferred.
+        command: of mode COMMANDED: speed and rotation speed [m/s, rad/s].
     """
 
     x: wp.array2d(dtype=wp.float32)
@@ -115,6 +116,7 @@ class FleetState:
     error_theta: wp.array2d(dtype=wp.float32)
     wanted: wp.array2d(dtype=wp.vec2)
     preferred: wp.array2d(dtype=wp.vec2)
+    command: wp.array2d(dtype=wp.vec2)
 
 
 @wp.struct

@@ -3,15 +3,17 @@
 Nothing here imports torch or Warp: a policy runs from its bundle alone.
 """
 
+from stagetwin.envelopes import Bounds, Envelope
 from stagetwin_sim.policies._advisor import Advisor, Desk, Stage
-from stagetwin_sim.policies._approval import Approval, Bounds, Envelope, Session
-from stagetwin_sim.policies._bodies import PolicyBodies, make_policy_bodies
+from stagetwin_sim.policies._approval import Approval, Session
+from stagetwin_sim.policies._bodies import PolicyBodies
 from stagetwin_sim.policies._bundle import Bundle
 from stagetwin_sim.policies._desk import ServiceDesk
 from stagetwin_sim.policies._gap import Gap, SignalGap, Trajectory, measure_gap, read_trajectory
 from stagetwin_sim.policies._gap_show import draw_gap, gap_markdown, gap_table
 from stagetwin_sim.policies._inputs import Reading
 from stagetwin_sim.policies._keys import SigningKey, VerifyKey, load_trusted
+from stagetwin_sim.policies._make_bodies import make_policy_bodies
 from stagetwin_sim.policies._port import DeadMan, VehiclePort, run_vehicle
 from stagetwin_sim.policies._proposals import Advice, Proposal, Route, SpeedLimit, Switch
 from stagetwin_sim.policies._runner import Action, Runner, Status

@@ -12,12 +12,13 @@ from typing import Any, Protocol
 import msgspec
 
 from stagetwin import StagetwinError
+from stagetwin.envelopes import Envelope
 from stagetwin.identifiers import uuid7
 from stagetwin_sim._errors import PolicyError
-from stagetwin_sim.policies._approval import Approval, Envelope, Session
+from stagetwin_sim.policies._approval import Approval, Session
 from stagetwin_sim.policies._inputs import Reading
 from stagetwin_sim.policies._keys import VerifyKey
-from stagetwin_sim.policies._proposals import Advice, Choices, Proposal
+from stagetwin_sim.policies._proposals import Advice, Choices, Proposal, Value
 from stagetwin_sim.policies._runner import Action, Runner
 
 __all__ = ["Advisor", "Desk", "Stage"]
@@ -36,6 +37,30 @@ class Stage(StrEnum):
 
 class Desk(Protocol):
     """Where proposals go: a person's drafts, and the command path."""
+
+    def open(self, session: Session, envelope: Envelope, policy: str) -> None:
+        """Announce a session that begins to advise, so that somebody may approve its loop.
+
+        Raises:
+            StagetwinError: it was refused.
+        """
+
+    def begin(self, approval: Approval) -> None:
+        """Make sure that a loop may begin by an approval, and that it is on record.
+
+        Raises:
+            StagetwinError: it may not.
+        """
+
+    def end(self, cause: str) -> None:
+        """Take note that the loop has ended; nothing of it is asked for any more."""
+
+    def beat(self, stage: Stage, counts: Mapping[str, int], advice: Mapping[str, Value]) -> None:
+        """Tell that the adviser lives, what it did, and what it would command now.
+
+        Raises:
+            StagetwinError: its loop has ended elsewhere, or nobody can say.
+        """
 
     def draft(self, proposal: Proposal, reason: str) -> None:
         """Show a person what might be commanded.
@@ -120,9 +145,16 @@ class Advisor:
         self._until = 0.0
         self._published: deque[float] = deque()
         self._spent: set[str] = set()
-        self._closed = False
+        self._closed = self._opened = False
+        self._advice: dict[str, Value] = {}
+        self._unheard = ""
         self._next = 0.0
         self._note("session", session=msgspec.to_builtins(self.session), policy=spec.name)
+
+    @property
+    def name(self) -> str:
+        """Name and version of its policy."""
+        return f"{self.runner.spec.name} {self.runner.spec.version}"
 
     # -- stages
 
@@ -131,11 +163,16 @@ class Advisor:
 
         Raises:
             PolicyError: the session is closed.
+            StagetwinError: the desk refuses the session; it stays a shadow.
         """
         self._open()
         if self.stage is Stage.LOOP:
             self._end_loop("asked to")
         elif self.stage is Stage.SHADOW:
+            if not self._opened:
+                self._desk.open(self.session, self.envelope, self.name)
+                self._opened = True
+            self._choices.forget()  # what a shadow said was said to nobody
             self._enter(Stage.ADVISORY, "asked to")
 
     def shadow(self) -> None:
@@ -150,6 +187,7 @@ class Advisor:
 
         Raises:
             PolicyError: it was no adviser before, or the approval does not hold; nothing changes.
+            StagetwinError: the desk refuses it; nothing changes.
         """
         self._open()
         cause = approval.refusal(self.session, self._approvers)
@@ -158,9 +196,13 @@ class Advisor:
         if not cause and approval.signature in self._spent:
             cause = "the approval is spent"
         if cause:
-            self.counts["approvals refused"] += 1
-            self._note("approval refused", cause=cause, approver=approval.approver)
+            self._refuse(approval, cause)
             raise PolicyError(f"policy {self.runner.spec.name!r}: {cause}")
+        try:
+            self._desk.begin(approval)
+        except StagetwinError as error:
+            self._refuse(approval, str(error))
+            raise
         self._approval = approval
         self._spent.add(approval.signature)
         self._until = self._clock() + self.envelope.seconds
@@ -168,6 +210,10 @@ class Advisor:
         self._choices.forget()
         self._note("approved", approval=msgspec.to_builtins(approval))
         self._enter(Stage.LOOP, f"approved by {approval.approver}")
+
+    def _refuse(self, approval: Approval, cause: str) -> None:
+        self.counts["approvals refused"] += 1
+        self._note("approval refused", cause=cause, approver=approval.approver)
 
     def close(self) -> None:
         """End the session; a loop ends by it, and nothing begins again."""
@@ -190,6 +236,7 @@ class Advisor:
         """
         self._open()
         now = self._clock()
+        self._beat()
         if now < self._next:
             return None
         self._next = now + self.runner.spec.period * (1.0 - 1e-6)
@@ -206,6 +253,20 @@ class Advisor:
         for proposal in self._choices.propose(action.values):
             self._handle(proposal, now)
         return action
+
+    def _beat(self) -> None:
+        if self.stage is Stage.SHADOW:
+            return
+        try:
+            self._desk.beat(self.stage, self.counts, self._advice)
+        except StagetwinError as error:
+            if self.stage is Stage.LOOP:
+                self._end_loop(str(error))
+            elif str(error) != self._unheard:
+                self._note("unheard", cause=str(error))
+            self._unheard = str(error)
+        else:
+            self._unheard = ""
 
     def _watch(self, now: float) -> None:
         """End a loop whose time is up, or whose requests come to nothing."""
@@ -226,6 +287,7 @@ class Advisor:
             if cause:
                 self._end_loop(cause)
         stage = self.stage
+        self._advice[proposal.target] = proposal.value
         self._note(stage, target=proposal.target, value=proposal.value)
         self.counts[f"proposals: {stage}"] += 1
         if stage is Stage.ADVISORY:
@@ -243,14 +305,14 @@ class Advisor:
                 self._end_loop(f"refused: {error}")
 
     def _reason(self) -> str:
-        spec = self.runner.spec
-        words = f"policy {spec.name} {spec.version} ({self.session.bundle[:12]})"
+        words = f"policy {self.name} ({self.session.bundle[:12]})"
         if self._approval is not None:
             words += f", session {self.session.id}, approved by {self._approval.approver}"
         return words
 
     def _end_loop(self, cause: str) -> None:
         self._approval = None
+        self._desk.end(cause)
         self.counts[f"loops ended: {cause.partition(':')[0]}"] += 1
         self._enter(Stage.ADVISORY, cause)
 

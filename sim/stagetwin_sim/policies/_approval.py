@@ -1,12 +1,13 @@
-"""Who lets a policy close a loop: once for a session, and for an envelope."""
+"""Who lets a policy close a loop: once for a session, and for an envelope.
+
+The envelope itself is `stagetwin.envelopes.Envelope`: the service holds a loop to it as well.
+"""
 
 from __future__ import annotations
 
 import base64
 import binascii
-import hashlib
 import json
-import math
 from collections.abc import Iterable
 from typing import Any
 
@@ -15,65 +16,7 @@ import msgspec
 from stagetwin_sim._errors import PolicyError
 from stagetwin_sim.policies._keys import SigningKey, VerifyKey
 
-__all__ = ["Approval", "Bounds", "Envelope", "Session"]
-
-
-class Bounds(msgspec.Struct, frozen=True, kw_only=True):
-    """What may be asked of one command.
-
-    Attributes:
-        target: prim path and name, `/World/AMR1.goal`.
-        values: that may be asked for, where they are words or switches.
-        low, high: where they are numbers.
-    """
-
-    target: str
-    values: tuple[str | bool, ...] = ()
-    low: float = math.nan
-    high: float = math.nan
-
-    def holds(self, value: object) -> bool:
-        """Tell whether a value is within; what is not named is not."""
-        if isinstance(value, (bool, str)):
-            return any(type(one) is type(value) and one == value for one in self.values)
-        if isinstance(value, (int, float)):
-            return self.low <= value <= self.high
-        return False
-
-
-class Envelope(msgspec.Struct, frozen=True, kw_only=True):
-    """How far a policy may go by itself.
-
-    Attributes:
-        commands: those that it may give; no others.
-        seconds: how long a loop may last from its approval on [s].
-        per_minute: commands in any minute.
-    """
-
-    commands: tuple[Bounds, ...]
-    seconds: float = 3600.0
-    per_minute: int = 20
-
-    def __post_init__(self) -> None:
-        if not (0.0 < self.seconds < math.inf) or self.per_minute < 1:
-            raise PolicyError(
-                f"an envelope lasts above 0 s and has at least 1 command a minute, "
-                f"got {self.seconds} and {self.per_minute}"
-            )
-
-    @property
-    def digest(self) -> str:
-        """SHA-256 of everything it says."""
-        return hashlib.sha256(msgspec.json.encode(self)).hexdigest()
-
-    def refusal(self, target: str, value: object) -> str:
-        """Return why a command is outside; empty if it is not."""
-        bounds = [one for one in self.commands if one.target == target]
-        if not bounds:
-            return f"{target} is not in the envelope"
-        if not any(one.holds(value) for one in bounds):
-            return f"{target} = {value!r} is outside the envelope"
-        return ""
+__all__ = ["Approval", "Session"]
 
 
 class Session(msgspec.Struct, frozen=True, kw_only=True):
@@ -128,6 +71,18 @@ class Approval(msgspec.Struct, frozen=True, kw_only=True):
         content: dict[str, Any] = msgspec.to_builtins(self)
         content.pop("signature")
         return b"stagetwin policy approval\n" + json.dumps(content, sort_keys=True).encode()
+
+    @classmethod
+    def of(cls, content: object) -> Approval:
+        """Read it from plain data.
+
+        Raises:
+            PolicyError: it is none.
+        """
+        try:
+            return msgspec.convert(content, cls)
+        except msgspec.ValidationError as error:
+            raise PolicyError(f"no approval: {error}") from None
 
     def refusal(self, session: Session, approvers: Iterable[VerifyKey]) -> str:
         """Return why it does not let a session close its loop; empty if it does.

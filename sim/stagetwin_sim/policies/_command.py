@@ -18,6 +18,7 @@ from stagetwin_sim.policies._bundle import Bundle
 from stagetwin_sim.policies._gap import measure_gap, read_trajectory
 from stagetwin_sim.policies._gap_show import draw_gap, gap_markdown, gap_table
 from stagetwin_sim.policies._keys import SigningKey, load_trusted
+from stagetwin_sim.policies._spec import Novelty
 from stagetwin_sim.policies._term import Term
 
 __all__ = ["make_keys", "report_gap", "show_bundle", "sign_bundle", "verify_bundle"]
@@ -96,14 +97,27 @@ def show_bundle(path: Path, trust: Sequence[Path], *, as_json: bool) -> None:
         ),
     ):
         console.print(_terms(title, rows))
-    novelty, fallback = spec.novelty, spec.fallback
-    believed = f"distance at most {novelty.threshold:.3g}" if novelty.mean else "no bound declared"
+    fallback = spec.fallback
     held = f" for {fallback.hold_time:g} s, then stop" if fallback.action == "hold" else ""
-    console.print(f"believed: {believed}; else {fallback.action}{held}")
+    console.print(
+        f"believed: {_novelty_text(spec.novelty)}; else {fallback.action}{held}", soft_wrap=True
+    )
     source = spec.provenance
     console.print(
         Text(f"seed {source.seed}, {source.steps:,} steps, {source.simulation}", style="dim")
     )
+
+
+def _novelty_text(novelty: Novelty) -> str:
+    """Return what an observation must be like to be believed."""
+    bounds: list[str] = []
+    if novelty.mean and math.isfinite(novelty.threshold):
+        bounds.append(f"Mahalanobis distance to what training saw at most {novelty.threshold:.3g}")
+    if novelty.low:
+        bounds.append("each number within the range that training saw")
+    if not bounds:
+        return "whatever it sees, no bound is declared"
+    return f"{' and '.join(bounds)} ({novelty.samples:,} observations)"
 
 
 def _terms(title: str, rows: Sequence[tuple[Term, str]]) -> Table:

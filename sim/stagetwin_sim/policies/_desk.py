@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import contextlib
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
+from stagetwin import ServiceError
+from stagetwin.envelopes import Envelope
 from stagetwin_sim._errors import PolicyError
-from stagetwin_sim.policies._proposals import Proposal
+from stagetwin_sim.policies._advisor import Stage
+from stagetwin_sim.policies._approval import Approval, Session
+from stagetwin_sim.policies._proposals import Proposal, Value
 
 if TYPE_CHECKING:
     from pxr import Usd
@@ -22,8 +29,10 @@ _GOOD_ENDS = ("VERIFIED", "SUPERSEDED")
 class ServiceDesk:
     """Drafts go to a person's mirror; requests go to the service, as this process's user.
 
-    The command path judges a request as it judges a person's: roles, limits, permissives, rehearsal
-    and approval of the command stay what they are.
+    A loop begins when the service has its approval: it checks by the plant's roles that whoever
+    approves may, puts it into the ledger, and holds the loop to its envelope. The command path
+    judges a request as it judges a person's: roles, limits, permissives, rehearsal and approval of
+    the command stay what they are.
 
     Args:
         connect: opens the control socket.
@@ -33,6 +42,8 @@ class ServiceDesk:
 
     Attributes:
         published: rows of what was asked for, as the service took them.
+        approval: that the service has of the session's loop; None for none.
+        ready: whether it has advised for long enough that a loop may be approved.
     """
 
     def __init__(
@@ -46,6 +57,79 @@ class ServiceDesk:
         self.published: list[dict[str, Any]] = []
         self._open: list[str] = []
         self._own: dict[str, set[str]] = {}
+        self._session = ""
+        self._begun = False
+        self.approval: Approval | None = None
+        self.ready = True
+
+    # -- the session
+
+    def open(self, session: Session, envelope: Envelope, policy: str) -> None:
+        """See Desk.
+
+        Raises:
+            ServiceError: the service refuses it, is read-only or does not answer.
+        """
+        with self._connect() as client:
+            client.ask(
+                op="loop_open",
+                session=msgspec.to_builtins(session),
+                envelope=envelope.plain(),
+                policy=policy,
+            )
+            client.ask(op="loop_beat", id=session.id, stage="advisory", ready=False)
+        self._session = session.id
+
+    def begin(self, approval: Approval) -> None:
+        """See Desk: the service has checked that whoever approved may, and has it on record.
+
+        Raises:
+            PolicyError: it has not, or of another approval.
+            ServiceError: the service does not answer.
+        """
+        self.beat(Stage.ADVISORY, {}, {})
+        if self.approval != approval:
+            raise PolicyError(f"session {self._session}: the service has no such approval")
+        self._begun = True
+
+    def beat(self, stage: Stage, counts: Mapping[str, int], advice: Mapping[str, Value]) -> None:
+        """See Desk.
+
+        Raises:
+            PolicyError: the service has ended the loop.
+            ServiceError: the service does not answer, or does not know the session.
+        """
+        if not self._session:
+            return
+        with self._connect() as client:
+            loop = client.ask(
+                op="loop_beat",
+                id=self._session,
+                stage=str(stage),
+                ready=self.ready,
+                counts=dict(counts),
+                advice=dict(advice),
+            )["loop"]
+        begun = loop["state"] == "BEGUN"
+        self.approval = Approval.of(loop["statement"]) if begun else None
+        if self._begun and not begun:
+            raise PolicyError(f"the service ended it: {loop['cause']}")
+
+    def end(self, cause: str) -> None:
+        """See Desk; a service that does not hear of it ends the loop by itself."""
+        self._begun, self.approval = False, None
+        if self._session:
+            with contextlib.suppress(ServiceError), self._connect() as client:
+                client.ask(op="loop_leave", id=self._session, reason=cause[:1000])
+
+    def close(self) -> None:
+        """Take leave of the service."""
+        if self._session:
+            with contextlib.suppress(ServiceError), self._connect() as client:
+                client.ask(op="loop_close", id=self._session)
+        self._session = ""
+
+    # -- proposals
 
     def draft(self, proposal: Proposal, reason: str) -> None:
         """See Desk.
@@ -94,6 +178,7 @@ class ServiceDesk:
                 revision=row["revision"],
                 reason=reason,
                 ttl=self._ttl,
+                session=self._session,
             )
         self.published.append(reply["command"])
         self._open.append(str(reply["command"]["id"]))

@@ -1,18 +1,12 @@
-"""A differential drive in NumPy, and what a fan of rays on it meets."""
+"""A differential drive in NumPy: the nominal vehicle that measured ones are compared with."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-
-import numpy as np
-import numpy.typing as npt
 
 from stagetwin.fleets import VehicleType
 
-__all__ = ["Body", "cast_fan", "wrap"]
-
-Floats = npt.NDArray[np.float64]
+__all__ = ["Body", "wrap"]
 
 
 def wrap(angle: float) -> float:
@@ -66,46 +60,3 @@ class Body:
     def radius(self) -> float:
         """Of the circle about its point that holds all of it [m]."""
         return math.hypot(max(self.front, self.length - self.front), self.width / 2)
-
-
-def cast_fan(
-    body: Body,
-    rays: int,
-    reach: float,
-    edges: Floats,
-    circles: Sequence[tuple[float, float, float]],
-) -> Floats:
-    """Return how far rays reach, all around from straight ahead to the left [m].
-
-    Args:
-        body: that carries the fan.
-        rays: how many, evenly apart.
-        reach: the farthest [m].
-        edges: x0, y0, x1, y1 of static obstacles [m], shape (n, 4).
-        circles: x, y, radius of others [m].
-    """
-    angles = body.theta + np.arange(rays) * (2.0 * math.pi / rays)
-    way = np.stack([np.cos(angles), np.sin(angles)], axis=1)
-    found = np.full(rays, reach)
-    if len(edges):
-        start = edges[:, :2] - (body.x, body.y)
-        along = edges[:, 2:] - edges[:, :2]
-        # start + s along = t way, by Cramer's rule for every ray and edge.
-        slope = way[:, :1] * along[:, 1] - way[:, 1:] * along[:, 0]
-        with np.errstate(divide="ignore", invalid="ignore"):
-            t = (start[:, 0] * along[:, 1] - start[:, 1] * along[:, 0]) / slope
-            s = (start[:, 0] * way[:, 1:] - start[:, 1] * way[:, :1]) / slope
-        hit = (np.abs(slope) > 1e-12) & (t >= 0.0) & (s >= 0.0) & (s <= 1.0)
-        found = np.minimum(found, np.where(hit, t, reach).min(axis=1))
-    if circles:
-        at = np.asarray(circles, np.float64)
-        to = at[:, :2] - (body.x, body.y)
-        ahead = way @ to.T
-        under = at[:, 2] ** 2 - (np.sum(to * to, axis=1) - ahead**2)
-        near = ahead - np.sqrt(np.maximum(under, 0.0))
-        within = np.sum(to * to, axis=1) <= at[:, 2] ** 2
-        hit = (under >= 0.0) & (ahead > 0.0)
-        met = np.where(within, 0.0, np.where(hit, near, reach))
-        found = np.minimum(found, met.min(axis=1))
-    within_reach: Floats = np.clip(found, 0.0, reach)
-    return within_reach

@@ -37,7 +37,14 @@ class Advice(Protocol):
         ...
 
 
-class Switch(msgspec.Struct, frozen=True, kw_only=True):
+class Switch(
+    msgspec.Struct,
+    frozen=True,
+    kw_only=True,
+    forbid_unknown_fields=True,
+    tag_field="kind",
+    tag="switch",
+):
     """Release and hold: one command above a threshold, another below it.
 
     Attributes:
@@ -65,7 +72,14 @@ class Switch(msgspec.Struct, frozen=True, kw_only=True):
         return Proposal(target=self.target, value=self.above if off > 0.0 else self.below)
 
 
-class Route(msgspec.Struct, frozen=True, kw_only=True):
+class Route(
+    msgspec.Struct,
+    frozen=True,
+    kw_only=True,
+    forbid_unknown_fields=True,
+    tag_field="kind",
+    tag="route",
+):
     """A choice among places: the greatest number says which.
 
     Attributes:
@@ -91,7 +105,14 @@ class Route(msgspec.Struct, frozen=True, kw_only=True):
         return Proposal(target=self.target, value=self.places[best])
 
 
-class SpeedLimit(msgspec.Struct, frozen=True, kw_only=True):
+class SpeedLimit(
+    msgspec.Struct,
+    frozen=True,
+    kw_only=True,
+    forbid_unknown_fields=True,
+    tag_field="kind",
+    tag="speed-limit",
+):
     """A number as it is, in steps.
 
     Attributes:

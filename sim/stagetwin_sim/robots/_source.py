@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import bisect
 import importlib
 import warnings
 import xml.etree.ElementTree as ET
@@ -80,12 +81,35 @@ def read_source(
             raise
         except Exception as error:
             # newton's readers raise whatever they meet; only the file helps who wrote it.
-            raise RobotError(f"{path}: cannot be read: {type(error).__name__}: {error}") from error
+            raise RobotError(f"{path}: cannot be read: {_words_of(error)}") from error
     notes += [f"{path}: {warning.message}" for warning in caught]
     if not builder.body_count:
         raise RobotError(f"{path}: holds no link or body")
+    _check_axes(builder, path)
     name = root.get("name") or root.get("model") or path.stem
     return Source(name, builder, tuple(dict.fromkeys(notes)))
+
+
+def _words_of(error: Exception) -> str:
+    """Return what a reader met, as whoever wrote the file understands it."""
+    said = " ".join(str(error).split())
+    if isinstance(error, KeyError):
+        return f"it names {said}, which it does not have"
+    if isinstance(error, (AttributeError, IndexError, TypeError)):
+        return f"something that a robot needs is missing ({said})"
+    return said or "its reader does not say why"
+
+
+def _check_axes(builder: Any, path: Path) -> None:
+    """Raise RobotError where a joint's axis is none; newton's readers take any numbers."""
+    for number, axis in enumerate(builder.joint_axis):
+        numbers = [float(value) for value in axis]
+        if len(numbers) != 3 or not (np.isfinite(numbers).all() and np.any(numbers)):
+            joint = bisect.bisect_right(list(builder.joint_qd_start), number) - 1
+            raise RobotError(
+                f"{path}: joint {builder.joint_label[joint]!r}: an axis has three numbers, not all "
+                f"of them 0, got {numbers}"
+            )
 
 
 # -- URDF
@@ -252,7 +276,8 @@ def _mjcf(
         try:
             model = mujoco.MjModel.from_xml_path(str(path))
         except ValueError as error:
-            raise RobotError(f"{path}: MuJoCo cannot compile it: {error}") from None
+            said = " ".join(str(error).split()).removeprefix("Error: ")
+            raise RobotError(f"{path}: MuJoCo cannot compile it: {said}") from None
         _mjcf_meshes(builder, mujoco, model, path, notes)
         _mjcf_forces(builder, mujoco, model)
 

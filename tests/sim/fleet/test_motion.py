@@ -316,6 +316,23 @@ def test_bounds_of_speeds_are_kept() -> None:
     assert read(motion, "arrived")[0, 0] == 1
 
 
+def test_a_command_is_driven_within_speed_limit_and_field() -> None:
+    wall = Obstacles([[(4.0, -2.0), (4.2, -2.0), (4.2, 2.0), (4.0, 2.0)]])
+    plan = MotionPlan(types=(AMR,), poses=[(0.0, 0.0, 0.0), (0.0, 4.0, 0.0)], obstacles=wall)
+    motion = Motion(plan)
+    for i in range(2):
+        motion.command(0, i, 9.0, 0.0)
+    motion.limit(0, 1, 0.5)
+    motion.step(300)
+    assert read(motion, "v")[0].tolist() == [0.0, 0.5]
+    assert read(motion, "blocked")[0].tolist() == [1, 0]
+    assert 3.5 < read(motion, "x")[0, 0] + AMR.front < 4.0
+    motion.command(0, 0, -0.1, 0.0)  # what is ahead keeps nobody from backing away
+    motion.step(40)
+    assert read(motion, "v")[0, 0] == pytest.approx(-0.1)
+    assert read(motion, "collisions").sum() == 0
+
+
 def test_vehicles_share_a_path() -> None:
     plan = MotionPlan(
         types=(AMR,),
@@ -369,9 +386,10 @@ def test_limits_hold_in_a_crowd_in_every_mode(seed: int) -> None:
     before = np.stack([read(motion, "v").ravel(), read(motion, "omega").ravel()], axis=1)
     for step in range(160):
         if step % 20 == 0:
-            mode[:] = rng.choice(
-                [Mode.STOPPED, Mode.PATH, Mode.FREE], mode.shape, p=[0.2, 0.4, 0.4]
-            )
+            modes = [Mode.STOPPED, Mode.PATH, Mode.FREE, Mode.COMMANDED]
+            mode[:] = rng.choice(modes, mode.shape, p=[0.2, 0.3, 0.3, 0.2])
+            given = motion.state.command.numpy()
+            given[:] = rng.uniform(-9.0, 9.0, given.shape)
         motion.step()
         after = np.stack([read(motion, "v").ravel(), read(motion, "omega").ravel()], axis=1)
         check_limits(kinds, before, after, motion.plan.step)

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stagetwin import StagetwinError
+from stagetwin import CommandError, StagetwinError
 from stagetwin_sim._errors import PolicyError
 from stagetwin_sim.policies import (
     ActionSpec,
@@ -27,6 +27,7 @@ from stagetwin_sim.policies import (
     Reading,
     Route,
     Runner,
+    Session,
     SigningKey,
     SpeedLimit,
     Stage,
@@ -84,7 +85,28 @@ class Paper:
     def __init__(self) -> None:
         self.drafts: list[tuple[str, Any]] = []
         self.requests: list[tuple[str, Any, str]] = []
-        self.refuses = self.bad = ""
+        self.refuses = self.bad = self.silent = self.doubts = ""
+        self.sessions: list[str] = []
+        self.ends: list[str] = []
+        self.beats: list[tuple[str, dict[str, Any]]] = []
+
+    def open(self, session: Session, envelope: Envelope, policy: str) -> None:
+        if self.refuses:
+            raise StagetwinError(self.refuses)
+        assert session.envelope == envelope.digest
+        self.sessions.append(policy)
+
+    def begin(self, approval: Approval) -> None:
+        if self.doubts:
+            raise StagetwinError(self.doubts)
+
+    def end(self, cause: str) -> None:
+        self.ends.append(cause)
+
+    def beat(self, stage: Stage, counts: Any, advice: Any) -> None:
+        if self.silent:
+            raise StagetwinError(self.silent)
+        self.beats.append((str(stage), dict(advice)))
 
     def draft(self, proposal: Proposal, reason: str) -> None:
         self.drafts.append((proposal.target, proposal.value))
@@ -234,6 +256,42 @@ def test_a_loop_ends(what: Any, words: str) -> None:
         room.advisor.close_loop(approval)
 
 
+def test_a_desk_that_refuses_keeps_it_a_shadow_or_an_adviser() -> None:
+    room = Room()
+    room.desk.refuses = "read-only"
+    with pytest.raises(StagetwinError, match="read-only"):
+        room.advisor.advise()
+    assert room.advisor.stage is Stage.SHADOW
+    room.desk.refuses = ""
+    room.advisor.advise()
+    assert room.desk.sessions == ["releases 1"]
+    room.desk.doubts = "nobody approved that"
+    with pytest.raises(StagetwinError, match="nobody approved that"):
+        room.advisor.close_loop(room.approve())
+    assert room.advisor.stage is Stage.ADVISORY
+    room.desk.doubts = ""
+    room.advisor.close_loop(room.approve())  # what was not begun is not spent
+
+
+def test_a_loop_that_ended_at_the_desk_is_over() -> None:
+    room = Room()
+    room.loop()
+    room.say()
+    assert room.desk.beats[-1] == ("loop", {})
+    room.desk.silent = "the service ended it: its time is up"
+    room.say(release=-1.0)
+    assert room.advisor.stage is Stage.ADVISORY
+    assert room.desk.ends == [room.desk.silent]
+    assert room.desk.drafts == [(HOLD_1, True)]
+    room.desk.silent = "no service"
+    room.say()  # an adviser that nobody hears says so, once
+    room.say()
+    assert [one["what"] for one in room.record].count("unheard") == 1
+    room.desk.silent = ""
+    room.say()
+    assert room.desk.beats[-1] == ("advisory", {HOLD_1: False, GOAL: "A", SPEED: 1.0})
+
+
 def test_a_refusal_by_the_command_path_ends_it() -> None:
     room = Room()
     room.loop()
@@ -312,5 +370,5 @@ def test_nothing_but_what_is_named_is_within_an_envelope(value: Any) -> None:
 
 def test_envelopes_that_cannot_be_are_refused() -> None:
     for changes in ({"seconds": 0.0}, {"seconds": float("inf")}, {"per_minute": 0}):
-        with pytest.raises(PolicyError):
+        with pytest.raises(CommandError):
             Envelope(commands=(), **changes)  # type: ignore[arg-type]

@@ -12,6 +12,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from stagetwin_sim.commands import policy
+from stagetwin_sim.policies import Novelty
 from tests.sim.policies.small_bundles import bundle_of, novelty
 from tests.sim.policies.steering import steering_bundle
 
@@ -53,6 +54,14 @@ def test_a_bundle_is_shown(tmp_path: Path) -> None:
     shown = said(call("show", file))
     for words in ("to the goal 3", "signed by nobody, not trusted", "10 Hz", "at most 0.3 s old"):
         assert words in shown
+    bounds = "each number within the range that training saw (1,000 observations); else stop"
+    assert f"believed: {bounds}" in shown
+    spread = Novelty(
+        mean=(0.0,) * 7, precision=tuple(np.eye(7).ravel().tolist()), threshold=3.25, samples=9
+    )
+    file = bundle_of(novelty=spread).write(tmp_path / "q.bundle")
+    distance = "Mahalanobis distance to what training saw at most 3.25 (9 observations)"
+    assert distance in said(call("show", file))
     content = json.loads(call("show", file, "--json").output)
     assert content["trusted"] is False
     assert [one["term"]["name"] for one in content["policy"]["actions"]] == ["speed", "rotation"]

@@ -3,17 +3,25 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import getpass
+import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from pxr import Usd
 
+from stagetwin import ServiceError
+from stagetwin.actuation import Transmission
 from stagetwin.drafts import Drafts, DraftState, desired_of
 from stagetwin.guards import GuardBook, GuardStage
-from stagetwin.service import ControlClient, ServiceConfig
+from stagetwin.service import ControlClient, Service, ServiceConfig
+from stagetwin.soft import soft_bridge, soft_device
+from stagetwin_sim._errors import PolicyError
 from stagetwin_sim.policies import (
     Advisor,
     Approval,
@@ -21,6 +29,7 @@ from stagetwin_sim.policies import (
     Bundle,
     Envelope,
     PolicySpec,
+    Proposal,
     Reading,
     Runner,
     ServiceDesk,
@@ -28,11 +37,13 @@ from stagetwin_sim.policies import (
     SpeedLimit,
     Stage,
 )
+from tests.bridges.plant_service import wait_for
+from tests.sim.policies.plant_floor import DOOR, PERSON, run_beside
 from tests.sim.policies.test_advisor import bundle
 from tests.stages.plants import stage_of
 from tests.stages.test_drafts_end_to_end import LEVEL, SPEED, plant_text, serve
 
-AUTHOR, PERSON = SigningKey.make(), SigningKey.make()
+AUTHOR, KEY = SigningKey.make(), SigningKey.make()
 
 
 @pytest.fixture
@@ -48,7 +59,7 @@ def config(tmp_path: Path) -> ServiceConfig:
         state_dir=tmp_path / "state",
         in_process=True,
         allow_commands=True,
-        roles={"operator": (getpass.getuser(),)},
+        roles={"operator": (getpass.getuser(), PERSON)},
     )
 
 
@@ -58,14 +69,14 @@ class Bench:
     def __init__(self, desk: ServiceDesk, target: str, high: float = 3000.0) -> None:
         self.now = 0.0
         spec: PolicySpec = bundle().spec
-        signed = Bundle(spec=spec, model=bundle().model).sign(PERSON)
+        signed = Bundle(spec=spec, model=bundle().model).sign(KEY)
         self.advisor = Advisor(
             Runner(signed, lambda: self.now),
             [SpeedLimit(action="limit", target=target, step=0.5)],
             desk,
             envelope=Envelope(commands=(Bounds(target=target, low=0.0, high=high),)),
             author=AUTHOR.public.id,
-            approvers=[PERSON.public],
+            approvers=[KEY.public],
             clock=lambda: self.now,
         )
 
@@ -105,70 +116,146 @@ def test_drafts_wait_for_a_person(config: ServiceConfig) -> None:
     assert serve(config, scenario) == []
 
 
+def approve(config: ServiceConfig, bench: Bench) -> Approval:
+    """Let bob approve what a bench is about."""
+    approval = Approval.give(bench.advisor.session, KEY, reason="", time=time.time())
+    statement = msgspec.to_builtins(approval)
+    with ControlClient(config.socket.parent / DOOR) as client:
+        client.ask(op="loop_approve", id=bench.advisor.session.id, statement=statement)
+    return approval
+
+
+def level(client: ControlClient) -> dict[str, Any]:
+    rows = client.ask(op="targets", prim="/Plant/P1")["targets"]
+    return next(dict(one) for one in rows if one["command"] == "level")
+
+
+def followed(client: ControlClient, command: str) -> dict[str, Any]:
+    """Return a command's row at its end."""
+    for reply in client.follow(op="follow", id=command):
+        if reply["command"]["ended"]:
+            return dict(reply["command"])
+    raise AssertionError("it never ended")
+
+
+def begun(config: ServiceConfig, desk: ServiceDesk, target: str) -> Bench:
+    """Return a bench whose loop somebody approved."""
+    bench = Bench(desk, target)
+    bench.advisor.advise()
+    bench.advisor.step({})
+    bench.advisor.close_loop(approve(config, bench))
+    return bench
+
+
+def serve_beside(config: ServiceConfig, scenario: Callable[[], None], fault: str = "") -> list[Any]:
+    """Run a service with its second door and its soft device, and a scenario beside it."""
+    arrived: list[Any] = []
+    name = config.stage.parent.name
+
+    def device(transmission: Transmission) -> str:
+        arrived.append(transmission.value)
+        return fault
+
+    def chatter(over: threading.Event) -> None:
+        while not over.wait(0.05):
+            with contextlib.suppress(ServiceError):  # the bridge is still to start
+                speed = arrived[-1] if arrived else 1200.0
+                soft_bridge(name).send("rpm", speed, source_time=time.time())
+
+    def work(service: Service) -> None:
+        over = threading.Event()
+        thread = threading.Thread(target=chatter, args=(over,))
+        thread.start()
+        try:
+            wait_for(lambda: service.status()["commands"]["clients"])
+            wait_for(lambda: is_ready(config))
+            scenario()
+        finally:
+            over.set()
+            thread.join()
+
+    soft_device(name, device)
+    try:
+        run_beside(config, work)
+    finally:
+        soft_device(name, None)
+    return arrived
+
+
+def is_ready(config: ServiceConfig) -> bool:
+    """Tell whether the command client is online and the machine has said its speed."""
+    with ControlClient(config.socket) as client:
+        clients = client.ask(op="status")["commands"]["clients"].values()
+        online = [one["state"] for one in clients] == ["online"]
+        return online and level(client)["reported"] is not None
+
+
 def test_a_loop_asks_the_command_path_and_ends_when_it_refuses(config: ServiceConfig) -> None:
     desk = ServiceDesk(lambda: ControlClient(config.socket), ttl=20.0)
-    bench = Bench(desk, LEVEL)
+    benches: list[Bench] = []
 
-    async def scenario() -> None:
-        def loop() -> Any:
-            bench.advisor.advise()
-            approval = Approval.give(bench.advisor.session, PERSON, reason="", time=time.time())
-            bench.advisor.close_loop(approval)
-            bench.say(1.5)
-            with ControlClient(config.socket) as client:
-                for reply in client.follow(op="follow", id=desk.published[0]["id"]):
-                    if reply["command"]["ended"]:
-                        assert desk.trouble() == ""
-                        return reply["command"]
-            raise AssertionError("it never ended")
-
-        row = await asyncio.to_thread(loop)
-        assert row["state"] == "VERIFIED", row["cause"]
-        assert row["reason"].startswith("policy releases 1 (")
-        assert PERSON.public.id in row["reason"]
-        assert bench.advisor.stage is Stage.LOOP
-        await asyncio.to_thread(interfere)
+    def scenario() -> None:
+        bench = begun(config, desk, LEVEL)
+        benches.append(bench)
+        bench.say(1.5)
+        with ControlClient(config.socket) as client:
+            row = followed(client, desk.published[0]["id"])
+            assert row["state"] == "VERIFIED", row["cause"]
+            assert desk.trouble() == ""
+            assert row["origin"] == "policy"
+            assert "policy releases 1 (" in row["reason"]
+            assert KEY.public.id in row["reason"]
+            assert bench.advisor.stage is Stage.LOOP
+            # A person gives the same command meanwhile.
+            seen = level(client)["revision"]
+            said = client.ask(op="publish", target=LEVEL, value=1.0, revision=seen)
+            followed(client, said["command"]["id"])
+        bench.say(0.5)
         assert bench.advisor.stage is Stage.ADVISORY
 
-    def interfere() -> None:
-        with ControlClient(config.socket) as client:
-            (row,) = [
-                one
-                for one in client.ask(op="targets", prim="/Plant/P1")["targets"]
-                if one["command"] == "level"
-            ]
-            said = client.ask(op="publish", target=LEVEL, value=1.0, revision=row["revision"])
-            for reply in client.follow(op="follow", id=said["command"]["id"]):
-                if reply["command"]["ended"]:
-                    break
-        bench.say(0.5)  # a person gave the same command meanwhile
-
-    arrived = serve(config, scenario)
-    assert [each.value for each in arrived] == [1.5, 1.0]
-    # The service is gone: nothing can be asked any more, and the loop is over.
-    bench.say(0.5)
-    assert bench.advisor.stage is Stage.ADVISORY
+    assert serve_beside(config, scenario) == [1.5, 1.0]
+    # The service is gone: nothing can be asked any more.
+    benches[0].say(0.5)
+    assert benches[0].advisor.stage is Stage.ADVISORY
 
 
 def test_a_request_that_comes_to_nothing_ends_the_loop(config: ServiceConfig) -> None:
     desk = ServiceDesk(lambda: ControlClient(config.socket), ttl=20.0)
-    bench = Bench(desk, SPEED)
 
-    async def scenario() -> None:
-        def loop() -> None:
-            bench.advisor.advise()
-            approval = Approval.give(bench.advisor.session, PERSON, reason="", time=time.time())
-            bench.advisor.close_loop(approval)
-            bench.say(2.0)
-            with ControlClient(config.socket) as client:
-                one = desk.published[0]["id"]
-                client.ask(op="cancel", id=one, reason="not now")
-                for reply in client.follow(op="follow", id=one):
-                    if reply["command"]["ended"]:
-                        break
-            bench.say(2.0)
-            assert bench.advisor.stage is Stage.ADVISORY
+    def scenario() -> None:
+        bench = begun(config, desk, SPEED)
+        bench.say(2.0)
+        with ControlClient(config.socket) as client:
+            assert followed(client, desk.published[0]["id"])["state"] == "FAILED"
+        bench.say(1.0)
+        assert bench.advisor.stage is Stage.ADVISORY
+        with ControlClient(config.socket) as client:
+            (row,) = client.ask(op="loops")["loops"]
+        assert row["cause"].endswith("ended FAILED: the device refused: jammed")
 
-        await asyncio.to_thread(loop)
+    assert serve_beside(config, scenario, fault="jammed") == [2.0]
 
-    assert serve(config, scenario) == []
+
+def test_the_service_holds_a_loop_to_its_envelope_whatever_its_adviser_says(
+    config: ServiceConfig,
+) -> None:
+    desk = ServiceDesk(lambda: ControlClient(config.socket), ttl=20.0)
+
+    def scenario() -> None:
+        bench = Bench(desk, LEVEL)
+        bench.advisor.advise()
+        bench.advisor.step({})
+        own = Approval.give(bench.advisor.session, KEY, reason="", time=time.time())
+        with pytest.raises(PolicyError, match="the service has no such approval"):
+            bench.advisor.close_loop(own)
+        assert bench.advisor.stage is Stage.ADVISORY
+        bench.advisor.close_loop(approve(config, bench))
+        with pytest.raises(ServiceError, match="outside the envelope"):
+            desk.publish(Proposal(target=LEVEL, value=3001.0), "")
+        with pytest.raises(ServiceError, match="has no loop"):
+            desk.publish(Proposal(target=LEVEL, value=1.0), "")
+        bench.say(1.0)  # its next beat tells it
+        assert bench.advisor.stage is Stage.ADVISORY
+        assert desk.published == []
+
+    assert serve_beside(config, scenario) == []

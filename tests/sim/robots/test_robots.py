@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 import struct
 from collections.abc import Sequence
 from pathlib import Path
@@ -365,8 +366,6 @@ def test_meshes_come_along(tmp_path: Path, file: str, place: str, content: bytes
 def test_a_mesh_that_is_none_costs_itself_alone(
     tmp_path: Path, file: str, content: bytes | None, says: str
 ) -> None:
-    import re
-
     if content is not None:
         (tmp_path / file).write_bytes(content)
     robot = import_robot(written(tmp_path, "m.urdf", MESHED.format(file=file)))
@@ -392,7 +391,12 @@ def test_a_mesh_that_is_none_costs_itself_alone(
         (
             '<robot name="r"><link name="a"/><joint name="j" type="revolute"><parent link="a"/>'
             '<child link="gone"/></joint></robot>',
-            "cannot be read",
+            "cannot be read: Link gone not found",
+        ),
+        (
+            '<mujoco><worldbody><body name="b"><geom size="1"/><joint name="hip" axis="0 0"/>'
+            "</body></worldbody></mujoco>",
+            "hip': an axis has three numbers",
         ),
     ],
 )
@@ -402,6 +406,7 @@ def test_what_is_no_robot_is_refused(tmp_path: Path, text: str, says: str) -> No
     with pytest.raises(RobotError, match=says) as caught:
         import_robot(path)
     assert str(path) in str(caught.value)
+    assert not re.search(r"Exception|Error:", str(caught.value))
     with pytest.raises(RobotError, match="No such file"):
         import_robot(tmp_path / "none.urdf")
 
