@@ -38,9 +38,9 @@ test: setup ## run the tests; PYTEST_ARGS="-k name -m 'not slow'" narrows them
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --side-by-side only $(PYTEST_ARGS) || [ $$? -eq 5 ]
 	$(BIN)/python -m pytest --side-by-side never $(PYTEST_ARGS) || [ $$? -eq 5 ]
 
-demo: $(STAMP) ## bring the example plant to life: broker, recorded and simulated data, live stage
+demo: $(STAMP) ## bring the example plant to life: broker, recorded and simulated data, live stage; PLANT=fleet
 	@.ci/system-parts broker
-	$(BIN)/stagetwin demo
+	$(BIN)/stagetwin demo $(if $(PLANT),--plant $(PLANT))
 
 lint: setup ## ruff: rules and formatting
 	$(BIN)/ruff check .
@@ -74,6 +74,7 @@ bench: setup ## measure both ways against their peers
 	$(BIN)/python -m benchmarks.mqtt_to_stage
 	$(BIN)/python -m benchmarks.opcua_to_stage
 	$(BIN)/python -m benchmarks.command_roundtrip
+	$(BIN)/python -m benchmarks.orders
 	$(BIN)/python -m benchmarks.mirrors
 	$(BIN)/python -m benchmarks.gltf
 	$(BIN)/python -m benchmarks.rigid

@@ -26,7 +26,8 @@ import numpy as np
 import torch  # noqa: TID253
 import warp as wp  # noqa: TID253
 
-from benchmarks._environment_vector import VectorKinematics, VectorNavigation
+from benchmarks._environment_room import VectorNavigation
+from benchmarks._environment_vector import VectorKinematics
 from benchmarks._report import Case, paired, report
 from stagetwin_sim.environments import (
     Environment,
@@ -66,7 +67,7 @@ def give(peer: VectorKinematics, environment: Environment) -> None:
     for name, column in peer.column.items():
         peer.physics[:, column] = environment.physics[name].cpu().numpy()
     if isinstance(peer, VectorNavigation):
-        for name in ("pillars", "others", "targets"):
+        for name in ("pillars", "others", "targets", "clear"):
             getattr(peer, name)[:] = environment.state(name).cpu().numpy()
         peer.noisy = False
 
@@ -84,8 +85,10 @@ def check(environment: Environment, peer: VectorKinematics, steps: int) -> float
         ended = info["done"].cpu().numpy()
         assert (done == ended)[same].mean() > 0.999
         same &= ~done & ~ended
-        if isinstance(peer, VectorNavigation):  # others that head elsewhere draw where to
+        if isinstance(peer, VectorNavigation):
+            # Others that head elsewhere draw where to, and at the edge of a field rounding decides.
             same &= (peer.targets == environment.state("targets").cpu().numpy()).all((1, 2))
+            same &= ~peer.close
         mine = environment.critic[:, : environment.observation_count].cpu().numpy()[same]
         apart = np.abs(mine - seen[same])
         # A ray that grazes a pillar meets it for one and passes it for the other.

@@ -59,6 +59,7 @@ class CommandTarget(msgspec.Struct, frozen=True, kw_only=True):
         wire_type: exact type on the wire, or `auto`.
         kind: what the wire value is.
         type_name: USD type of the commanded attribute.
+        parameters: keys of what may be said beside the value.
     """
 
     prim: str
@@ -70,6 +71,7 @@ class CommandTarget(msgspec.Struct, frozen=True, kw_only=True):
     wire_type: str = "auto"
     kind: ValueKind = ValueKind.NUMBER
     type_name: str = "double"
+    parameters: tuple[str, ...] = ()
 
     @property
     def path(self) -> str:
@@ -90,6 +92,7 @@ class Transmission(msgspec.Struct, frozen=True, kw_only=True):
         deadline: latest moment of the write to the socket [s, boot-time clock].
         expires: end of the time to live [s, boot-time clock]; a device is told what remains of it.
         realm: realm of the connection.
+        parameters: what was said beside the value, by key.
     """
 
     id: str
@@ -101,6 +104,7 @@ class Transmission(msgspec.Struct, frozen=True, kw_only=True):
     deadline: float
     expires: float
     realm: str = "simulation"
+    parameters: dict[str, Any] = {}
 
 
 class Renewal(msgspec.Struct, frozen=True, kw_only=True):
@@ -234,10 +238,12 @@ class RenewedCommander(Commander, TypingProtocol):
 class CommandProtocol(TypingProtocol):
     """What a protocol offers beside `Protocol` if it carries commands.
 
-    It may also have two class variables, false where it has none: `renews`, whether more of a
+    It may also have class variables, false where it has none: `renews`, whether more of a
     command may leave after it was sent, for as long as it is renewed; and `repeats`, whether the
     identical message is written again until it is confirmed or the command has expired, which its
     receiver must ignore. That is an exception to "at most once", for a standard that asks for it.
+    A third one is `parameters`, whether it carries what is said beside a value. And it may have a method `takes_place(target) -> bool`, for commands whose value is a place of
+    the connection's map: the id of a node or station, or x, y and theta in three numbers.
 
     Attributes:
         reads: whether a commander can ask the device for a value.

@@ -126,6 +126,7 @@ class Leg(msgspec.Struct, frozen=True, kw_only=True):
         speed: highest speed [m/s].
         rotation_speed: highest [rad/s].
         through: whether it need not stop at the end.
+        backward: whether it is driven backward; only for bodies whose `reverses` is true.
     """
 
     x: float
@@ -135,6 +136,7 @@ class Leg(msgspec.Struct, frozen=True, kw_only=True):
     speed: float = math.inf
     rotation_speed: float = math.inf
     through: bool = False
+    backward: bool = False
 
 
 class Bodies(TypingProtocol):
@@ -142,6 +144,9 @@ class Bodies(TypingProtocol):
 
     Attributes:
         count: how many there are.
+
+    Bodies that can drive legs backward have an attribute `reverses` that is true; without it no
+    such leg is given to them.
     """
 
     count: int

@@ -40,6 +40,7 @@ _FLOAT_LIMITS = {"half": 65504.0, "float": float(np.finfo(np.float32).max)}
 _LARGEST = {**_FLOAT_LIMITS, "double": sys.float_info.max}
 _NUMBERS = {"double", "float", "half"}
 _TEXTS: dict[str, Callable[[str], Any]] = {"string": str, "token": str, "asset": Sdf.AssetPath}
+_FLOATS = {float}
 _AXES = ("x", "y", "z", "w")
 # USD type name -> (Gf class, numpy type of one component, components); shapes by underlying type.
 _TUPLES: dict[str, tuple[Any, str, int]] = {
@@ -101,6 +102,13 @@ def _shape_name(name: Sdf.ValueTypeName) -> str:
 
 def _numbers(value: Any, size: int, what: str) -> list[float]:
     """Return `size` finite numbers of a list, nested list, or {x, y, z, w} object."""
+    if (
+        type(value) is list
+        and len(value) == size
+        and set(map(type, value)) == _FLOATS
+        and math.isfinite(sum(value))
+    ):
+        return value  # the common case: a pose of a vehicle that moves
     if isinstance(value, Mapping) and size <= 4:
         missing = [axis for axis in _AXES[:size] if axis not in value]
         if missing:
@@ -198,11 +206,11 @@ def _quaternion_converter(shape: str) -> Callable[..., Any]:
 
 
 def _matrix_converter(shape: str) -> Callable[..., Any]:
-    make, size = _MATRICES[shape]
+    make, rows = _MATRICES[shape]
+    size, what = rows * rows, f"{rows * rows} numbers of a row-vector matrix"
 
     def convert(value: Any, _scale: float, _offset: float, _low: Bound, _high: Bound) -> Any:
-        flat = _numbers(value, size * size, f"{size * size} numbers of a row-vector matrix")
-        return make(*flat)
+        return make(*_numbers(value, size, what))
 
     return convert
 

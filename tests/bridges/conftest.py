@@ -14,6 +14,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
+import stagetwin_bridges.mqtt._paho as adapter
 from stagetwin.ports import ChannelSpec, ConnectionSpec, Credential, Realm, ValueKind
 from stagetwin_bridges.broker import LocalBroker
 from stagetwin_bridges.mqtt import MqttBridge, MqttProtocol, MqttPublisher
@@ -137,6 +138,12 @@ def channel(
         encoding=encoding,
         availability=availability,
     )
+
+
+@pytest.fixture
+def quick_signs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let connections over MQTT give their signs of life ten times a second."""
+    monkeypatch.setattr(adapter, "_TICK", 0.1)
 
 
 @pytest.fixture

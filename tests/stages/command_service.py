@@ -64,6 +64,7 @@ class CommandService:
         life: (state, cause, code) that a published command goes through by itself.
         refuse: if set, every `publish` is refused with this text.
         allowed: whether the service allows commands.
+        needs: how many people must approve what is published.
     """
 
     def __init__(self, path: Path, targets: Sequence[Reply] = ()) -> None:
@@ -75,6 +76,7 @@ class CommandService:
         self.evidence: Reply | None = None
         self.refuse = ""
         self.allowed = True
+        self.needs = 0
         self.mute = threading.Event()
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._run, daemon=True)
@@ -211,7 +213,7 @@ class CommandService:
         known = self.commands.get(request.get("id", ""))
         if known is not None:
             return {"command": known}
-        fields = {"reason": request.get("reason", "")}
+        fields = {"reason": request.get("reason", ""), "needs": self.needs}
         if request.get("id"):
             fields["id"] = request["id"]
         row = await self._add(request["target"], request["value"], "REQUESTED", fields)

@@ -74,7 +74,7 @@ def plant(tmp_path: Path) -> Path:
 def test_check_ends_with_0_when_all_can_run(plant: Path) -> None:
     done = stagetwin("check", plant.name, folder=plant.parent)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "1 signals, 1 commands on 1 assets by 1 connections can run; 0 errors" in done.stdout
+    assert "1 signal, 1 command on 1 asset by 1 connection can run; 0 errors" in done.stdout
 
 
 def test_check_ends_with_1_and_names_the_prim_when_a_binding_is_bad(plant: Path) -> None:
@@ -83,7 +83,7 @@ def test_check_ends_with_1_and_names_the_prim_when_a_binding_is_bad(plant: Path)
     assert done.returncode == 1
     assert "/World/P1" in done.stdout
     assert "{twin:var:line} has no value here" in done.stdout
-    assert "0 signals, 1 commands" in done.stdout
+    assert "0 signals, 1 command" in done.stdout
 
 
 def test_check_prints_json_for_scripts(plant: Path) -> None:

@@ -8,6 +8,7 @@ import pty
 import select
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -40,6 +41,26 @@ TARGETS = [
     target(POSE, "double3", unit="m", min=None, max=None, desired=[0.0, 0.0, 0.0]),
     target(COUNT, "int", unit="1", max=None),
 ]
+PICK = "/World/AMR1.pick"
+TARGETS.append(
+    target(
+        PICK,
+        "string",
+        unit="1",
+        min=None,
+        max=None,
+        desired=None,
+        reported=None,
+        parameters=[
+            {"name": n, "type": kind, "min": low, "max": high, "tokens": tokens, "default": None}
+            for n, kind, low, high, tokens in (
+                ("height", "double", 0.0, 2.5, []),
+                ("loadId", "string", None, None, []),
+                ("loadType", "token", None, None, ["EPAL", "KLT"]),
+            )
+        ],
+    )
+)
 GOOD = [(state, "", "") for state in (*WAY, "VERIFIED")]
 EVIDENCE = {
     "kind": "process",
@@ -100,6 +121,54 @@ def test_a_verified_command_ends_with_0_and_its_evidence(service: CommandService
     }
 
 
+def test_parameters_are_sent_with_the_value(service: CommandService) -> None:
+    turns(service, GOOD)
+    said = ("loadType=KLT", "height=0.5", "loadId=a=b")
+    pairs = [part for pair in said for part in ("--with", pair)]
+    assert run(service, PICK, "P1", *pairs).exit_code == 0
+    (request,) = service.requests("publish")
+    assert request["parameters"] == {"loadType": "KLT", "height": 0.5, "loadId": "a=b"}
+
+
+@pytest.mark.parametrize(
+    ("pair", "words"),
+    [
+        ("loadType=BOX", "parameter loadType: 'BOX' is none of EPAL, KLT"),
+        ("height=3", "no value for parameter height"),
+        ("height=high", "allowed: double, 0 to 2.5"),
+        ("colour=red", "has the parameters height, loadId, loadType, got 'colour=red'"),
+        ("loadId", "expected KEY=VALUE"),
+    ],
+)
+def test_a_wrong_parameter_is_told_before_it_is_asked(
+    service: CommandService, pair: str, words: str
+) -> None:
+    done = run(service, PICK, "P1", "--with", pair)
+    assert done.exit_code == 2
+    assert words in done.output
+    assert service.requests("publish") == []
+
+
+def test_on_a_pipe_it_says_once_that_another_person_must_approve(service: CommandService) -> None:
+    service.needs = 1
+    turns(service, [("VALIDATED", "", ""), ("REHEARSED", "", "")])
+
+    def deny() -> None:
+        deadline = time.monotonic() + 20
+        while not service.requests("follow") and time.monotonic() < deadline:
+            time.sleep(0.005)
+        # Whoever follows was told what there was before anything else can happen.
+        (made,) = service.commands
+        service.turn(made, "DENIED", "not now", "by-hand")
+
+    other = threading.Thread(target=deny)
+    other.start()
+    done = run(service, P1, "1500")
+    other.join(20)
+    assert done.exit_code == 1
+    assert done.output.count("waiting for approval by another person") == 1
+
+
 @pytest.mark.parametrize(
     ("state", "cause", "said"),
     [
@@ -112,7 +181,7 @@ def test_a_verified_command_ends_with_0_and_its_evidence(service: CommandService
         (
             "UNVERIFIED",
             "no answer",
-            "UNVERIFIED  sent, outcome unknown: look at the machine; it is not sent again "
+            "UNVERIFIED: sent, outcome unknown; look at the machine, it is not sent again "
             "(no answer)",
         ),
     ],
@@ -208,7 +277,7 @@ def test_an_unknown_target_names_what_may_have_been_meant(
 
 def test_a_target_like_no_other_names_some(service: CommandService) -> None:
     done = run(service, "/Zzz", "5")
-    assert "among its 6 commands are" in " ".join(done.stderr.split())
+    assert "among its 7 commands are" in " ".join(done.stderr.split())
     service.targets.clear()
     done = run(service, P1, "5")
     assert "the stage has no commands that can run" in done.stderr

@@ -58,6 +58,8 @@ CASES: list[tuple[str, Any, Any]] = [
     ("quatf", {"x": 0, "y": 0, "z": 0, "w": 3}, Gf.Quatf(1)),
     ("quath", [0, 0, 0, -1], Gf.Quath(-1)),
     ("matrix2d", [1, 2, 3, 4], Gf.Matrix2d(1, 2, 3, 4)),
+    # Their sum is beyond float64; they are not.
+    ("matrix2d", [1e308, 1e308, 1.0, 0.0], Gf.Matrix2d(1e308, 1e308, 1, 0)),
     ("matrix3d", [[1, 2, 3], [4, 5, 6], [7, 8, 9]], Gf.Matrix3d(1, 2, 3, 4, 5, 6, 7, 8, 9)),
     ("matrix4d", M4, Gf.Matrix4d(*M4)),
     ("frame4d", M4, Gf.Matrix4d(*M4)),
@@ -195,6 +197,9 @@ def test_kinds_say_what_a_wire_must_carry(name: str, kind: ValueKind, scalable: 
         ("quatf", [0, 0, 0, 0], WireRangeError),
         ("quatf", [0, 0, 1], WireTypeError),
         ("matrix4d", [1.0] * 15, WireTypeError),
+        ("matrix4d", [1.0] * 15 + [True], WireTypeError),
+        ("matrix4d", [1.0] * 15 + [math.nan], WireRangeError),
+        ("matrix4d", [1.0] * 14 + [INF, -INF], WireRangeError),
         ("matrix4d", [[1.0] * 3] * 5, WireTypeError),
         ("double[]", 1.0, WireTypeError),
         ("double[]", "12", WireTypeError),

@@ -131,6 +131,15 @@ def demo(
             show_default=False,
         ),
     ] = None,
+    plant: Annotated[
+        str,
+        typer.Option(
+            "--plant",
+            metavar="NAME",
+            help="factory, or fleet: eight vehicles that speak VDA 5050.",
+            show_default="factory",
+        ),
+    ] = "",
     stage: Annotated[
         Path | None,
         typer.Option(
@@ -146,7 +155,8 @@ def demo(
 
     Starts a broker of its own with generated passwords, the real service with commands allowed,
     simulated machines and, for the example plant, a recording. Then a machine obeys, one refuses,
-    one lies, a gateway drops off, and the broker is killed; exit status 1 if anything of it comes
+    one lies, a gateway drops off, and the broker is killed; vehicles drive to stations, one is
+    cancelled, one dies and comes back. Exit status 1 if anything of it comes
     out otherwise than it should. All connections lead to this broker, those of OPC UA to servers
     on free ports of this machine, whatever the stage says, so that no real device is reached.
     Nothing is left behind.
@@ -160,6 +170,7 @@ def demo(
             recording=recording,
             rate=rate,
             broker=broker,
+            plant=plant,
             stage=stage,
             faults=faults,
         )

@@ -20,9 +20,10 @@ from rich.text import Text
 from stagetwin._data import factory_folder
 from stagetwin.cli.view import Feed, Screen, WatchModel
 from stagetwin.ports import find_model, find_protocol
-from stagetwin_bridges._errors import BrokerError
+from stagetwin_bridges._errors import BridgeError, BrokerError
 from stagetwin_bridges.broker import BrokerKind, LocalBroker
 from stagetwin_bridges.commands._cast import Cast
+from stagetwin_bridges.commands._fleet_cast import FleetCast
 from stagetwin_bridges.commands._hints import hint_lines, hints
 from stagetwin_bridges.commands._observer import connect
 from stagetwin_bridges.commands._plant import DemoPlant
@@ -31,8 +32,10 @@ from stagetwin_bridges.commands._replay import mismatch
 from stagetwin_bridges.commands._story import Event, Story, Timing
 from stagetwin_bridges.recording import Recording
 
-__all__ = ["DemoRequest", "run_demo"]
+__all__ = ["PLANTS", "DemoRequest", "run_demo"]
 
+PLANTS = ("factory", "fleet")
+"""Plants that come along."""
 _PANEL_LINES = 15
 _EVENT_LINES = 3
 """Lines that what happens is given at least."""
@@ -50,6 +53,7 @@ class DemoRequest:
     recording: Path | None = None
     rate: float = 5.0
     broker: str = ""
+    plant: str = ""
     stage: Path | None = None
     faults: Path | None = None
 
@@ -65,6 +69,7 @@ def run_demo(request: DemoRequest) -> None:
     if request.broker not in ("", "mosquitto", "nats"):
         raise BrokerError(f"broker {request.broker!r}: expected mosquitto or nats")
     kind = cast(BrokerKind, request.broker) if request.broker else None
+    stage = _stage_of(request)
     if request.faults is not None:
         find_model("machines").read_faults(request.faults)
     console = Console()
@@ -74,7 +79,7 @@ def run_demo(request: DemoRequest) -> None:
         console.print("starting a broker, the service and the plant's devices ...", style="dim")
         with signals.held():
             broker = stack.enter_context(LocalBroker(kind))
-            plant = DemoPlant(broker, request.stage)
+            plant = DemoPlant(broker, stage)
             stack.callback(plant.close)
             plant.start()
         shown = None if attended else console
@@ -89,6 +94,15 @@ def run_demo(request: DemoRequest) -> None:
             console.print(event.line(), soft_wrap=True)
     if failed:
         raise typer.Exit(1)
+
+
+def _stage_of(request: DemoRequest) -> Path | None:
+    """Return the root layer that was asked for, None for the example plant."""
+    if request.plant and request.stage is not None:
+        raise BridgeError("--plant names a plant that comes along, --stage one of your own")
+    if request.plant not in ("", *PLANTS):
+        raise BridgeError(f"plant {request.plant!r}: expected one of {', '.join(PLANTS)}")
+    return request.stage or (factory_folder() / "fleet.usda" if request.plant == "fleet" else None)
 
 
 def _start_plant(
@@ -107,17 +121,24 @@ def _start_plant(
     recorded = plant.bench_topic if recording is not None else ""
     park = plant.device_park(request.rate, recorded, request.faults)
     timing = Timing.within(request.seconds, request.failure, console is None)
-    story = Story(plant, broker, park, timing, tell)
     table = plant.table
+    vehicles = plant.fleet_park(FleetCast.of(plant.stage, table))
+    story = Story(plant, broker, park, vehicles, timing, tell)
     story.say("info", f"{broker.kind} listens on 127.0.0.1:{broker.port}, passwords made up")
     commands = f", {len(table.commands)} commands" if table.commands else ""
     story.say("info", f"{plant.stage_path.name}: {len(table.telemetry)} signals{commands}")
     # The service starts meanwhile.
     stack.callback(park.stop)
+    stack.callback(vehicles.stop)
     with signals.held():
+        vehicles.start()
         park.start()
-    names = ", ".join(park.names)
-    story.say("info", f"made-up machines behind {names}: {len(park.pids)} processes")
+    if vehicles.vehicles:
+        said = f"{vehicles.vehicles} made-up vehicles in {len(vehicles.pids)} processes"
+        story.say("info", f"{said}, each a participant of its own at the broker")
+    if park.names:
+        names = ", ".join(park.names)
+        story.say("info", f"made-up machines behind {names}: {len(park.pids)} processes")
     if recording is not None:
         connection = next(b.connection for b in table.telemetry.values() if b.address == recorded)
         spec = table.connections[connection]

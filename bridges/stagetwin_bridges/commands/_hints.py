@@ -13,6 +13,7 @@ from pathlib import Path
 from rich.text import Text
 
 from stagetwin_bridges.commands._cast import Cast, Part
+from stagetwin_bridges.commands._fleet_cast import FleetCast
 from stagetwin_bridges.commands._plant import DemoPlant
 
 __all__ = ["hint_lines", "hints"]
@@ -33,6 +34,7 @@ def hints(plant: DemoPlant, cast: Cast) -> list[list[str]]:
         lines.append(_asked(plant, "open", "--browse"))
     if part is not None:
         lines.append(_asked(plant, "set", part.command.path, _proposed(part)))
+    lines += _of_vehicles(plant)
     liar = cast.refuses or part
     if liar is not None:
         asset = plant.table.assets[liar.command.asset]
@@ -46,6 +48,20 @@ def hints(plant: DemoPlant, cast: Cast) -> list[list[str]]:
         lines.append(_asked(plant, "halt", _halted(cast, part)))
     lines += [_asked(plant, command) for command in ("status", "watch", "snapshot")]
     return [[shlex.quote(word) for word in words] for words in lines]
+
+
+def _of_vehicles(plant: DemoPlant) -> list[list[str]]:
+    """Return how a vehicle without a part is sent somewhere, and all are stopped."""
+    cast = FleetCast.of(plant.stage, plant.table)
+    goal = next(iter(cast.others or cast.drivers), None)
+    if goal is None:
+        return []
+    asset = goal.command.asset
+    return [
+        _asked(plant, "set", goal.command.path, goal.station),
+        _asked(plant, "halt", asset.rpartition("/")[0] or "/"),
+        _asked(plant, "commands list"),
+    ]
 
 
 def _of_models(plant: DemoPlant, cast: Cast) -> list[list[str]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections.abc import Callable
@@ -57,11 +58,18 @@ class Observer:
         plant: whose service it is.
         model: what the newest frames say.
         stopped: ends whatever waits.
+        check: called while something is waited for; raises if that can never come.
     """
 
-    def __init__(self, plant: DemoPlant, model: WatchModel, stopped: threading.Event) -> None:
+    def __init__(
+        self,
+        plant: DemoPlant,
+        model: WatchModel,
+        stopped: threading.Event,
+        check: Callable[[], None] = lambda: None,
+    ) -> None:
         self.model = model
-        self._plant, self._stopped = plant, stopped
+        self._plant, self._stopped, self._check = plant, stopped, check
         self._feed = connect(plant, stopped)
         try:
             self._client = ControlClient(plant.socket)
@@ -112,7 +120,7 @@ class Observer:
 
     # -- commands
 
-    def command(self, path: str, value: float, reason: str) -> Row:
+    def command(self, path: str, value: float | str | bool, reason: str) -> Row:
         """Publish a command and return its row once it has ended, its history included.
 
         Whoever plays along in another terminal may command the same machine at this moment: then
@@ -125,9 +133,13 @@ class Observer:
                 break
         return row
 
-    def _command(self, path: str, value: float, reason: str) -> Row:
+    def _command(self, path: str, value: float | str | bool, reason: str) -> Row:
+        return self.wait_for_end(self.request(path, value, reason)["id"])
+
+    def request(self, path: str, value: float | str | bool, reason: str) -> Row:
+        """Publish a command and return its row as it was taken."""
         revision = self.target(path)["revision"]
-        asked = self._client.ask(
+        row: Row = self._client.ask(
             op="publish",
             id=uuid7(),
             target=path,
@@ -136,11 +148,24 @@ class Observer:
             reason=reason,
             mode="explicit",
         )["command"]
-        while True:
-            row: Row = self._client.ask(op="command", id=asked["id"])["command"]
-            if row["ended"]:
-                return row
+        return row
+
+    def row(self, command: str) -> Row:
+        """Return the row of a command by its id, its history included."""
+        return dict(self._client.ask(op="command", id=command)["command"])
+
+    def wait_for_end(self, command: str, timeout: float = math.inf) -> Row:
+        """Return the row of a command once it has ended.
+
+        Raises:
+            BridgeError: it did not within `timeout` [s].
+        """
+        until = time.monotonic() + timeout
+        while not (row := self.row(command))["ended"]:
+            if time.monotonic() > until:
+                raise BridgeError(f"{row['target']} was still {row['state']} after {timeout:g} s")
             self.rest(_ASK_EVERY)
+        return row
 
     # -- machines
 
@@ -206,6 +231,7 @@ class Observer:
         """
         began = time.monotonic()
         while not condition():
+            self._check()
             if time.monotonic() - began > timeout:
                 raise BridgeError(f"{otherwise} within {timeout:g} s")
             self._step(_STEP)

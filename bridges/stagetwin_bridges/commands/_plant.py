@@ -8,14 +8,12 @@ import math
 import os
 import pwd
 import shutil
-import socket
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from urllib.parse import quote
 
 from pxr import Sdf, Usd
 
@@ -27,6 +25,9 @@ from stagetwin.opening import open_stage
 from stagetwin.ports import ConnectionSpec, Credential, scheme_of
 from stagetwin_bridges._errors import BridgeError, RealmError
 from stagetwin_bridges.broker import LocalBroker, Role
+from stagetwin_bridges.commands._demo_endpoints import SERVED, endpoints_at
+from stagetwin_bridges.commands._fleet_cast import FleetCast, is_fleet
+from stagetwin_bridges.commands._vehicles import FleetGroup, FleetPark
 from stagetwin_bridges.devices import DeviceGroup, DevicePark, ServerOptions, ServerUser
 
 __all__ = ["DemoPlant"]
@@ -36,14 +37,10 @@ _BENCH_CONNECTION = Sdf.Path("/World/Connections/testbed")
 _BENCH_PLACE = (16.0, -24.0, 0.0)
 """Where the test bed stands in the factory [m]: beside the AMR area."""
 _CREDENTIAL, _COMMAND_CREDENTIAL = "demo", "demo-commander"
+_VEHICLES = "demo-vehicles"
+"""Credential of the vehicles."""
 _STALE_AFTER = 2.5
 """Signals of the demo are stale after this long [s], so that one need not wait to see it."""
-
-
-_SERVED = "opc.tcp"
-"""Scheme of the connections whose devices are servers of their own; others share the broker."""
-_SECURITY_OPTIONS = ("policy", "trust")
-"""Options that ask for a certificate, which made-up servers have none of."""
 
 
 class DemoPlant:
@@ -89,7 +86,7 @@ class DemoPlant:
         self._state = self._folder / "state"
         self._credentials = self._folder / "credentials.toml"
         self._sidecars = [self._write_sidecar()]
-        endpoints = self._endpoints(open_stage(self.stage_path, self._sidecars), broker)
+        endpoints = endpoints_at(broker, read_bindings(open_stage(self.stage_path, self._sidecars)))
         self.stage = open_stage(self.stage_path, self._sidecars, endpoints)
         self._endpoints_in_use = endpoints
         self.table = read_bindings(self.stage)
@@ -133,7 +130,7 @@ class DemoPlant:
                 _author(layer, spec, "twin:credential", _CREDENTIAL)
             if name in commanded and not spec.command_credential:
                 _author(layer, spec, "twin:commandCredential", _COMMAND_CREDENTIAL)
-            if scheme_of(spec.endpoint) == _SERVED:
+            if scheme_of(spec.endpoint) == SERVED:
                 _author(layer, spec, "twin:securityProfile", "none")
         layer.Save()
         return path
@@ -155,31 +152,6 @@ class DemoPlant:
             )
             order.default = [op]
 
-    @staticmethod
-    def _endpoints(stage: Usd.Stage, broker: LocalBroker) -> dict[str, str]:
-        """Return an address on this host for every connection, with the options that it has."""
-        table = read_bindings(stage)
-        endpoints: dict[str, str] = {}
-        served = [n for n, s in table.connections.items() if scheme_of(s.endpoint) == _SERVED]
-        ports = dict(zip(served, _free_ports(len(served)), strict=True))
-        for name, spec in sorted(table.connections.items()):
-            options = spec.endpoint.partition("?")[2].split("&")
-            if name in ports:
-                kept = [o for o in options if o.partition("=")[0] not in _SECURITY_OPTIONS]
-                endpoints[name] = f"opc.tcp://127.0.0.1:{ports[name]}/?{'&'.join(kept)}"
-                continue
-            # Options of another protocol mean nothing here; an empty query keeps them out.
-            if not spec.endpoint.startswith("mqtt"):
-                options = []
-            if broker.kind == "nats":
-                # It grants 65535 unacknowledged messages a session, 1024 a subscription: 63 of
-                # them. So one for each area of the plant, in place of one a topic.
-                topics = {channel.address for channel in table.channels(name)}
-                options += sorted({f"subscribe={quote(_area(topic))}" for topic in topics})
-            uri = broker.endpoint("&".join(filter(None, options)))
-            endpoints[name] = uri if "?" in uri else f"{uri}?"
-        return endpoints
-
     def _bench_topic(self, table: BindingTable) -> str:
         replayed = {name for name, spec in table.connections.items() if spec.realm == "replay"}
         addresses = {
@@ -192,7 +164,8 @@ class DemoPlant:
     def _write_credentials(self) -> None:
         fd = os.open(self._credentials, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         with os.fdopen(fd, "w", encoding="utf-8") as file:
-            for name, role in sorted(self._roles.items()):
+            roles: dict[str, Role] = {**self._roles, _VEHICLES: "device"}
+            for name, role in sorted(roles.items()):
                 file.write(_toml(name, self._broker.credential(role)))
 
     def _approve(self) -> None:
@@ -216,14 +189,16 @@ class DemoPlant:
         connections = self.table.connections
         bindings = (*self.table.telemetry.values(), *self.table.commands)
         groups: list[DeviceGroup] = []
-        for name in connections:
+        for name, spec in connections.items():
+            if is_fleet(spec):
+                continue
             played = {b.asset for b in bindings if recorded and b.address == recorded}
             assets = {b.asset for b in bindings if b.connection == name}
             if made_up := assets - played:
                 # No assets named is all of them.
                 named = () if made_up == assets else tuple(sorted(made_up))
                 groups.append(DeviceGroup(name, named))
-        served = {n: s for n, s in connections.items() if scheme_of(s.endpoint) == _SERVED}
+        served = {n: s for n, s in connections.items() if scheme_of(s.endpoint) == SERVED}
         return DevicePark(
             self.stage_path,
             self.devices,
@@ -237,6 +212,33 @@ class DemoPlant:
             rate=rate,
             faults=faults,
         )
+
+    def fleet_park(self, cast: FleetCast) -> FleetPark:
+        """Return the vehicles of every fleet, not yet started.
+
+        Args:
+            cast: who plays; one whose process is to die has one of its own.
+        """
+        alone = cast.lost.vehicle if cast.lost else ""
+        groups: list[FleetGroup] = []
+        for connection, vehicles in cast.vehicles:
+            together = tuple(name for name in vehicles if name != alone)
+            groups += [FleetGroup(connection, names) for names in (together, (alone,)) if names]
+            if alone not in vehicles:
+                groups.pop()
+        return FleetPark(
+            self.stage_path,
+            self._folder,
+            groups,
+            credentials=self._credentials,
+            credential=_VEHICLES,
+            sidecars=self._sidecars,
+            endpoints=self._endpoints_in_use,
+        )
+
+    def mirror(self) -> Usd.Stage:
+        """Return the stage as an editor opens it, to be edited."""
+        return open_stage(self.stage_path, self._sidecars)
 
     def _server(self, spec: ConnectionSpec) -> ServerOptions:
         """Return who may come in: who reads, and who commands."""
@@ -337,21 +339,6 @@ def _author(layer: Sdf.Layer, spec: ConnectionSpec, name: str, value: str) -> No
         type_name = Sdf.ValueTypeNames.String
     prim = Sdf.CreatePrimInLayer(layer, spec.prim)
     Sdf.AttributeSpec(prim, name, type_name, Sdf.VariabilityUniform).default = value
-
-
-def _free_ports(count: int) -> list[int]:
-    """Return TCP ports of the loopback interface that nobody listens on at the moment."""
-    with contextlib.ExitStack() as stack:
-        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for each in sockets:
-            each.bind(("127.0.0.1", 0))
-        return [int(each.getsockname()[1]) for each in sockets]
-
-
-def _area(topic: str) -> str:
-    """Return the filter of all topics that share the first two levels, of a shorter one itself."""
-    levels = topic.split("/")
-    return "/".join([*levels[:2], "#"]) if len(levels) > 2 else topic
 
 
 def _toml(name: str, credential: Credential) -> str:

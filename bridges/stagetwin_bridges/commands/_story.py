@@ -15,9 +15,12 @@ from stagetwin.cli.view import WatchModel
 from stagetwin_bridges._errors import UnheardError
 from stagetwin_bridges.broker import LocalBroker
 from stagetwin_bridges.commands._cast import Cast
+from stagetwin_bridges.commands._fleet_cast import FleetCast
+from stagetwin_bridges.commands._fleet_scenes import FleetScenes
 from stagetwin_bridges.commands._observer import Observer, StoppedError
 from stagetwin_bridges.commands._plant import DemoPlant
 from stagetwin_bridges.commands._scenes import Scenes
+from stagetwin_bridges.commands._vehicles import FleetPark
 from stagetwin_bridges.commands._words import fault_text
 from stagetwin_bridges.devices import DevicePark
 
@@ -108,6 +111,7 @@ class Story:
         plant: DemoPlant,
         broker: LocalBroker,
         park: DevicePark,
+        vehicles: FleetPark,
         timing: Timing,
         tell: Callable[[Event], None] = lambda event: None,
     ) -> None:
@@ -116,6 +120,7 @@ class Story:
         self.failed = ""
         self.model = WatchModel()
         self._plant, self._broker, self._park = plant, broker, park
+        self._vehicles = vehicles
         self._timing, self._tell = timing, tell
         self._stopped = threading.Event()
         self._began = time.monotonic()
@@ -149,7 +154,8 @@ class Story:
 
     def _run(self) -> None:
         try:
-            with Observer(self._plant, self.model, self._stopped) as observer:
+            check = self._vehicles.check_alive
+            with Observer(self._plant, self.model, self._stopped, check) as observer:
                 self._play(observer)
         except (StagetwinError, OSError) as error:
             if not self._stopped.is_set():
@@ -165,7 +171,7 @@ class Story:
         cast = Cast.of(self._plant.table)
         scenes = Scenes(observer, self._park, self._broker, cast, self.say)
         scenes.come_alive()
-        wanted = self._scenes(scenes, cast)
+        wanted = [*self._fleet_scenes(observer), *self._scenes(scenes, cast)]
         fitting = self._fitting(wanted)
         if left_out := [scene.name for scene in wanted if scene not in fitting]:
             self.say("note", f"no time for: {', '.join(left_out)}")
@@ -214,6 +220,27 @@ class Story:
             (
                 failure,
                 _Scene("the broker's death", away + 7.0, 1, lambda: scenes.broker_dies(away)),
+            ),
+        ]
+        return [scene for possible, scene in can if possible]
+
+    def _fleet_scenes(self, observer: Observer) -> list[_Scene]:
+        """Return the scenes with vehicles that this plant can play."""
+        cast = FleetCast.of(self._plant.stage, self._plant.table)
+        scenes = FleetScenes(self._plant, observer, self._vehicles, cast, self.say)
+        can = [
+            (bool(cast.drivers), _Scene("goals", 25.0, 0, scenes.drive)),
+            (
+                cast.edited is not None,
+                _Scene("an edit of the stage", 8.0, 2, scenes.edit_and_cancel),
+            ),
+            (
+                self._timing.failure and cast.lost is not None,
+                _Scene("a vehicle's death", 12.0, 1, scenes.lose),
+            ),
+            (
+                self._timing.failure and cast.lost is not None,
+                _Scene("its way back to work", 12.0, 3, scenes.work_again),
             ),
         ]
         return [scene for possible, scene in can if possible]

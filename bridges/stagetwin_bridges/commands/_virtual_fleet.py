@@ -8,8 +8,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-import numpy.typing as npt
 from rich.console import Console
 from rich.live import Live
 from rich.text import Text
@@ -21,13 +19,15 @@ from stagetwin.opening import open_stage
 from stagetwin.ports import ConnectionSpec
 from stagetwin_bridges._errors import ConnectionConfigError
 from stagetwin_bridges.commands._opening import credential_of, endpoints_of, interruptible
+from stagetwin_bridges.commands._vehicle_places import places_on, places_shown
 from stagetwin_bridges.vda5050.virtual import Pace, VirtualFleet, allow_open_files
 
-__all__ = ["VirtualFleetRequest", "places_on", "run_virtual_fleet"]
+__all__ = ["VirtualFleetRequest", "run_virtual_fleet"]
 
 _MANUFACTURER = "stagetwin"
-_SPACING = 2.0
 _PATIENCE = 30.0
+_LINES = 10.0
+"""Between two lines on a pipe, unless all are online just now, or none any more [s]."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,11 +67,12 @@ def run_virtual_fleet(request: VirtualFleetRequest) -> None:
         )
     road_map = RoadMap.decode(connection.map) if connection.map else None
     names = _names(request, table, connection)
+    shown = places_shown(stage, table, connection.name)
     allow_open_files(2 * len(names))
     fleet = VirtualFleet(
         connection,
         names,
-        places_on(road_map, len(names)),
+        places_on(road_map, len(names), [shown.get(name) for name in names]),
         [VehicleType()],
         credential=credential_of(request.credential or connection.credential, request.credentials),
         bodies=request.bodies,
@@ -83,50 +84,21 @@ def run_virtual_fleet(request: VirtualFleetRequest) -> None:
         seed=request.seed,
     )
     begun = time.monotonic()
-    with interruptible() as interrupt, fleet, _shown(console) as live:
+    with interruptible() as interrupt, fleet, _shown(console, fleet) as live:
+        live.update(_said(fleet))
         while not interrupt.wait(1.0):
             run = time.monotonic() - begun
             live.update(_said(fleet))
             if request.seconds is not None and run >= request.seconds:
                 break
-            if not fleet.online and fleet.counts.refused and run > _PATIENCE:
+            # A broker that has been there comes back: vehicles wait for it as real ones do.
+            if not fleet.counts.messages and fleet.counts.refused and run > _PATIENCE:
                 raise ConnectionConfigError(
                     f"{connection.prim}: no vehicle got through to the broker: "
                     f"{fleet.counts.refused}"
                 )
         said = _said(fleet)
-    console.print(said, highlight=False)
-
-
-def places_on(road_map: RoadMap | None, count: int) -> npt.NDArray[np.float64]:
-    """Return where vehicles stand at first, shape (count, 3): on nodes, those to park at first.
-
-    Without a map they stand in rows.
-
-    Raises:
-        ConnectionConfigError: the map has fewer nodes.
-    """
-    poses = np.zeros((count, 3))
-    if road_map is None or not road_map.nodes:
-        side = max(1, int(np.ceil(np.sqrt(count))))
-        poses[:, 0] = _SPACING * (np.arange(count) % side)
-        poses[:, 1] = _SPACING * (np.arange(count) // side)
-        return poses
-    if count > len(road_map.nodes):
-        raise ConnectionConfigError(
-            f"map {road_map.id!r} has {len(road_map.nodes)} nodes to stand on, {count} vehicles "
-            f"were asked for"
-        )
-    parked = {
-        node
-        for station in road_map.stations.values()
-        if station.kind in ("park", "charge")
-        for node in station.nodes
-    }
-    nodes = sorted(road_map.nodes.values(), key=lambda node: (node.id not in parked, node.id))
-    for row, node in zip(poses, nodes, strict=False):
-        row[:] = node.x, node.y, node.theta or 0.0
-    return poses
+    console.print(said, highlight=False, soft_wrap=True)
 
 
 def _names(
@@ -152,7 +124,7 @@ def _said(fleet: VirtualFleet) -> Text:
     parts: Sequence[str] = (
         f"{fleet.online} of {len(fleet)} vehicles online",
         f"{counts.messages} messages sent ({counts.sent.get('state', 0)} states)",
-        f"{counts.heard} heard",
+        f"{counts.heard} heard ({counts.orders} orders)",
         *((f"{counts.malformed} could not be read",) if counts.malformed else ()),
         *((f"{counts.late} steps late",) if counts.late else ()),
         *((counts.refused,) if counts.refused and not fleet.online else ()),
@@ -161,16 +133,27 @@ def _said(fleet: VirtualFleet) -> Text:
 
 
 @contextlib.contextmanager
-def _shown(console: Console) -> Iterator[Live | _Silent]:
+def _shown(console: Console, fleet: VirtualFleet) -> Iterator[Live | _Lines]:
     if not console.is_terminal:
-        yield _Silent()
+        yield _Lines(console, fleet)
         return
     with Live(console=console, refresh_per_second=2, transient=True) as live:
         yield live
 
 
-class _Silent:
-    """Shows nothing: there is nobody who sees a line that changes."""
+class _Lines:
+    """For a pipe, which has no line that changes: one at the start, and so on."""
 
-    def update(self, text: Text) -> None:
-        """Take it."""
+    def __init__(self, console: Console, fleet: VirtualFleet) -> None:
+        self._console = console
+        self._fleet = fleet
+        self._online = -1
+        self._due = 0.0
+
+    def update(self, said: Text) -> None:
+        """Say how it stands, where that is news or nothing was said for a while."""
+        now, online = time.monotonic(), self._fleet.online
+        news = online != self._online and online in (0, len(self._fleet))
+        if news or now >= self._due:
+            self._online, self._due = online, now + _LINES
+            self._console.print(said, highlight=False, soft_wrap=True)

@@ -17,6 +17,8 @@ def way_text(row: Row) -> str:
     moments = row["history"][:-1]
     told = []
     for moment in moments:
+        if moment["state"] == "NOTE":
+            continue
         after = max(float(moment["time"]) - float(row["created"]), 0.0)
         told.append(f"{moment['state']} {after * 1e3:.0f}")
     return f"{', '.join(told)} ms"

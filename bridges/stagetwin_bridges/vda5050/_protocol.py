@@ -12,7 +12,7 @@ from stagetwin_bridges.mqtt import MqttBridge
 from stagetwin_bridges.mqtt._client import made_up_id
 from stagetwin_bridges.mqtt._paho import PahoClient
 from stagetwin_bridges.mqtt._settling import BrokerProtocol
-from stagetwin_bridges.vda5050.control import Blind, FleetCommander, target_problems
+from stagetwin_bridges.vda5050.control import Blind, FleetCommander, is_order, target_problems
 from stagetwin_bridges.vda5050.messages import Codec
 from stagetwin_bridges.vda5050.telemetry import (
     FleetDialect,
@@ -35,6 +35,7 @@ class Vda5050Protocol(BrokerProtocol[FleetEndpoint]):
     encrypted: ClassVar[str] = "vda5050+mqtts"
     renews: ClassVar[bool] = True
     repeats: ClassVar[bool] = True
+    parameters: ClassVar[bool] = True
 
     def _parse(self, uri: str) -> FleetEndpoint:
         return FleetEndpoint.parse(uri)
@@ -46,6 +47,10 @@ class Vda5050Protocol(BrokerProtocol[FleetEndpoint]):
     def check_command(self, target: CommandTarget) -> list[str]:
         """See CommandProtocol."""
         return target_problems(target)
+
+    def takes_place(self, target: CommandTarget) -> bool:
+        """See CommandProtocol: the goal of an order is a place of the map."""
+        return is_order(target.field)
 
     def defaults(self, connection: ConnectionSpec) -> AddressDefaults:
         """See Protocol. A vehicle's availability needs no template: its standard has a topic."""
@@ -116,4 +121,5 @@ class Vda5050Protocol(BrokerProtocol[FleetEndpoint]):
             blind=Blind(options.blind, options.blind_time),
             snap=options.snap,
             largest=options.max_payload,
+            standstill=options.standstill,
         )

@@ -13,7 +13,7 @@ import typer
 from stagetwin_sim.commands._calibrate import calibrate
 from stagetwin_sim.commands._fleet import fleet
 from stagetwin_sim.commands._import_robot import import_robot
-from stagetwin_sim.commands._policy import policy
+from stagetwin_sim.commands._policy_advise import policy
 from stagetwin_sim.commands._train import train
 
 __all__ = ["calibrate", "fleet", "import_robot", "policy", "train", "whatif"]

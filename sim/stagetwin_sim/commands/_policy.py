@@ -1,4 +1,4 @@
-"""`stagetwin policy`: keys, signatures, and what is in a bundle."""
+"""`stagetwin policy`: keys, signatures, what is in a bundle, and gaps."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from stagetwin.cli import errors_as_exit
 
 __all__ = ["policy"]
 
-policy = typer.Typer(help="Bundles of trained policies.", no_args_is_help=True)
+policy = typer.Typer(help="Bundles of trained policies, and their advisers.", no_args_is_help=True)
 
 BundleArgument = Annotated[
     Path, typer.Argument(metavar="BUNDLE", help="File of the policy.", show_default=False)
@@ -119,16 +119,17 @@ def run(
 @errors_as_exit
 def transfer(
     out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Folder for the report.")],
-    iterations: Annotated[int, typer.Option(help="Of each training.", min=1)] = 60,
-    worlds: Annotated[int, typer.Option(help="Of each training.", min=1)] = 512,
+    iterations: Annotated[int, typer.Option(help="Of each training.", min=1)] = 40,
+    worlds: Annotated[int, typer.Option(help="Of each training.", min=1)] = 256,
     seeds: Annotated[int, typer.Option(help="Trainings of each variant.", min=1)] = 3,
-    episodes: Annotated[int, typer.Option(help="On the newton vehicle.", min=1)] = 40,
+    vehicles: Annotated[int, typer.Option(help="In newton, each another one.", min=1)] = 8,
+    episodes: Annotated[int, typer.Option(help="Of each vehicle and training.", min=1)] = 10,
     hidden: Annotated[int, typer.Option(help="Seed of the hidden parameters.")] = 0,
 ) -> None:
-    """Train with and without randomisation, and try each policy on a vehicle in newton.
+    """Train with and without randomisation, and try each policy on vehicles in newton.
 
-    The vehicle's parameters are hidden from training. Sim-to-sim: it says nothing about a real one.
+    The vehicles' parameters are hidden from training. Sim-to-sim: it says nothing about a real one.
     """
     from stagetwin_sim.training._transfer_command import run_transfer
 
-    run_transfer(out, iterations, worlds, seeds, episodes, hidden)
+    run_transfer(out, iterations, worlds, seeds, vehicles, episodes, hidden)

@@ -58,9 +58,44 @@ def make_amr(folder: Path) -> None:
     shapes.stage.Save()
 
 
+def make_vehicle(folder: Path) -> None:
+    """One vehicle that speaks VDA 5050: its signals, its body, a mast that is seen from afar."""
+    shapes = machine(folder, "vehicle", "Vehicle")
+    root = shapes.stage.GetDefaultPrim()
+    live = "xformOp:transform:live"
+    root.CreateAttribute(live, Sdf.ValueTypeNames.Matrix4d, False).Set(Gf.Matrix4d(1))
+    UsdGeom.Xformable(root).CreateXformOpOrderAttr().Set([live])
+    shapes.reference("Body", "./amr_body.usda", (0, 0, 0), kind="subcomponent")
+    shapes.cylinder("Beacon/Mast", 0.018, 0.5, (-0.52, 0.3, 0.55), "Chrome")
+    shapes.capsule("Beacon/Lamp", 0.05, 0.08, (-0.52, 0.3, 0.84), "LightBlue")
+    shapes.stage.Save()
+
+
+def make_bays(folder: Path) -> None:
+    """Charger and station without signals, where a plant has only vehicles to look at."""
+    for name, draw in (("charger", draw_charger), ("station", draw_station)):
+        root = f"{name.title()}Body"
+        stage = new_stage(folder / "assets" / f"{name}_body.usda", root, "component")
+        draw(Shapes(stage, f"/{root}"))
+        stage.Save()
+
+
 def make_charger(folder: Path) -> None:
-    """Charging station: a cabinet whose two contacts face the vehicle at +X."""
+    """Charging station, with its signals."""
     shapes = machine(folder, "charger", "Charger")
+    draw_charger(shapes)
+    shapes.stage.Save()
+
+
+def make_station(folder: Path) -> None:
+    """Transfer station, with its signals."""
+    shapes = machine(folder, "station", "Station")
+    draw_station(shapes)
+    shapes.stage.Save()
+
+
+def draw_charger(shapes: Shapes) -> None:
+    """A cabinet whose two contacts face the vehicle at +X."""
     shapes.prism("Cabinet", chamfered(0.36, 0.9, 0.06), 1.25, (0, 0, 0), "OffWhite")
     shapes.prism("Band", chamfered(0.366, 0.906, 0.061), 0.12, (0, 0, 1.02), "Teal")
     shapes.box("Front", (0.01, 0.7, 0.5), (0.182, 0, 0.85), "Anthracite")
@@ -73,12 +108,10 @@ def make_charger(folder: Path) -> None:
     lamp = shapes.box("Lamp", (0.012, 0.6, 0.04), (0.186, 0, 1.14), "LightOff")
     looks = {"free": "LightBlue", "charging": "LightGreen", "fault": "LightRed"}
     shapes.lamp_variants("state", lamp, looks, "free")
-    shapes.stage.Save()
 
 
-def make_station(folder: Path) -> None:
-    """Transfer station: a short roller table with a scanner arch, vehicles dock at +X."""
-    shapes = machine(folder, "station", "Station")
+def draw_station(shapes: Shapes) -> None:
+    """A short roller table with a scanner arch; vehicles dock at +X."""
     for side, y in (("Left", 0.5), ("Right", -0.5)):
         shapes.box(f"Frame/{side}", (1.5, 0.06, 0.14), (0, y, 0.36), "Anthracite")
         for index, x in enumerate((-0.65, 0.65)):
@@ -101,4 +134,3 @@ def make_station(folder: Path) -> None:
                 name = f"Load/Item{index}"
                 shapes.reference(name, asset, (x, 0, 0.44), kind="subcomponent")
     variant_set.SetVariantSelection("totes")
-    shapes.stage.Save()

@@ -10,20 +10,18 @@ from pxr import Sdf
 
 from stagetwin.maps import Lane, Node, RoadMap, Station, Zone, author_map
 
-from ._parameters import Parameters
-
 __all__ = ["write_map"]
 
 
-def write_map(layer: Sdf.Layer, parameters: Parameters) -> None:
-    """Author the map and name what stands in the way."""
-    table = parameters.map
-    layer.comment = "Map: where vehicles drive."
+def write_map(layer: Sdf.Layer, table: dict[str, Any]) -> None:
+    """Author a map from its table, and name what stands in the way."""
     path = Sdf.Path(table["path"])
     with Sdf.ChangeBlock():
         for each in path.GetPrefixes()[:-1]:
             Sdf.CreatePrimInLayer(layer, each)
     author_map(layer, path, _road_map(table))
+    if not table["obstacles"]:
+        return
     prim = layer.GetPrimAtPath(path)
     rel = Sdf.RelationshipSpec(prim, "twin:map:obstacles", False)
     rel.targetPathList.explicitItems = [Sdf.Path(each) for each in table["obstacles"]]

@@ -258,6 +258,9 @@ class Parameters:
     areas: tuple[AreaSpec, ...]
     site: dict[str, Any]
     map: dict[str, Any]
+    fleet: ConnectionSpec
+    fleet_vehicles: dict[str, str]
+    fleet_map: dict[str, Any]
 
 
 def signal_spec(name: str, table: dict[str, Any], address: str, encoding: str) -> SignalSpec:
@@ -356,4 +359,7 @@ def load_parameters(path: Path, lines: int | None = None) -> Parameters:
         areas=tuple(areas),
         site=page["site"],
         map=page["map"],
+        fleet=_connection(page["fleet"]["connection"], page["fleet"]),
+        fleet_vehicles=page["fleet"]["vehicles"],
+        fleet_map=page["fleet"]["road_map"],
     )

@@ -5,9 +5,17 @@ from pathlib import Path
 from pxr import Sdf
 
 from ._building_assets import make_decorations
+from ._fleet_plant import write_fleet_plant
 from ._interfaces import author_interfaces
 from ._layout import write_layout
-from ._logistics_assets import make_amr, make_amr_body, make_charger, make_station
+from ._logistics_assets import (
+    make_amr,
+    make_amr_body,
+    make_bays,
+    make_charger,
+    make_station,
+    make_vehicle,
+)
 from ._map import write_map
 from ._models import author_models
 from ._parameters import Parameters
@@ -48,7 +56,7 @@ def build_plant(parameters: Parameters, folder: Path) -> list[Path]:
     make_arm(folder, parameters.interfaces["Arm"])
     make_wind_turbine(folder)
     make_energy_meter(folder)
-    for make in (make_amr_body, make_amr, make_charger, make_station):
+    for make in (make_amr_body, make_amr, make_vehicle, make_charger, make_station, make_bays):
         make(folder)
 
     layout = _new_layer(folder, "layout.usda")
@@ -56,7 +64,8 @@ def build_plant(parameters: Parameters, folder: Path) -> list[Path]:
     write_layout(layout, parameters)
     layout.Save()
     road_map = _new_layer(folder, "map.usda")
-    write_map(road_map, parameters)
+    road_map.comment = "Map: where vehicles drive."
+    write_map(road_map, parameters.map)
     road_map.Save()
     connections = _new_layer(folder, "connections.usda")
     write_connections(connections, parameters)
@@ -70,4 +79,7 @@ def build_plant(parameters: Parameters, folder: Path) -> list[Path]:
     station = _new_layer(folder, "pump_station.usda")
     write_pump_station(station, parameters)
     station.Save()
+    fleet = _new_layer(folder, "fleet.usda")
+    write_fleet_plant(fleet, parameters)
+    fleet.Save()
     return sorted(folder.rglob("*.usda"))

@@ -156,8 +156,9 @@ COMMAND = SignalSchema(
         "publish": ("explicit", "settled"),
         "rehearsal": ("none", "required"),
     },
-    relationships=("target", "permissives", "readback"),
+    relationships=("target", "permissives", "readback", "place"),
     others=("desired", "reported", "safe", "request", "status", "cause"),
+    more=("parameter:",),
 )
 
 

@@ -16,6 +16,7 @@ __all__ = [
     "AlarmBinding",
     "Asset",
     "CommandBinding",
+    "CommandParameter",
     "Limits",
     "ModelBinding",
     "ModelParameter",
@@ -154,6 +155,25 @@ class TelemetryBinding(_Binding):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class CommandParameter:
+    """What a request may say beside its value, such as the type of a load.
+
+    Attributes:
+        name: key in the protocol.
+        type_name: USD type.
+        limits: tightest limits over all layers.
+        tokens: texts that it may be; empty for all.
+        default: what is sent where a request says nothing, as JSON; empty for nothing.
+    """
+
+    name: str
+    type_name: str
+    limits: Limits = Limits()
+    tokens: tuple[str, ...] = ()
+    default: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CommandBinding(_Binding):
     """One actuator command, resolved; its guards are compared with what the plant approved.
 
@@ -176,6 +196,7 @@ class CommandBinding(_Binding):
         rehearsal: `none` or `required`.
         rehearsal_horizon: how far ahead a rehearsal looks [s].
         rehearsal_budget: how long it may take [s].
+        parameters: what a request may say beside its value, sorted by name.
     """
 
     rate_limit: float
@@ -196,6 +217,7 @@ class CommandBinding(_Binding):
     rehearsal: str = "none"
     rehearsal_horizon: float = 60.0
     rehearsal_budget: float = 2.0
+    parameters: tuple[CommandParameter, ...] = ()
 
     def wire(self) -> CommandTarget:
         """Return where the command goes, as a commander needs it."""
@@ -209,6 +231,7 @@ class CommandBinding(_Binding):
             wire_type=self.wire_type,
             kind=self.value_type.kind,
             type_name=self.type_name,
+            parameters=tuple(each.name for each in self.parameters),
         )
 
 

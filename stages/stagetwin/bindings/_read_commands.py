@@ -6,16 +6,20 @@ from typing import Any
 
 from pxr import Usd
 
+from stagetwin._authoring import declared_value, declaring_spec
 from stagetwin._errors import TemplateError, WireError
 from stagetwin.actuation import CommandProtocol
-from stagetwin.bindings._attributes import COMMAND
-from stagetwin.bindings._model import CommandBinding
+from stagetwin.bindings._attributes import COMMAND, attribute_limits
+from stagetwin.bindings._model import CommandBinding, CommandParameter, Limits
 from stagetwin.bindings._scope import Scope, Skip
 from stagetwin.bindings._shared import Shared, checked_kind, read_shared
 from stagetwin.bindings._templates import Variables, resolve
-from stagetwin.values import json_text, plain, stage_value
+from stagetwin.values import json_text, plain, stage_value, value_type
 
 __all__ = ["read_command"]
+
+_MOST_PARAMETERS = 32
+"""Parameters of one command."""
 
 
 def read_command(scope: Scope, prim: Usd.Prim, name: str) -> None:
@@ -34,7 +38,7 @@ def read_command(scope: Scope, prim: Usd.Prim, name: str) -> None:
     except TemplateError as error:
         raise scope.fail(prim, name, "template", str(error)) from None
     type_name = str(shared.type)
-    tokens = _tokens(scope, prim, name, shared)
+    tokens = _tokens(scope, prim, name, shared.attr)
     checked_kind(scope, prim, name, shared, type_name)
     readback = _related(scope, prim, name, "readback")
     if len(readback) > 1:
@@ -72,6 +76,7 @@ def read_command(scope: Scope, prim: Usd.Prim, name: str) -> None:
         rehearsal=values["rehearsal"],
         rehearsal_horizon=values["rehearsalHorizon"],
         rehearsal_budget=values["rehearsalBudget"],
+        parameters=_parameters(scope, prim, name),
     )
     _check_units(scope, prim, name, binding)
     _check_rehearsal(scope, prim, name, binding)
@@ -89,6 +94,9 @@ def _check_protocol(
     if not isinstance(shared.protocol, CommandProtocol):
         message = f"the protocol of connection {shared.connection!r} carries no commands"
         raise scope.fail(prim, name, "no-command-protocol", message)
+    if binding.parameters and not getattr(shared.protocol, "parameters", False):
+        text = f"the protocol of connection {shared.connection!r} carries no parameters"
+        raise scope.fail(prim, name, "parameter", text)
     wrong = shared.protocol.check_command(binding.wire())
     for message in wrong:
         scope.report(prim, name, "address", message)
@@ -119,17 +127,59 @@ def _check_rehearsal(scope: Scope, prim: Usd.Prim, name: str, binding: CommandBi
         scope.report(prim, name, "rehearsal-horizon", text)
 
 
-def _tokens(scope: Scope, prim: Usd.Prim, name: str, shared: Shared) -> tuple[str, ...]:
-    """Return the texts that the attribute may have: those that all layers allow."""
+def _parameters(scope: Scope, prim: Usd.Prim, name: str) -> tuple[CommandParameter, ...]:
+    """Return what a request may say beside the value; one that cannot be read stops the command."""
+    start = f"{COMMAND.prefix}:{name}:parameter"
+    found: list[CommandParameter] = []
+    for prop in prim.GetAuthoredPropertiesInNamespace(start):
+        key = prop.GetName()[len(start) + 1 :]
+        if not isinstance(prop, Usd.Attribute):
+            raise scope.fail(prim, name, "parameter", f"{prop.GetPath()} is no attribute")
+        spec = declaring_spec(prop, scope.ignored)
+        if spec is not None:
+            found.append(_parameter(scope, prim, name, key, prop, str(spec.typeName)))
+    if len(found) > _MOST_PARAMETERS:
+        text = f"a command has at most {_MOST_PARAMETERS} parameters, got {len(found)}"
+        raise scope.fail(prim, name, "parameter", text)
+    return tuple(sorted(found, key=lambda each: each.name))
+
+
+def _parameter(
+    scope: Scope, prim: Usd.Prim, name: str, key: str, attr: Usd.Attribute, type_name: str
+) -> CommandParameter:
+    kind = value_type(type_name)
+    if kind is None:
+        text = f"{attr.GetPath()} is a {type_name}, which cannot be sent"
+        raise scope.fail(prim, name, "parameter", text)
+    limits = attribute_limits(attr, lambda code, text: scope.report(prim, name, code, text))
+    if limits != Limits() and not kind.scalable:
+        text = f"{attr.GetPath()} has limits {limits}, which have no meaning for a {type_name}"
+        raise scope.fail(prim, name, "parameter", text)
+    tokens = _tokens(scope, prim, name, attr)
+    said = declared_value(attr, scope.ignored)
+    default = "" if said is None else json_text(plain(said))
+    try:
+        if default:
+            stage_value(type_name, plain(said), limits.hard_min, limits.hard_max, tokens)
+    except WireError as error:
+        text = f"{attr.GetPath()}: its default cannot be sent: {error}"
+        raise scope.fail(prim, name, "parameter", text) from None
+    return CommandParameter(
+        name=key, type_name=type_name, limits=limits, tokens=tokens, default=default
+    )
+
+
+def _tokens(scope: Scope, prim: Usd.Prim, name: str, attr: Usd.Attribute) -> tuple[str, ...]:
+    """Return the texts that an attribute may have: those that all layers allow."""
     key = "allowedTokens"
-    said: list[Any] = [shared.attr.GetMetadata(key)]
-    said += [spec.GetInfo(key) for spec in shared.attr.GetPropertyStack()]
+    said: list[Any] = [attr.GetMetadata(key)]
+    said += [spec.GetInfo(key) for spec in attr.GetPropertyStack()]
     lists = [[str(token) for token in tokens] for tokens in said if tokens]
     if not lists:
         return ()
     allowed = tuple(token for token in lists[0] if all(token in each for each in lists))
     if not allowed:
-        text = f"{shared.attr.GetPath()}: no token is allowed by all layers"
+        text = f"{attr.GetPath()}: no token is allowed by all layers"
         raise scope.fail(prim, name, "tokens", text)
     return allowed
 

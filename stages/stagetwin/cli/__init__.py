@@ -1,8 +1,14 @@
 """The command line `stagetwin`."""
 
-from stagetwin.cli._app import add_installed_commands, app, console, errors_as_exit
+from stagetwin.cli._app import (
+    add_installed_commands,
+    app,
+    console,
+    errors_as_exit,
+    socket_of,
+)
 
-__all__ = ["app", "console", "errors_as_exit", "main"]
+__all__ = ["app", "console", "errors_as_exit", "main", "socket_of"]
 
 
 def main() -> None:
@@ -13,6 +19,7 @@ def main() -> None:
         _ask,
         _check,
         _commands,
+        _loops,
         _maps,
         _models,
         _open,
@@ -24,7 +31,7 @@ def main() -> None:
         _watch,
     )
 
-    del _alarms, _ask, _check, _commands, _maps, _models, _open, _people, _picture, _reviews
+    del _alarms, _ask, _check, _commands, _loops, _maps, _models, _open, _people, _picture, _reviews
     del _run, _set, _watch
     add_installed_commands()
     app()

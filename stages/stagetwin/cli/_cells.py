@@ -14,6 +14,7 @@ from stagetwin._text import plain_text, split_number, unit_text
 __all__ = [
     "age_text",
     "bar",
+    "counted",
     "numbers_in",
     "plain_text",
     "profile",
@@ -29,6 +30,11 @@ _LEVELS = "▁▂▃▄▅▆▇"
 _FILLED, _FILLED_BEYOND, _EMPTY, _EMPTY_BEYOND = "━╍─·"
 TRACK, TRACK_BEYOND = "#56656f", "#a87c14"
 FILL, FILL_BEYOND, FILL_IDLE = "#4ec98a", "#f0b94b", "#6b7780"
+
+
+def counted(number: int, noun: str) -> str:
+    """Return a number of things, such as `1 map` and `2 maps`."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
 def age_text(seconds: float | None) -> str:

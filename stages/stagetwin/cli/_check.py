@@ -26,7 +26,7 @@ from stagetwin.cli._app import (
     parse_endpoints,
     socket_of,
 )
-from stagetwin.cli._cells import plain_text
+from stagetwin.cli._cells import counted, plain_text
 from stagetwin.guards import GuardBook, GuardStage
 from stagetwin.opening import open_stage
 from stagetwin.service import ControlClient, default_state_dir
@@ -66,14 +66,14 @@ def _print(report: Report) -> None:
             console.print(Text(plain_text(prim), style="bold"), soft_wrap=True)
         console.print(_line(problem), soft_wrap=True)
     warnings = len(report.problems) - report.errors
-    models = f", {report.models} models" if report.models else ""
+    models = f", {counted(report.models, 'model')}" if report.models else ""
     verdict = Text.assemble(
-        (f"{report.signals} signals", "bold green" if report.signals else "bold"),
-        f", {report.commands} commands{models} on {report.assets} assets by "
-        f"{report.connections} connections can run; ",
-        (f"{report.errors} errors", "bold red" if report.errors else "green"),
+        (counted(report.signals, "signal"), "bold green" if report.signals else "bold"),
+        f", {counted(report.commands, 'command')}{models} on {counted(report.assets, 'asset')} by "
+        f"{counted(report.connections, 'connection')} can run; ",
+        (counted(report.errors, "error"), "bold red" if report.errors else "green"),
         ", ",
-        (f"{warnings} warnings", "yellow" if warnings else "green"),
+        (counted(warnings, "warning"), "yellow" if warnings else "green"),
     )
     console.print(verdict, soft_wrap=True)
 

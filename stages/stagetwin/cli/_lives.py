@@ -98,6 +98,9 @@ def headline(row: Row, before: Any = None) -> Text:
     if before is not None:
         text.append(f"{value_text(before)} → ", "dim")
     text.append(value_text(row["value"], row["unit"]), "bold")
+    if said := row.get("parameters"):
+        pairs = ", ".join(f"{plain_text(k)} {value_text(v)}" for k, v in said.items())
+        text.append(f" with {pairs}")
     text.append("  on the ", "dim")
     plant = row["realm"] == "plant"
     text.append(plain_text(row["realm"]), "bold yellow" if plant else "dim")
@@ -129,13 +132,14 @@ def end_text(row: Row, target: Row | None = None) -> Text:
         target: what it commanded, where that is known: says what is allowed.
     """
     state = str(row["state"])
-    shown = f" {state} " if state == "UNVERIFIED" else plain_text(state)
-    text = Text.assemble((shown, state_style(state)))
+    text = Text.assemble((plain_text(state), state_style(state)))
     cause = plain_text(row["cause"]).rstrip(".")
     if state == "VERIFIED":
         return text.append(_evidence_text(row))
     if state == "UNVERIFIED":
-        text.append(" sent, outcome unknown: look at the machine; it is not sent again", "bold red")
+        text.append(
+            ": sent, outcome unknown; look at the machine, it is not sent again", "bold red"
+        )
         return text.append(f" ({cause})" if cause else ".")
     text.append(f": {cause}" if cause else "")
     if row["code"] in ("range", "type") and target is not None:

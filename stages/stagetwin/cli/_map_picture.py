@@ -1,4 +1,8 @@
-"""A map drawn with Braille dots: lanes, obstacles, zones, stations, and a route."""
+"""A map drawn with Braille dots: lanes, obstacles, zones, stations, and a route with its arrows.
+
+A route must be seen without colours too: its arrows say where it goes, and the lanes that it does
+not take are dotted.
+"""
 
 from __future__ import annotations
 
@@ -15,6 +19,11 @@ __all__ = ["map_picture"]
 
 _DOTS = ((0x01, 0x08), (0x02, 0x10), (0x04, 0x20), (0x40, 0x80))
 _MOST_COLUMNS, _MOST_ROWS = 110, 28
+_DOTTED = 4
+"""Between two dots of a lane beside a route."""
+_ARROWS = (0.5,)
+"""Where on each piece of a route an arrow is, as a share of the piece."""
+_SHAPES = ("→", "↗", "↑", "↖", "←", "↙", "↓", "↘")
 _STYLES = {
     "zone": "#5f6b7a",
     "obstacle": "#8a8f98",
@@ -72,6 +81,12 @@ class _Canvas:
                 (place, (letter, kind)) for place, letter in zip(places, text, strict=True)
             )
 
+    def arrow(self, x: float, y: float, dx: float, dy: float, kind: str) -> None:
+        """Write an arrow into the cell of a point."""
+        column, row = self._dot(x, y)
+        shape = _SHAPES[round(math.atan2(dy, dx) / (math.pi / 4)) % len(_SHAPES)]
+        self._letters.setdefault((row // 4, column // 2), (shape, kind))
+
     def _cell(self, row: int, column: int) -> tuple[str, str]:
         if (row, column) in self._letters:
             return self._letters[row, column]
@@ -90,13 +105,19 @@ class _Canvas:
         return found
 
 
-def map_picture(road_map: RoadMap, width: int, route: Sequence[Point] = ()) -> Text:
+def map_picture(
+    road_map: RoadMap,
+    width: int,
+    route: Sequence[Point] = (),
+    ends: tuple[str, str] = ("", ""),
+) -> Text:
     """Return a picture of a map.
 
     Args:
         road_map: what is drawn.
         width: of the terminal [cells].
         route: points of a way that is drawn over it.
+        ends: what its ends are called.
     """
     box = _box(road_map)
     if box is None:
@@ -107,14 +128,19 @@ def map_picture(road_map: RoadMap, width: int, route: Sequence[Point] = ()) -> T
     for obstacle in road_map.obstacles:
         canvas.line((*obstacle.polygon, *obstacle.polygon[:1]), "obstacle")
     for lane in road_map.lanes.values():
-        canvas.line(road_map.lane_points(lane), "lane")
+        canvas.line(road_map.lane_points(lane), "lane", gap=_DOTTED if route else 1)
     for node in road_map.nodes.values():
         canvas.dot(node.x, node.y, "node")
     if route:
         canvas.line(route, "route")
-        canvas.dot(*route[0], "route")
+        for place, name in zip((route[0], route[-1]), ends, strict=True):
+            canvas.label(*place, plain_text(name)[:12], "route")
     for station in road_map.stations.values():
         canvas.label(station.x, station.y, plain_text(station.id)[:12], "station")
+    # Last, as names go before arrows.
+    for (ax, ay), (bx, by) in pairwise(route):
+        for share in _ARROWS:
+            canvas.arrow(ax + (bx - ax) * share, ay + (by - ay) * share, bx - ax, by - ay, "route")
     return canvas.text()
 
 

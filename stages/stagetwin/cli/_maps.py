@@ -22,7 +22,7 @@ from stagetwin.cli._app import (
     errors_as_exit,
     print_json,
 )
-from stagetwin.cli._cells import plain_text
+from stagetwin.cli._cells import counted, plain_text
 from stagetwin.cli._map_import import FORMATS, MapImport, run_import
 from stagetwin.cli._map_picture import map_picture
 from stagetwin.maps import MapFault, MapReading, RoadMap, read_maps
@@ -97,7 +97,7 @@ def route(
             }
         )
         return
-    console.print(map_picture(road_map, console.width, found.points))
+    console.print(map_picture(road_map, console.width, found.points, (start, goal)))
     table = _table("lane", "to", ("length [m]", "right"), ("limit [m/s]", "right"))
     for lane, node, forward in zip(found.lanes, found.nodes[1:], found.forward, strict=True):
         limit = road_map.lanes[lane].maximum_speed
@@ -108,7 +108,8 @@ def route(
             "" if limit is None else f"{limit:g}",
         )
     console.print(table)
-    verdict = f"{found.length:.1f} m over {len(found.lanes)} lanes in {found.duration:.0f} s"
+    lanes = counted(len(found.lanes), "lane")
+    verdict = f"{found.length:.1f} m over {lanes} in {found.duration:.0f} s"
     console.print(Text.assemble((plain_text(verdict), "bold green")))
 
 
@@ -134,11 +135,11 @@ def check(stage: StageArgument, sidecar: SidecarOption = [], as_json: JsonOption
         warnings = len(reading.problems) - errors
         console.print(
             Text.assemble(
-                (f"{len(reading.maps)} maps", "bold"),
+                (counted(len(reading.maps), "map"), "bold"),
                 ": ",
-                (f"{errors} errors", "bold red" if errors else "green"),
+                (counted(errors, "error"), "bold red" if errors else "green"),
                 ", ",
-                (f"{warnings} warnings", "yellow" if warnings else "green"),
+                (counted(warnings, "warning"), "yellow" if warnings else "green"),
             )
         )
     if errors:
@@ -236,9 +237,10 @@ def _show(road_map: RoadMap, faults: list[MapFault]) -> None:
     console.print(map_picture(road_map, console.width))
     total = sum(road_map.lane_length(lane) for lane in road_map.lanes)
     console.print(
-        f"{len(road_map.nodes)} nodes, {len(road_map.lanes)} lanes ({total:.0f} m), "
-        f"{len(road_map.zones)} zones, {len(road_map.stations)} stations, "
-        f"{len(road_map.obstacles)} obstacles",
+        f"{counted(len(road_map.nodes), 'node')}, {counted(len(road_map.lanes), 'lane')} "
+        f"({total:.0f} m), {counted(len(road_map.zones), 'zone')}, "
+        f"{counted(len(road_map.stations), 'station')}, "
+        f"{counted(len(road_map.obstacles), 'obstacle')}",
         highlight=False,
     )
     if road_map.stations:

@@ -62,6 +62,15 @@ def set_(
         str,
         typer.Argument(help="Number, true/false/on/off, text, or JSON for vectors and arrays."),
     ],
+    with_: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--with",
+            metavar="KEY=VALUE",
+            help="A parameter of the command; may be given again.",
+            show_default=False,
+        ),
+    ] = None,
     reason: Annotated[str, typer.Option(help="Why, for the record.")] = "",
     ttl: Annotated[
         float | None,
@@ -94,6 +103,8 @@ def set_(
             "ttl": ttl,
             "mode": "explicit",
         }
+        if said := _parameters(with_ or [], known):
+            request["parameters"] = said
         try:
             row = service.ask(op="publish", **request)["command"]
         except ServiceError as error:
@@ -172,6 +183,28 @@ def _parse(text: str, target: Row) -> Any:
             f"{text!r} is no value for {target['path']}{why}; allowed: {allowed_text(target)}"
         ) from None
     return value
+
+
+def _parameters(pairs: list[str], target: Row) -> Row:
+    """Return the parameters that were written, held to their types and limits.
+
+    Raises:
+        ServiceError: the command has no such parameter, or not with this value.
+    """
+    known = {row["name"]: row for row in target.get("parameters", ())}
+    said: Row = {}
+    for pair in pairs:
+        key, is_pair, text = pair.partition("=")
+        if not is_pair or key not in known:
+            names = ", ".join(known) or "none"
+            raise ServiceError(
+                f"expected KEY=VALUE, where {target['path']} has the parameters {names}, "
+                f"got {pair!r:.80}"
+            )
+        if text not in (tokens := known[key]["tokens"]) and tokens:
+            raise ServiceError(f"parameter {key}: {text!r:.80} is none of {', '.join(tokens)}")
+        said[key] = _parse(text, {**known[key], "path": f"parameter {key}", "unit": "1"})
+    return said
 
 
 def _literal(text: str, type_name: str) -> Any:
@@ -254,11 +287,29 @@ def _line(command: str, stage: Path, identifier: str) -> str:
     return f"stagetwin {command} {shlex.quote(str(stage))} {identifier}"
 
 
+class _Waiting:
+    """Says once, where nothing can spin, that a command waits for a person."""
+
+    def __init__(self) -> None:
+        self._said = ""
+
+    def __call__(self, row: Row) -> None:
+        """Take the newest row of the command."""
+        text = waiting_text(row) if str(row["state"]) == "REHEARSED" else ""
+        if text != self._said:
+            self._said = text
+            if text and int(row["needs"]) > len(row["approvals"]):
+                console.print(Text(f"  {text}"), soft_wrap=True)
+
+
 @contextmanager
 def _spinner(quiet: bool) -> Iterator[Any]:
     """Show what is waited for, and for how long, where the output is a terminal."""
-    if quiet or not console.is_terminal:
+    if quiet:
         yield lambda _row: None
+        return
+    if not console.is_terminal:
+        yield _Waiting()
         return
     columns = (SpinnerColumn(), TextColumn("{task.description}", markup=False), TimeElapsedColumn())
     with Progress(*columns, console=console, transient=True) as progress:

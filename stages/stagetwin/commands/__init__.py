@@ -4,7 +4,10 @@ from stagetwin.commands._command import Command, Evidence, Moment, PublishReques
 from stagetwin.commands._inputs import Inputs, Known, permits
 from stagetwin.commands._ledger import Entry, Ledger
 from stagetwin.commands._life import Transport
+from stagetwin.commands._loop import LOOP_BEGUN, LOOP_ENDED, Loop, LoopState
+from stagetwin.commands._loops import Loops
 from stagetwin.commands._path import CommandPath
+from stagetwin.commands._places import Place, map_of, prim_of
 from stagetwin.commands._records import Records
 from stagetwin.commands._rehearsal import Rehearser, Verdict
 from stagetwin.commands._rules import RuleBook
@@ -13,6 +16,8 @@ from stagetwin.commands._targets import Target, Targets
 
 __all__ = [
     "ENDS",
+    "LOOP_BEGUN",
+    "LOOP_ENDED",
     "TRANSITIONS",
     "UNSENT",
     "Code",
@@ -23,7 +28,11 @@ __all__ = [
     "Inputs",
     "Known",
     "Ledger",
+    "Loop",
+    "LoopState",
+    "Loops",
     "Moment",
+    "Place",
     "PublishRequest",
     "Records",
     "Rehearser",
@@ -34,5 +43,7 @@ __all__ = [
     "Transport",
     "Verdict",
     "check_transition",
+    "map_of",
     "permits",
+    "prim_of",
 ]

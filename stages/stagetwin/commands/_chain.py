@@ -36,8 +36,8 @@ class Entry(NamedTuple):
 
     Attributes:
         seq: number, from 1 without gaps.
-        command: id of the command, empty for the ledger's own.
-        state: state entered, `NOTE`, or `OPENED`.
+        command: id of the command, or of a policy's session; empty for the ledger's own.
+        state: state entered, `NOTE`, `OPENED`, `LOOP_BEGUN` or `LOOP_ENDED`.
         time: when [s, Unix].
         body: what belongs to it.
         hash: of this entry and the hash before it.

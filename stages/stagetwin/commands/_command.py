@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import msgspec
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 
 from stagetwin.actuation import Token
 from stagetwin.commands._states import ENDS, State
@@ -43,6 +43,8 @@ class PublishRequest(BaseModel):
         reason: for the record.
         ttl: time to live [s], at most the command's own.
         mode: `explicit`, or `settled` for an edit that rested.
+        parameters: what is said beside the value, by key; the plant's own words where not given.
+        session: of the policy whose loop asks; empty for a person.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -57,16 +59,19 @@ class PublishRequest(BaseModel):
     reason: str = Field(default="", max_length=MAX_REASON)
     ttl: float | None = Field(default=None, gt=0, allow_inf_nan=False, strict=True)
     mode: Literal["explicit", "settled"] = "explicit"
+    parameters: dict[str, Any] = Field(default_factory=dict, max_length=32)
+    session: str = Field(default="", max_length=64)
 
-    @field_validator("value")
+    @field_validator("value", "parameters")
     @classmethod
-    def _carried(cls, value: Any) -> Any:
+    def _carried(cls, value: Any, info: ValidationInfo) -> Any:
         try:
             text = json_text(value)
             text.encode()
         except (TypeError, ValueError, RecursionError) as error:
             raise ValueError(f"a value must be plain data that JSON can carry: {error}") from None
-        most = MAX_VALUE if isinstance(value, (list, tuple, dict)) else MAX_SCALAR
+        long = isinstance(value, (list, tuple, dict)) and info.field_name == "value"
+        most = MAX_VALUE if long else MAX_SCALAR
         if len(text) > most:
             raise ValueError(f"such a value has at most {most} characters as JSON")
         return value
@@ -137,6 +142,8 @@ class Command:
         evidence: what its verification rests on.
         rehearsal: what its rehearsal came to: verdict, cause, hash, and evidence.
         history: states with their times.
+        parameters: what was said beside the value, by key; once validated, all that is sent.
+        place: path of the prim whose place was asked for; empty for none.
     """
 
     id: str
@@ -166,6 +173,8 @@ class Command:
     evidence: Evidence | None = None
     rehearsal: dict[str, Any] | None = None
     history: list[Moment] = field(default_factory=list)
+    parameters: dict[str, Any] = field(default_factory=dict)
+    place: str = ""
     _asked: str = ""
 
     @property
@@ -179,19 +188,34 @@ class Command:
         if self._asked:
             return self._asked
         asked = [self.target, json_text(self.value), self.author, self.origin, self.mode]
+        asked += [json_text(self.parameters)] if self.parameters else []
         return hashlib.sha256(msgspec.msgpack.encode([self.id, *asked])).hexdigest()
 
     @property
     def hash(self) -> str:
         """Hash that an approval is bound to: what was asked for, under which guards, where."""
         whole = [self.fingerprint, self.unit, self.base, self.realm, self.asset, self.guard]
+        if self.place or self.parameters:
+            whole += [json_text(self.value), json_text(self.parameters), self.place]
         return hashlib.sha256(msgspec.msgpack.encode(whole)).hexdigest()
 
     @property
     def size(self) -> int:
         """About how much memory it takes [B]: a number of a list takes 32 B, and 2 as text."""
         evidence = 0 if self.rehearsal is None else len(json_text(self.rehearsal))
-        return 2000 + 16 * len(json_text(self.value)) + 8 * evidence
+        said = len(json_text(self.value)) + len(json_text(self.parameters))
+        return 2000 + 16 * said + 8 * evidence
+
+    def resolve(self, value: Any, parameters: dict[str, Any], place: str) -> None:
+        """Take what its value and parameters come to; what was asked for stays what it was.
+
+        Args:
+            value: plain data.
+            parameters: all that is sent beside it.
+            place: path of the prim that the value was found by; empty for none.
+        """
+        self._asked = self.fingerprint
+        self.value, self.parameters, self.place = value, parameters, place
 
     def shorten(self) -> None:
         """Keep only the beginning of a long value; the ledger has it all."""
@@ -199,6 +223,16 @@ class Command:
         if short is not self.value:
             self._asked = self.fingerprint
             self.value = short
+
+    @property
+    def asked_for(self) -> dict[str, Any]:
+        """What the ledger has of the request."""
+        names = ("target", "value", "unit", "author", "origin", "reason", "mode", "base", "ttl")
+        body = {name: getattr(self, name) for name in (*names, "realm", "asset", "needs")}
+        body["fingerprint"] = self.fingerprint
+        if self.parameters:
+            body["parameters"] = self.parameters
+        return body
 
     def remaining(self, now: float) -> float:
         """Return what is left of its time to live [s]; `now` is on the steady clock."""
@@ -228,6 +262,8 @@ class Command:
             "approvals": list(self.approvals),
             "needs": self.needs,
             "evidence": None if self.evidence is None else msgspec.structs.asdict(self.evidence),
+            "parameters": dict(self.parameters),
+            "place": self.place,
         }
         if self.rehearsal is not None:
             kept = ("verdict", "cause", "hash", "evidence") if history else ("verdict", "hash")

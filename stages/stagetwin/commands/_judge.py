@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
-from stagetwin._errors import WireRangeError, WireTypeError
+from stagetwin._errors import MapError, WireRangeError, WireTypeError
 from stagetwin.bindings import Asset, BindingTable, CommandBinding
 from stagetwin.commands._command import Command
 from stagetwin.commands._inputs import Inputs, permits
+from stagetwin.commands._places import Place, map_of, place_of
 from stagetwin.commands._states import Code
 from stagetwin.people import Access, Right
-from stagetwin.ports import ConnectionState
+from stagetwin.ports import ConnectionState, ValueKind
 from stagetwin.values import bound_text, plain, stage_value
 
 __all__ = ["Judge", "Refusal", "Sent", "wire_value"]
@@ -126,6 +128,48 @@ class Judge:
         except WireRangeError as error:
             allowed = "" if binding.tokens else f"; {binding.limits} {binding.unit} is allowed"
             raise Refusal(Code.RANGE, f"{binding.path}: {error}{allowed}") from None
+
+    def place(self, command: Command, binding: CommandBinding) -> tuple[Any, str, str]:
+        """Return a command's value, the prim whose place it was, and how it was found.
+
+        The prim is empty for a value that names no prim. Raises Refusal where the map that guards
+        the command has no node there.
+        """
+        place = Place.of(command.value)
+        road_map = map_of(self.table.connections[binding.connection], binding) if place else None
+        if place is None or road_map is None:
+            return command.value, "", ""
+        pose = binding.value_type.kind is ValueKind.COMPOSITE
+        try:
+            value, words = place_of(road_map, place, pose=pose)
+        except MapError as error:
+            text = f"{binding.path} ({binding.address}): {error}"
+            raise Refusal(Code.RANGE, text) from None
+        return value, place.prim, words
+
+    def parameters(self, command: Command, binding: CommandBinding) -> dict[str, Any]:
+        """Return what is sent beside the value; raises Refusal by name, type or range."""
+        known = {each.name: each for each in binding.parameters}
+        if odd := sorted(set(command.parameters) - set(known)):
+            names = ", ".join(known) or "none"
+            text = f"{binding.path} has no parameter {odd[0]!r:.80}; it has {names}"
+            raise Refusal(Code.TYPE, text)
+        said = {name: json.loads(each.default) for name, each in known.items() if each.default}
+        said.update(command.parameters)
+        for name, value in said.items():
+            each = known[name]
+            low, high = each.limits.hard_min, each.limits.hard_max
+            where = f"{binding.path}, parameter {name}"
+            try:
+                made = stage_value(each.type_name, value, low, high, each.tokens)
+            except WireTypeError as error:
+                text = f"{where}: {error}; a {each.type_name} is allowed"
+                raise Refusal(Code.TYPE, text) from None
+            except WireRangeError as error:
+                allowed = "" if each.tokens else f"; {each.limits} is allowed"
+                raise Refusal(Code.RANGE, f"{where}: {error}{allowed}") from None
+            said[name] = plain(made)
+        return said
 
     def guard(self, command: Command, binding: CommandBinding) -> str:
         """Return the hash of the guards in force; raises Refusal by level or mode."""

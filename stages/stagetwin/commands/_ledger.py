@@ -58,6 +58,7 @@ create table if not exists entries (
     hash blob not null
 );
 create index if not exists entries_by_command on entries (command, seq);
+create index if not exists loops on entries (seq) where state = 'LOOP_BEGUN';
 """
 _OPENED = "OPENED"
 _TAIL = 20_000
@@ -290,6 +291,15 @@ class Ledger:
                 (limit,),
             )
             return [command for (command,) in rows]
+
+    def loops(self, limit: int) -> list[str]:
+        """Return the ids of the sessions whose loop began last, newest first, each once."""
+        with naming(self._path):
+            rows = self._reader.execute(
+                "select command from entries where state = 'LOOP_BEGUN' order by seq desc limit ?",
+                (limit,),
+            )
+            return list(dict.fromkeys(command for (command,) in rows))
 
     def open_commands(self, ends: frozenset[str]) -> list[list[Entry]]:
         """Return the entries of each command whose newest state is no end, oldest first."""

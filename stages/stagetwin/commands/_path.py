@@ -145,6 +145,7 @@ class CommandPath:
             realm=spec.realm,
             asset=binding.asset,
             needs=0 if origin == "stop" else _APPROVERS.get(binding.approval, 2),
+            parameters=dict(request.parameters),
         )
         if known := self.records.find(request.id):
             if known.fingerprint != command.fingerprint:
@@ -155,25 +156,7 @@ class CommandPath:
         life = Life(command, target, tuple(inputs))
         life.approved = self.twin.approved.get(command.asset, "")
         self.records.adopt(life)
-        self.records.enter(
-            life,
-            State.REQUESTED,
-            body={
-                "target": command.target,
-                "value": command.value,
-                "unit": command.unit,
-                "author": author,
-                "origin": origin,
-                "reason": command.reason,
-                "mode": command.mode,
-                "base": command.base,
-                "ttl": ttl,
-                "realm": command.realm,
-                "asset": command.asset,
-                "needs": command.needs,
-                "fingerprint": command.fingerprint,
-            },
-        )
+        self.records.enter(life, State.REQUESTED, body=command.asked_for)
         self._proceed(life, now)
         return command
 

@@ -313,6 +313,7 @@ class Records:
             realm=first["realm"],
             asset=first["asset"],
             needs=first["needs"],
+            parameters=first.get("parameters", {}),
         )
         for entry in entries:
             self._replay(command, entry)
@@ -330,6 +331,8 @@ class Records:
                 command.approvals.append(body["by"])
             return
         command.state, command.cause, command.code = State(entry.state), cause, code
+        if isinstance(body.get("resolved"), dict):
+            command.resolve(**body["resolved"])
         command.guard = body.get("guard", command.guard)
         command.revision = body.get("revision", command.revision)
         command.before = body.get("before", command.before)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from pxr import Sdf
@@ -36,6 +36,8 @@ class Target:
         holder: id of the command that has the lease.
         newest: number of the newest request; the status on the prim is its.
         bound: whether it is on the stage still.
+        places: prims whose place was asked for, by the request's id: of what stands as `desired`,
+            and of what stood there before.
     """
 
     binding: CommandBinding
@@ -47,6 +49,12 @@ class Target:
     holder: str = ""
     newest: int = 0
     bound: bool = True
+    places: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def place(self) -> str:
+        """Path of the prim whose place is what stands as `desired`; empty for none."""
+        return self.places.get(self.desired[1], "")
 
 
 class Targets:
@@ -93,9 +101,15 @@ class Targets:
         self._revision += 1
         return self._revision
 
-    def set_desired(self, target: Target, desired: Desired) -> None:
-        """Write `desired` and the request it came with, in one block; None withdraws them."""
+    def set_desired(self, target: Target, desired: Desired, place: str = "") -> None:
+        """Write `desired` and the request it came with, in one block; None withdraws them.
+
+        `place` is the prim whose place the value is; empty for none.
+        """
         value, request = desired
+        if place:
+            kept = target.desired[1]
+            target.places = {k: v for k, v in target.places.items() if k == kept} | {request: place}
         target.desired, target.revision = desired, self._next()
         if not target.bound:
             return

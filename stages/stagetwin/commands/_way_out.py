@@ -113,12 +113,17 @@ class WayOut:
         binding = target.binding
         if not target.bound:
             raise Refusal(Code.GUARDS, f"{command.target} is no more on the stage")
+        value, place, words = judge.place(command, binding)
+        parameters = judge.parameters(command, binding)
+        resolved = place or parameters != command.parameters
+        if resolved:
+            command.resolve(value, parameters, place)
         life.value = judge.value(command, binding)
         wire_value(binding, life.value)
         command.guard = judge.guard(command, binding)
         judge.rights(command, binding)
         judge.realm(binding, life.inputs)
-        if command.origin == "human" and command.base != target.revision:
+        if command.origin in ("human", "policy") and command.base != target.revision:
             seen = "no revision" if command.base is None else f"revision {command.base}"
             text = f"{binding.path} is at revision {target.revision}, its author saw {seen}"
             raise Refusal(Code.REVISION, text)
@@ -133,10 +138,12 @@ class WayOut:
             elif other.command.number > command.number:
                 continue  # newer, and to be judged yet
             self._records.end(other, State.SUPERSEDED, Code.NEWER, f"by {command.id}", revert=False)
-        self._records.targets.set_desired(target, (life.value, command.id))
+        self._records.targets.set_desired(target, (life.value, command.id), place)
         command.revision = target.revision
         body = {"guard": command.guard, "hash": command.hash, "revision": command.revision}
-        self._records.enter(life, State.VALIDATED, body=body)
+        if resolved:
+            body["resolved"] = {"value": value, "parameters": parameters, "place": place}
+        self._records.enter(life, State.VALIDATED, words, body=body)
         return True
 
     def _may_move(self, judge: Judge, life: Life) -> None:
@@ -221,5 +228,6 @@ class WayOut:
                 deadline=life.armed + SEND_WITHIN,
                 expires=command.expires,
                 realm=command.realm,
+                parameters=command.parameters,
             ),
         )

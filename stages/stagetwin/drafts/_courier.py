@@ -7,7 +7,7 @@ import queue
 import threading
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from stagetwin._errors import ServiceError
@@ -42,6 +42,7 @@ class Publication:
         reason: the editor's.
         mode: `explicit` or `settled`.
         deadline: it is not sent after this [s, steady clock].
+        parameters: what is said beside the value, by key.
         withdrawn: set when a newer edit took its place: it is not sent any more.
     """
 
@@ -53,6 +54,7 @@ class Publication:
     reason: str
     mode: str
     deadline: float
+    parameters: dict[str, Any] = field(default_factory=dict)
     withdrawn: bool = False
 
 
@@ -162,6 +164,7 @@ class Courier:
                 revision=revision,
                 reason=publication.reason,
                 mode=publication.mode,
+                **({"parameters": publication.parameters} if publication.parameters else {}),
             )
             return Outcome(publication=publication, row=dict(reply["command"]))
         except Exception as error:

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import enum
 import math
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 from pxr import Sdf, Usd
@@ -15,7 +13,9 @@ from stagetwin._authoring import Owner
 from stagetwin._errors import CommandError
 from stagetwin.clock import Clock, WallClock
 from stagetwin.drafts._courier import Courier, Outcome, Publication, Service
-from stagetwin.drafts._edits import Edit, Ignored
+from stagetwin.drafts._edits import Edit, Ignored, by_place
+from stagetwin.drafts._pending import Draft, DraftState, KnownTarget, Own, Pending
+from stagetwin.drafts._places import Places
 from stagetwin.drafts._probe import DraftProbe, Watched
 from stagetwin.identifiers import uuid7
 from stagetwin.values import plain
@@ -34,64 +34,6 @@ IGNORED_KEPT = 256
 
 _UNSENT_ENDS = frozenset({"REJECTED", "DENIED", "CANCELLED", "SUPERSEDED", "EXPIRED"})
 """Ends of a command of which nothing left: the edit is a draft again."""
-
-
-class DraftState(enum.StrEnum):
-    """What a draft waits for."""
-
-    HELD = "held"
-    RESTING = "resting"
-    SENDING = "sending"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Draft:
-    """One unpublished edit, as a viewer shows it.
-
-    Attributes:
-        command: prim path and command name.
-        path: path of the edited attribute.
-        value: plain data.
-        state: `held` until somebody publishes it, `resting` until it settles, `sending`.
-        cause: why it is held or not sent yet, in words.
-    """
-
-    command: str
-    path: str
-    value: Any
-    state: DraftState
-    cause: str = ""
-
-
-@dataclass(slots=True, kw_only=True)
-class _Pending:
-    command: str
-    path: str
-    value: Any
-    state: DraftState
-    cause: str
-    since: float
-    base: int | None
-    after: str = ""
-    sent: Publication | None = None
-    first_sent: float = 0.0
-    again_at: float = 0.0
-
-
-@dataclass(frozen=True, slots=True)
-class _Target:
-    revision: int
-    settles: bool
-    debounce: float
-
-
-@dataclass(slots=True)
-class _Own:
-    """The editor's own newest published command of a target; revision 0 while it is not known."""
-
-    id: str
-    base: int | None
-    revision: int
 
 
 class Drafts:
@@ -137,10 +79,11 @@ class Drafts:
         self.ignored: deque[Ignored] = deque(maxlen=IGNORED_KEPT)
         self.published: dict[str, dict[str, Any]] = {}
         self.targets: dict[str, dict[str, Any]] = {}
-        self._targets: dict[str, _Target] = {}
-        self._own: dict[str, _Own] = {}
-        self._pending: dict[str, _Pending] = {}
-        self._probe = DraftProbe(self.layer, watched, self._beneath)
+        self._targets: dict[str, KnownTarget] = {}
+        self._own: dict[str, Own] = {}
+        self._pending: dict[str, Pending] = {}
+        self._places = Places(stage, self.layer)
+        self._probe = DraftProbe(self.layer, watched, self._beneath, self._followers)
         for each in self._probe.opened():
             self._hold(each)
         self._courier = Courier(connect, self._clock)
@@ -190,9 +133,14 @@ class Drafts:
         if not found:
             others = ", ".join(self._pending) or "none"
             raise CommandError(f"no draft of {path}; drafts: {others}")
+        if len(found) > 1:
+            commands = ", ".join(p.command for p in found)
+            raise CommandError(f"{path} is the place of several drafts, publish each: {commands}")
         (pending,) = found
         if pending.state is DraftState.SENDING and pending.sent is not None:
             return pending.sent.id
+        if pending.fault:
+            raise CommandError(f"{pending.command} is not published: {pending.fault}")
         if not self._send(pending, "explicit", reason):
             raise CommandError(f"{path} is not published: too many questions to the service wait")
         assert pending.sent is not None  # it was just sent
@@ -208,6 +156,8 @@ class Drafts:
         spec = self.layer.GetAttributeAtPath(path)
         if spec is not None:
             spec.ClearDefaultValue()
+        elif (rel := self.layer.GetRelationshipAtPath(path)) is not None:
+            rel.targetPathList.ClearEdits()
 
     def look(self) -> None:
         """Have the service asked for its targets with the next `poll`: something happened."""
@@ -226,16 +176,24 @@ class Drafts:
 
     def _beneath(self, path: str) -> Any:
         """Return what the mirror says of an attribute without the draft."""
+        if by_place(path) and (said := self._places.named_beneath(path)):
+            return said
         attr = self._stage.GetAttributeAtPath(path)
         for spec in attr.GetPropertyStack(Usd.TimeCode.Default()) if attr else []:
             if spec.layer != self.layer and spec.default is not None:
                 return None if isinstance(spec.default, Sdf.ValueBlock) else spec.default
         return None
 
+    def _followers(self, prim: str) -> dict[str, bool]:
+        """Return the commands whose place lies at or below a prim: see `Places.followers`."""
+        return self._places.followers(prim, self.targets)
+
     def _edited(self, edit: Edit) -> None:
         pending = self._replace(edit, DraftState.HELD, "it waits to be published")
         target = self._targets.get(edit.command)
-        if target is None:
+        if pending.fault:
+            pending.cause = pending.fault
+        elif target is None:
             pending.cause = "the service did not know this command when it was edited"
         elif target.settles:
             pending.state, pending.cause = DraftState.RESTING, ""
@@ -247,9 +205,10 @@ class Drafts:
             if gone is not None:
                 _withdraw(gone)
         else:
-            self._replace(change, DraftState.HELD, str(change.reason))
+            pending = self._replace(change, DraftState.HELD, str(change.reason))
+            pending.cause = pending.fault or pending.cause
 
-    def _replace(self, change: Edit | Ignored, state: DraftState, cause: str) -> _Pending:
+    def _replace(self, change: Edit | Ignored, state: DraftState, cause: str) -> Pending:
         """Put a draft in the place of the one before, which is not sent any more."""
         command = change.command
         before = self._pending.pop(command, None)
@@ -260,10 +219,14 @@ class Drafts:
             base, after = before.base, before.after
             if before.sent is not None:
                 after = before.sent.id
-        pending = self._pending[command] = _Pending(
+        value, fault = plain(change.new), ""
+        if by_place(change.path):
+            value, fault = self._places.value(command, self.targets.get(command))
+        pending = self._pending[command] = Pending(
             command=command,
             path=change.path,
-            value=plain(change.new),
+            value=value,
+            fault=fault,
             state=state,
             cause=cause,
             since=self._clock.steady(),
@@ -282,7 +245,7 @@ class Drafts:
             return max(known or 0, own.revision), ""
         return known, own.id if known == own.base else ""
 
-    def _settle(self, pending: _Pending, now: float) -> None:
+    def _settle(self, pending: Pending, now: float) -> None:
         if pending.state is not DraftState.RESTING or now < pending.again_at:
             return
         target = self._targets.get(pending.command)
@@ -294,7 +257,7 @@ class Drafts:
         elif pending.sent is not None or (target and now - pending.since >= target.debounce):
             self._send(pending, "settled", "")
 
-    def _send(self, pending: _Pending, mode: str, reason: str) -> bool:
+    def _send(self, pending: Pending, mode: str, reason: str) -> bool:
         """Hand a draft to the courier; one that may have arrived goes again as it was."""
         now = self._clock.steady()
         again = pending.sent
@@ -312,6 +275,7 @@ class Drafts:
                 reason=reason,
                 mode=mode,
                 deadline=now + RETRY_FOR,
+                parameters=self._places.parameters(pending.command),
             )
         elif mode == "explicit":
             pending.first_sent = now
@@ -348,7 +312,7 @@ class Drafts:
             self.fault = outcome.fault
 
     def _recorded(
-        self, publication: Publication, row: dict[str, Any], pending: _Pending | None
+        self, publication: Publication, row: dict[str, Any], pending: Pending | None
     ) -> None:
         command = publication.command
         self.published[command] = row
@@ -357,7 +321,7 @@ class Drafts:
         if refused:
             revision = 0
         else:
-            self._own[command] = _Own(publication.id, publication.revision, revision)
+            self._own[command] = Own(publication.id, publication.revision, revision)
         newer = self._pending.get(command)
         if newer is not None and newer is not pending and newer.after == publication.id:
             if refused:
@@ -377,7 +341,7 @@ class Drafts:
     def _know(self, rows: list[dict[str, Any]]) -> None:
         self.targets = {str(row["path"]): row for row in rows}
         self._targets = {
-            str(row["path"]): _Target(
+            str(row["path"]): KnownTarget(
                 int(row["revision"]), row["publish"] == "settled", float(row["debounce"])
             )
             for row in rows
@@ -386,6 +350,6 @@ class Drafts:
         self._own = {command: own for command, own in self._own.items() if not own.revision}
 
 
-def _withdraw(pending: _Pending) -> None:
+def _withdraw(pending: Pending) -> None:
     if pending.sent is not None:
         pending.sent.withdrawn = True

@@ -12,9 +12,19 @@ from pxr import Sdf, Usd
 
 from stagetwin.values import plain
 
-__all__ = ["Edit", "Ignored", "Reason", "commanded_properties", "desired_of", "identity"]
+__all__ = [
+    "Edit",
+    "Ignored",
+    "Reason",
+    "by_place",
+    "commanded_properties",
+    "desired_of",
+    "identity",
+    "moves",
+    "place_command_of",
+]
 
-_PREFIX, _SUFFIX = "twin:command:", ":desired"
+_PREFIX, _SUFFIX, _PLACE = "twin:command:", ":desired", ":place"
 _API = "TwinCommandAPI:"
 
 
@@ -28,6 +38,7 @@ class Reason(enum.StrEnum):
     VARIANT = "a variant was switched or edited"
     UNDONE = "the attribute had this value before: an undo or redo"
     MERGED = "several commands changed at once: a merge or paste"
+    MOVED = "a station or node was moved, and the plant's map was not: it waits to be published"
     MISSED = "it could not be followed change by change"
 
 
@@ -36,7 +47,7 @@ class Edit:
     """Somebody gave one command a value that it did not have before in this draft.
 
     Attributes:
-        path: path of the attribute in the draft layer.
+        path: path of the attribute in the draft layer; or of what moves or names its place.
         command: prim path and command name.
         old: value before; None if the layer had none.
         new: value now.
@@ -71,11 +82,31 @@ class Ignored:
 
 def command_of(path: Sdf.Path) -> str:
     """Return the command whose `desired` a path is, as prim path and name; empty if none."""
+    return _between(path, _SUFFIX)
+
+
+def place_command_of(path: Sdf.Path) -> str:
+    """Return the command whose `place` a path is, as prim path and name; empty if none."""
+    return _between(path, _PLACE)
+
+
+def _between(path: Sdf.Path, suffix: str) -> str:
     name = path.name
-    if not (name.startswith(_PREFIX) and name.endswith(_SUFFIX)):
+    if not (name.startswith(_PREFIX) and name.endswith(suffix)):
         return ""
-    command = name[len(_PREFIX) : -len(_SUFFIX)]
+    command = name[len(_PREFIX) : -len(suffix)]
     return f"{path.GetPrimPath()}.{command}" if command else ""
+
+
+def moves(path: Sdf.Path) -> bool:
+    """Tell whether a property says where its prim is."""
+    return path.name.startswith("xformOp:") or path.name == "xformOpOrder"
+
+
+def by_place(path: str) -> bool:
+    """Tell whether an edit at a path is one of where, or of which prim a place is."""
+    at = Sdf.Path(path)
+    return moves(at) or bool(place_command_of(at))
 
 
 def desired_of(command: str) -> str:

@@ -10,7 +10,15 @@ from typing import Any
 from pxr import Sdf, Tf, Usd
 
 from stagetwin._authoring import Owner
-from stagetwin.drafts._edits import Edit, Ignored, Reason, command_of, identity
+from stagetwin.drafts._edits import (
+    Edit,
+    Ignored,
+    Reason,
+    command_of,
+    identity,
+    moves,
+    place_command_of,
+)
 
 __all__ = ["DraftProbe"]
 
@@ -23,10 +31,14 @@ HISTORY_LIMIT = 50_000
 _ROOT = Sdf.Path.absoluteRootPath
 
 Watched = Mapping[str, str] | Callable[[str], str]
+Followers = Callable[[str], Mapping[str, bool]]
 
 
 class _Tracked:
-    """What is known of one attribute: its command, its newest value, and all it had before."""
+    """What is known of one property: its command, its newest value, and all it had before.
+
+    One that moves its prim has no command of its own: whose place it moves changes.
+    """
 
     __slots__ = ("command", "had", "mark", "path", "text", "value")
 
@@ -74,6 +86,7 @@ class DraftProbe:
         layer: Sdf.Layer,
         watched: Watched = {},  # noqa: B006  # never changed
         beneath: Callable[[str], Any] | None = None,
+        followers: Followers | None = None,
     ) -> None:
         """Begin to watch.
 
@@ -83,11 +96,15 @@ class DraftProbe:
                 `desired`, or a function that returns it, empty if there is none.
             beneath: returns what an attribute says without the draft, None if nothing: setting it
                 to that is an undo.
+            followers: returns, by the path of a prim that was moved, the commands whose place lies
+                at or below it, and of each whether that may be published by resting; None where
+                places are not watched.
         """
         self._owner = Owner()
         self._layer = layer
         self._command_of = watched if callable(watched) else lambda path: watched.get(path, "")
         self._beneath = beneath
+        self._followers = followers
         self._tracked: dict[Sdf.Path, _Tracked | None] = {}
         self._changes: deque[_Change] = deque()
         self._missed = False
@@ -178,13 +195,19 @@ class DraftProbe:
         except KeyError:
             pass
         command = ""
+        is_move = False
         if path.IsPropertyPath() and not path.ContainsPrimVariantSelection():
             command = self._command_of(str(path)) or command_of(path)
-        tracked = self._tracked[path] = _Tracked(path, command) if command else None
+            if self._followers is not None and not command:
+                command, is_move = place_command_of(path), moves(path)
+        tracked = self._tracked[path] = _Tracked(path, command) if command or is_move else None
         return tracked
 
     def _value(self, path: Sdf.Path) -> Any:
         """Return the layer's own opinion, None where it has none or blocks."""
+        rel = self._layer.GetRelationshipAtPath(path)
+        if rel is not None:
+            return " ".join(map(str, rel.targetPathList.GetAddedOrExplicitItems())) or None
         spec = self._layer.GetAttributeAtPath(path)
         value = None if spec is None else spec.default
         return None if isinstance(value, Sdf.ValueBlock) else value
@@ -214,6 +237,8 @@ class DraftProbe:
                 here = tracked.mark is not None and tracked.path.HasPrefix(root)
                 if here and tracked not in change.values:
                     differing.append((tracked, None, None))
+        of = {tracked: self._commands(tracked) for tracked, _, _ in differing}
+        several = len({command for commands in of.values() for command in commands}) > 1
         for tracked, value, mark in differing:
             if mark == tracked.mark:
                 continue  # gone with two roots at once
@@ -222,13 +247,20 @@ class DraftProbe:
                 tracked.recall(identity(self._beneath(tracked.text)))
             reason = change.reason
             if reason is None:
-                merged = len(differing) > 1 and mark is not None
+                merged = several and mark is not None
                 reason = Reason.MERGED if merged else self._reason(tracked, mark)
-            told = (tracked.text, tracked.command, tracked.value, value)
-            found.append(
-                Edit(*told, tracked.mark is None) if reason is None else Ignored(*told, reason)
-            )
+            for command, rests in of[tracked].items():
+                told = (tracked.text, command, tracked.value, value)
+                why = reason if rests or reason in (Reason.CLEARED, Reason.MERGED) else Reason.MOVED
+                first = tracked.mark is None
+                found.append(Edit(*told, first) if why is None else Ignored(*told, why))
             tracked.turn(value, mark)
+
+    def _commands(self, tracked: _Tracked) -> Mapping[str, bool]:
+        """Return the commands that a property is of, and whether each may publish by resting."""
+        if tracked.command:
+            return {tracked.command: True}
+        return self._followers(str(tracked.path.GetPrimPath())) if self._followers else {}
 
     @staticmethod
     def _reason(tracked: _Tracked, mark: Hashable) -> Reason | None:

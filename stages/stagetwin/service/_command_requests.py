@@ -15,6 +15,7 @@ from stagetwin.people import Access, Right
 from stagetwin.service._alarm_requests import AlarmRequests
 from stagetwin.service._control import asking, peer_is_owner, peer_user
 from stagetwin.service._desk import Desk
+from stagetwin.service._loop_requests import LoopRequests
 from stagetwin.service._target_rows import TargetRows
 from stagetwin.service._visible import Visible
 from stagetwin.twin import Twin
@@ -51,13 +52,20 @@ class Commanding(Protocol):
 
 
 class CommandRequests:
-    """Answers requests about commands, on the service's event loop."""
+    """Answers requests about commands and loops, on the service's event loop.
+
+    Attributes:
+        once: requests with one answer, by operation.
+        streams: those of loops that wait for the ledger, by operation.
+    """
 
     def __init__(self, service: Commanding) -> None:
         self._service = service
         self._visible = Visible(service)
         self._targets = TargetRows(service.twin, self._visible)
         self._verifying = False
+        self._loops = LoopRequests(lambda: self._desk, self._visible)
+        self.streams = self._loops.streams
         self.once: dict[str, Callable[[Reply], Reply]] = {
             "publish": self._publish,
             "commands": self._commands,
@@ -66,6 +74,7 @@ class CommandRequests:
             "approve_command": self._approve,
             "deny_command": self._deny,
             "halt": self._halt,
+            **self._loops.once,
             "targets": lambda request: {
                 "targets": self._targets.below(str(request.get("prim", "/")), service.desk)
             },
@@ -110,7 +119,8 @@ class CommandRequests:
             raise CommandError(f"{where}: {first['msg']}, got {first['input']!r:.80}") from None
         desk = self._desk
         self._visible.require(wanted.target)
-        command = desk.path.publish(wanted, peer_user())
+        by = desk.loops if wanted.session else desk.path
+        command = by.publish(wanted, peer_user())
         return {"command": self._desk.row(command)}
 
     def _find(self, request: Reply) -> Command:
@@ -153,6 +163,7 @@ class CommandRequests:
     def _halt(self, request: Reply) -> Reply:
         desk, prim = self._desk, _text(request, "prim")
         self._service.access.require(asking(), Right.HALT, prim)
+        desk.loops.halt(prim, peer_user())
         made = desk.path.halt(prim, peer_user(), _reason(request))
         return {"commands": [self._desk.row(command) for command in made]}
 

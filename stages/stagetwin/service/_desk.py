@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 from stagetwin.actuation import CommandTarget
-from stagetwin.commands import Command, CommandPath, Ledger, RuleBook
+from stagetwin.commands import Command, CommandPath, Ledger, Loops, RuleBook
 from stagetwin.people import Access
 from stagetwin.ports import ConnectionSpec
 from stagetwin.service._commanders import Commanders
@@ -32,6 +32,7 @@ class Desk:
     Attributes:
         path: the command path.
         commanders: the command clients.
+        loops: sessions of policies.
     """
 
     def __init__(self, config: ServiceConfig, twin: Twin, access: Access) -> None:
@@ -62,6 +63,7 @@ class Desk:
             raise
         self.commanders.events = self.path
         self._rules = RuleBook(twin, self.path)
+        self.loops = Loops(self.path, self._ledger, access)
         self.path.records.on_entered.append(self._tell_followers)
 
     # -- life
@@ -74,6 +76,7 @@ class Desk:
         """
         self._loop = asyncio.get_running_loop()
         self.path.recover()
+        self.loops.recover()
         self._wake()
 
     async def keep_clients(self, group: asyncio.TaskGroup) -> None:
@@ -138,10 +141,12 @@ class Desk:
 
     def housekeeping(self) -> None:
         """Call about once a second."""
+        self.loops.look()
         self.path.housekeeping()
 
     def close(self) -> None:
         """End what is unsent, make the ledger durable and give it up."""
+        self.loops.close()
         self.path.close()
         self._loop = None
         self._ledger.close()

@@ -79,6 +79,7 @@ class Requests:
             "watch": self._watch,
             "follow": self._commands.follow,
             "verify_ledger": self._commands.verify_ledger,
+            **self._commands.streams,
             **service.reviews.streams,
             **service.models.streams,
         }

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import math
 from typing import Any
 
-from stagetwin.bindings import BindingTable, CommandBinding, is_below
-from stagetwin.commands import Target
+from stagetwin.bindings import BindingTable, CommandBinding, CommandParameter, is_below
+from stagetwin.commands import Target, map_of, prim_of
 from stagetwin.service._desk import Desk
 from stagetwin.service._target_guards import guards_said
 from stagetwin.service._visible import Visible
@@ -69,6 +70,8 @@ class TargetRows:
             "debounce": binding.debounce,
             "policy": binding.policy_class,
             "operation": binding.operation,
+            "parameters": [_parameter(each) for each in binding.parameters],
+            **_place(table, binding, target),
             "readback": binding.readback,
             "safe": binding.safe,
             "level": level,
@@ -84,6 +87,28 @@ class TargetRows:
             return None
         known = desk.path.inputs.one(binding.readback)
         return known.value if known is not None else None
+
+
+def _place(table: BindingTable, binding: CommandBinding, target: Target | None) -> Row:
+    """Return the prims of the map in which a command names a place, and of the place desired."""
+    road_map = map_of(table.connections[binding.connection], binding)
+    if road_map is None:
+        return {"map": "", "goal": ""}
+    desired = target.desired[0] if target is not None else None
+    by_prim = target.place if target is not None else ""
+    return {"map": road_map.prim, "goal": by_prim or prim_of(road_map, desired)}
+
+
+def _parameter(parameter: CommandParameter) -> Row:
+    limits, default = parameter.limits, parameter.default
+    return {
+        "name": parameter.name,
+        "type": parameter.type_name,
+        "min": _bound(limits.hard_min),
+        "max": _bound(limits.hard_max),
+        "tokens": list(parameter.tokens),
+        "default": json.loads(default) if default else None,
+    }
 
 
 def _bound(bound: Bound) -> float | None:

@@ -310,6 +310,7 @@ def test_large_messages_arrive_between_small_ones(
     assert sink.of(1) == [float(size) for size in sizes]
 
 
+@pytest.mark.usefixtures("quick_signs")
 def test_a_last_will_tells_that_a_device_has_gone(
     shared_broker: LocalBroker,
     root: str,
@@ -494,6 +495,7 @@ def test_an_absent_broker_is_said(sink: RecordingSink) -> None:
         assert sink.current == (ConnectionState.OFFLINE, "stopped")
 
 
+@pytest.mark.usefixtures("quick_signs")
 def test_an_online_connection_gives_signs_of_life(
     shared_broker: LocalBroker, sink: RecordingSink, make_bridge: MakeBridge
 ) -> None:

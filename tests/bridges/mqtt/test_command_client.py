@@ -182,7 +182,7 @@ def test_a_broker_that_stands_still_gets_no_second_word(
     with LocalBroker("mosquitto") as broker:
         to = target(f"{root}/a")
         text = target(f"{root}/b", "v", kind=ValueKind.TEXT)
-        commander = make_commander(broker, to, text)
+        commander = make_commander(broker, to, text, query="keepalive=1")
         pid = broker.pid
         assert pid is not None
         with ActuatedDevice(broker, f"{root}/#", accept) as device:
@@ -218,7 +218,7 @@ def test_a_silent_broker_is_noticed(
 ) -> None:
     with LocalBroker("mosquitto") as broker:
         to = target(f"{root}/a")
-        commander = make_commander(broker, to)
+        commander = make_commander(broker, to, query="keepalive=1")
         pid = broker.pid
         assert pid is not None
         os.kill(pid, signal.SIGSTOP)

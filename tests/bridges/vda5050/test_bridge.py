@@ -219,6 +219,7 @@ def test_a_vehicle_that_is_lost_does_not_know_its_place(
     }
 
 
+@pytest.mark.usefixtures("quick_signs")
 def test_a_last_will_ends_the_life_of_all_but_its_own_word(
     version: str, speaker: Speaker, sink: RecordingSink, make_fleet: MakeFleet
 ) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from stagetwin_bridges.vda5050.control._blind import Blind
 from stagetwin_bridges.vda5050.control._commander import FleetCommander
 from stagetwin_bridges.vda5050.control._control import Control
-from stagetwin_bridges.vda5050.control._fields import target_problems
+from stagetwin_bridges.vda5050.control._fields import is_order, target_problems
 from stagetwin_bridges.vda5050.control._limits import Limits
 from stagetwin_bridges.vda5050.control._mirror import Mirror, is_idle
 from stagetwin_bridges.vda5050.control._order import ActiveOrder, Event, EventKind, Phase
@@ -32,6 +32,7 @@ __all__ = [
     "Transfer",
     "Way",
     "is_idle",
+    "is_order",
     "plan_of",
     "target_problems",
     "zones_of",

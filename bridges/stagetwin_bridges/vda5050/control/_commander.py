@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from typing import Any
 
 from stagetwin.actuation import (
     RENEWED_FOR,
@@ -26,17 +25,12 @@ from stagetwin_bridges.mqtt._command_thread import CommandThread
 from stagetwin_bridges.mqtt._replies import HeardReply
 from stagetwin_bridges.vda5050.control._blind import Blind
 from stagetwin_bridges.vda5050.control._control import Control
-from stagetwin_bridges.vda5050.control._fields import (
-    ORDER,
-    PROVEN,
-    action_of,
-    address_of,
-    target_problems,
-)
-from stagetwin_bridges.vda5050.control._followed import Followed, News, shows_of
+from stagetwin_bridges.vda5050.control._fields import address_of, is_order, target_problems
+from stagetwin_bridges.vda5050.control._followed import Followed, News
 from stagetwin_bridges.vda5050.control._link import FleetClient
-from stagetwin_bridges.vda5050.control._places import pose_of
+from stagetwin_bridges.vda5050.control._making import made_of, sent_words
 from stagetwin_bridges.vda5050.control._releases import Releases
+from stagetwin_bridges.vda5050.control._standing import STANDSTILL, Standing
 from stagetwin_bridges.vda5050.messages import Codec, Identity, Message, topic_of
 
 __all__ = ["FleetCommander"]
@@ -49,6 +43,8 @@ _LATE = 600.0
 
 _ASK_AFTER, _ASK_AGAIN = 1.5, 5.0
 """A vehicle that is online and says no state for so long is asked for one, then again [s]."""
+_WARN_EVERY = 10.0
+"""What is wrong with the messages of one topic is logged at most so often [s]."""
 _ASK_FOR_SHEET = 2
 """How often a vehicle without a factsheet is asked for one in a connection, at most."""
 
@@ -64,6 +60,7 @@ class FleetCommander(CommandThread):
         blind: the longest way that a vehicle may drive blind.
         snap: how far from a goal pose the node may lie that is taken for it [m].
         largest: a longer message of a vehicle is not looked at [bytes].
+        standstill: a vehicle with an order that stands for so long is noted [s].
         targets: what may be commanded.
         sink: told of everything.
         clock: the clock of deadlines.
@@ -86,6 +83,7 @@ class FleetCommander(CommandThread):
         blind: Blind | None = None,
         snap: float = 2.0,
         largest: int = 1_048_576,
+        standstill: float = STANDSTILL,
         clock: Clock | None = None,
     ) -> None:
         clock = clock if clock is not None else WallClock()
@@ -95,6 +93,7 @@ class FleetCommander(CommandThread):
             raise ConnectionConfigError(f"{connection.prim}: {error}") from None
         self._map, self._interface, self._codec = road_map, interface, Codec(version)
         self._blind, self._snap, self._largest = blind, snap, largest
+        self._standstill = standstill
         self._releases = Releases(road_map, clock=clock) if road_map is not None else None
         self._controls: dict[str, Control] = {}
         self._assets: dict[str, list[str]] = {}
@@ -102,6 +101,7 @@ class FleetCommander(CommandThread):
         self._renewed: dict[str, Renewal] = {}
         self._found: set[str] = set()
         self._asked: dict[str, tuple[float, int]] = {}
+        self._warned: dict[str, tuple[float, int]] = {}
         super().__init__(connection, settings, targets, sink, clock)
 
     # -- Commander -------------------------------------------------------------------------------
@@ -194,17 +194,11 @@ class FleetCommander(CommandThread):
         """
         if problem := self._obstacle(transmission):
             return problem, None, None
-        target, value = transmission.target, transmission.value
-        control = self._control(target.address)
-        wire_id = control.mirror.limits.id_of(transmission.id)
-        if target.field == ORDER:
-            goal: Any = pose_of(value) or value
-            message: Message = control.begin(wire_id, goal)
-            return "", Followed(transmission, control, wire_id, True), message
-        if value is not True:
-            return f"only true is sent to {target.field}, got {value!r}", None, None
-        message = control.instant(action_of(target.field), wire_id)
-        return "", Followed(transmission, control, wire_id, False), message
+        control = self._control(transmission.target.address)
+        problem, followed, message = made_of(transmission, control, self._map)
+        if followed is not None:
+            followed.standing = Standing(self._standstill)
+        return problem, followed, message
 
     @staticmethod
     def _withdraw(followed: Followed | None) -> None:
@@ -213,18 +207,7 @@ class FleetCommander(CommandThread):
             followed.control.withdraw(followed.wire_id)
 
     def _report_sent(self, followed: Followed) -> None:
-        if followed.is_order:
-            order = followed.control.order
-            assert order is not None
-            plan, at = order.plan, order.plan.stops[order.released].id
-            words = (
-                f"order {order.id} to {plan.stops[-1].id}: {plan.last} edges, {plan.length:.1f} m, "
-                f"released to {at}"
-            )
-            shows = shows_of(plan)
-        else:
-            kind = action_of(followed.transmission.target.field)
-            words, shows = f"instant action {kind}", PROVEN.get(kind, (True,))
+        words, shows = sent_words(followed)
         self._sink.report(
             Report(
                 id=followed.transmission.id,
@@ -246,18 +229,24 @@ class FleetCommander(CommandThread):
             lost = followed.expired and now > followed.transmission.expires + _LATE
             if followed.over or (lost and not followed.accepted):
                 del self._followed[number]
-            elif followed.is_order:
-                self._go_on(client, followed)
+            elif followed.is_order or followed.transfer is not None:
+                self._go_on(client, followed, now)
 
-    def _go_on(self, client: CommandClient, followed: Followed) -> None:
-        """Write what an order asks for now: a repetition, an extension, an answer."""
+    def _go_on(self, client: CommandClient, followed: Followed, now: float) -> None:
+        """Write what a command asks for now: a repetition, an extension, an answer, a zone set."""
         sent, order = followed.transmission, followed.control.order
-        if order is None or order.id != followed.wire_id:
-            return  # leave for one order is none for another of the same vehicle
+        for news in followed.bring():
+            self._tell(followed, news)
+        if followed.is_order:
+            if order is None or order.id != followed.wire_id:
+                return  # leave for one order is none for another of the same vehicle
+            if why := followed.standing.look(order, followed.control.mirror, now):
+                self._tell(followed, (Fate.NOTED, why, False))
         if not self._online or self._gate.lapsed(sent.asset, sent.guard, followed.until):
             return
         try:
-            for message in followed.control.outgoing(leave=True):
+            due = followed.control.outgoing(leave=True) if followed.is_order else None
+            for message in followed.control.transfers() if due is None else due:
                 packet = self._packet(message, RENEWED_FOR)
                 # What cannot be written now is repeated, for no state will show it.
                 if not client.obstacle(len(packet)):
@@ -308,10 +297,10 @@ class FleetCommander(CommandThread):
         if control is None or topic not in _HEARD or control.identity.root != root:
             return
         if heard.realm and heard.realm != self._realm:
-            logger.warning("%s: a message of realm %r is not heard", heard.topic, heard.realm)
+            self._warn(heard.topic, f"a message of realm {heard.realm!r} is not heard")
             return
         if len(heard.payload) > self._largest:
-            logger.warning("%s: %d bytes are not read", heard.topic, len(heard.payload))
+            self._warn(heard.topic, f"{len(heard.payload)} bytes are not read")
             return
         if topic == "state" and heard.retained:
             return  # of a time that nobody knows
@@ -320,18 +309,29 @@ class FleetCommander(CommandThread):
         except MessageError as error:
             if topic == "state":
                 control.mirror.state = None  # it said something, and nobody knows what
-            logger.warning("%s: %s", heard.topic, error)
+            self._warn(heard.topic, str(error))
             return
         try:
             events = control.receive(message)
         except MessageError as error:
-            logger.warning("%s: %s", heard.topic, error)
+            self._warn(heard.topic, str(error))
             return
         for event in events:
             for followed in list(self._followed.values()):
                 if followed.control is control and followed.wire_id == event.id:
                     for news in followed.judge(event):
                         self._tell(followed, news)
+
+    def _warn(self, topic: str, words: str) -> None:
+        """Log what is wrong with a message, seldom for each topic: it may come again and again."""
+        now = self._clock.steady()
+        due, unsaid = self._warned.get(topic, (now, 0))
+        if now < due:
+            self._warned[topic] = due, unsaid + 1
+            return
+        more = f" ({unsaid} more of this topic were not logged)" if unsaid else ""
+        logger.warning("%s: %s%s", topic, words, more)
+        self._warned[topic] = now + _WARN_EVERY, 0
 
     # -- renewals --------------------------------------------------------------------------------
 
@@ -363,7 +363,7 @@ class FleetCommander(CommandThread):
             self._found.add(renewal.id)
             logger.warning("%s: order %s is not found: %s", renewal.target.path, renewal.id, error)
             return
-        if renewal.target.field == ORDER:
+        if is_order(renewal.target.field):
             found = state.order_id == wire_id
         else:
             action = control.mirror.instant_action(wire_id)

@@ -116,7 +116,7 @@ class Control:
         if state is None or message is not state:
             return []
         if self._releases is not None:
-            self._releases.receive(self.identity.name, state)
+            self._releases.receive(self.identity.name, state, self.mirror.reach)
         events = self.order.receive(self.mirror) if self.order is not None else []
         return events + self._instants.receive(self.mirror)
 
@@ -278,7 +278,7 @@ class Control:
         return self._headers.stamp(InstantActions(actions=(action,)))
 
     def transfer(self, contents: ZoneContents) -> Transfer:
-        """Begin to bring a zone set to the vehicle (3.0 alone); `outgoing` does the rest.
+        """Begin to bring a zone set to the vehicle (3.0 alone); `transfers` does the rest.
 
         Raises:
             OrderError: its version has no zone sets, or it supports them not.
@@ -293,7 +293,7 @@ class Control:
     # -- what is due -----------------------------------------------------------------------------
 
     def outgoing(self, *, leave: bool) -> list[Message]:
-        """Return what is to be sent now: repeats, extensions, answers to requests, zone sets.
+        """Return what is to be sent now: repeats, extensions, answers to requests.
 
         Args:
             leave: whether the order may go on. Without it nothing is repeated, released or
@@ -307,9 +307,25 @@ class Control:
         if leave and order is not None and order.phase is not Phase.OVER and not order.cancelling:
             found += self._order_due(order, now)
         found += self._answers(leave=leave)
-        if leave and self._transfer is not None:
-            found += self._transfer_due(self._transfer, now)
         return found
+
+    def transfers(self) -> list[Message]:
+        """Return what the zone set that was begun asks for now; nothing where the vehicle is not.
+
+        Leave for it is its own: that for an order is none for a zone set.
+        """
+        transfer = self._transfer
+        if transfer is None or self.mirror.absent():
+            return []
+        step = transfer.step(self.mirror, self._clock.steady())
+        if step == "send":
+            return [self._headers.stamp(ZoneSet(zone_set=transfer.contents))]
+        if step == "enable":
+            parameters = {"zoneSetId": transfer.contents.zone_set_id}
+            message = self.instant("enableZoneSet", "", parameters)
+            transfer.action_id = message.actions[0].action_id
+            return [message]
+        return []
 
     def _order_due(self, order: ActiveOrder, now: float) -> list[Message]:
         if now - self._sent < max(self.mirror.limits.order_interval, 0.0):
@@ -325,23 +341,10 @@ class Control:
         reach = min(self._reach(order.plan, order.passed), order.released + room - 1)
         return [self._update(order, reach)] if reach > order.released else []
 
-    def _transfer_due(self, transfer: Transfer, now: float) -> list[Message]:
-        step = transfer.step(self.mirror, now)
-        if step == "send":
-            return [self._headers.stamp(ZoneSet(zone_set=transfer.contents))]
-        if step == "enable":
-            parameters = {"zoneSetId": transfer.contents.zone_set_id}
-            message = self.instant("enableZoneSet", "", parameters)
-            transfer.action_id = message.actions[0].action_id
-            return [message]
-        return []
-
     def _answers(self, *, leave: bool) -> list[Message]:
         if self._releases is None or "responses" not in self.codec.topics:
             return []
-        base: set[tuple[str, int]] = set()
-        if (order := self.order) is not None and order.phase is Phase.RUNNING:
-            base = {(order.plan.ways[i].id, 2 * i + 1) for i in range(order.passed, order.released)}
+        base = self.order.edges_ahead if self.order is not None else frozenset()
         answers = self._releases.answers(self.identity.name, base, leave=leave)
         return [self._headers.stamp(Responses(responses=tuple(answers)))] if answers else []
 

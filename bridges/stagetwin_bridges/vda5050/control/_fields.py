@@ -1,4 +1,4 @@
-"""What a command of a vehicle may be: its address, field and type, and what proves it.
+"""What a command of a vehicle may be: its address, field, type and parameters, and what proves it.
 
 This needs no map and no vehicle, so that a stage can be checked without either.
 """
@@ -12,26 +12,55 @@ from stagetwin.actuation import CommandTarget
 from stagetwin_bridges._errors import MessageError
 from stagetwin_bridges.vda5050.messages import Identity
 
-__all__ = ["ACTION", "CANCEL", "ORDER", "PROVEN", "action_of", "address_of", "target_problems"]
+__all__ = [
+    "ACTION",
+    "CANCEL",
+    "INITIALIZE",
+    "ORDER",
+    "PROVEN",
+    "ZONE_SET",
+    "action_of",
+    "address_of",
+    "is_order",
+    "target_problems",
+]
 
 ORDER: Final = "order"
+ORDER_ACTION: Final = "order."
 CANCEL: Final = "cancelOrder"
 ACTION: Final = "instantAction."
+ZONE_SET: Final = "zoneSet"
+INITIALIZE: Final = "initializePosition"
 
-_ORDER_TYPES: Final = frozenset({"token", "string", "double3", "point3d", "vector3d"})
+_OLD_WORDS: Final = {"initPosition": INITIALIZE}
+"""Words of 2.1 for actions; the codec has those of 3.0."""
+
+_POSES: Final = frozenset({"double3", "point3d", "vector3d"})
+_ORDER_TYPES: Final = _POSES | {"token", "string"}
+_BOOL: Final = frozenset({"bool"})
 
 PROVEN: Final[Mapping[str, tuple[Any, ...]]] = {
     "cancelOrder": (False,),
     "stopPause": (False,),
     "stopCharging": (False,),
+    "drop": (False,),
 }
 """What a read-back shows once an action came true, where that is not `true`: no order, not paused,
-not charging."""
+not charging, no load."""
+
+
+def is_order(field: str) -> bool:
+    """Tell whether a field sends a vehicle to a goal."""
+    return field == ORDER or field.startswith(ORDER_ACTION)
 
 
 def action_of(field: str) -> str:
-    """Return the type of the instant action that a field names; empty for an order."""
-    return CANCEL if field == CANCEL else field.removeprefix(ACTION) if field != ORDER else ""
+    """Return the type of the action that a field names; empty for an order without one."""
+    if field == CANCEL:
+        return CANCEL
+    start = ACTION if field.startswith(ACTION) else ORDER_ACTION
+    kind = field[len(start) :] if field.startswith(start) else ""
+    return _OLD_WORDS.get(kind, kind)
 
 
 def address_of(address: str) -> tuple[str, str]:
@@ -54,16 +83,23 @@ def target_problems(target: CommandTarget) -> list[str]:
         address_of(target.address)
     except MessageError as error:
         problems.append(f"address: {error}")
-    field = target.field
-    if field == ORDER:
-        if target.type_name not in _ORDER_TYPES:
-            allowed = ", ".join(sorted(_ORDER_TYPES))
-            problems.append(f"field {field!r} is of type {allowed}, not {target.type_name}")
-    elif field == CANCEL or (field.startswith(ACTION) and len(field) > len(ACTION)):
-        if target.type_name != "bool":
-            problems.append(f"field {field!r} is of type bool, not {target.type_name}")
+    field, kind = target.field, action_of(target.field)
+    if is_order(field) and (field == ORDER or kind):
+        allowed = _ORDER_TYPES
+    elif field.startswith(ACTION) and kind:
+        allowed = _POSES if kind == INITIALIZE else _BOOL
+    elif field in (CANCEL, ZONE_SET):
+        allowed = _BOOL
     else:
-        problems.append(f"field: {ORDER}, {CANCEL} or {ACTION}TYPE, got {field!r}")
+        words = f"{ORDER}, {ORDER_ACTION}TYPE, {CANCEL}, {ZONE_SET} or {ACTION}TYPE"
+        problems.append(f"field: {words}, got {field!r}")
+        allowed = frozenset({target.type_name})
+    if target.type_name not in allowed:
+        text = f"field {field!r} is of type {', '.join(sorted(allowed))}, not {target.type_name}"
+        problems.append(text)
+    if target.parameters and (not kind or kind in (CANCEL, INITIALIZE)):
+        names = ", ".join(target.parameters)
+        problems.append(f"parameters: field {field!r} takes none of its own, got {names}")
     if target.operation != "write":
         problems.append(f"operation: write, got {target.operation!r}")
     if target.encoding != "auto":

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from stagetwin.actuation import Fate, Transmission
 from stagetwin_bridges.vda5050.control._control import Control
 from stagetwin_bridges.vda5050.control._order import Event, EventKind
 from stagetwin_bridges.vda5050.control._plan import Plan
+from stagetwin_bridges.vda5050.control._standing import Standing
+from stagetwin_bridges.vda5050.control._zone_sets import Transfer
 
 __all__ = ["Followed", "News", "shows_of"]
 
@@ -25,6 +27,8 @@ class Followed:
         control: of its vehicle.
         wire_id: its `orderId` or `actionId`.
         is_order: whether it is an order.
+        transfer: the zone set that it brings; None for another kind.
+        standing: says why its vehicle stands still.
         until: how long it may go on [s, boot-time clock].
         accepted: whether the vehicle has shown it.
         expired: whether it was given up unconfirmed.
@@ -34,7 +38,9 @@ class Followed:
     transmission: Transmission
     control: Control
     wire_id: str
-    is_order: bool
+    is_order: bool = False
+    transfer: Transfer | None = None
+    standing: Standing = field(default_factory=Standing)
     until: float = -math.inf
     accepted: bool = False
     expired: bool = False
@@ -56,8 +62,21 @@ class Followed:
                 return [(Fate.REFUSED, event.words, True)]
             case EventKind.FINISHED:
                 self.over = True
+                if event.failed:
+                    return [(Fate.REFUSED, event.words, True)]
                 words = f": {event.words}" if event.words else ""
                 return [(Fate.NOTED, f"the vehicle finished it{words}", True)]
+
+    def bring(self) -> list[News]:
+        """Return what to report of a zone set on its way."""
+        transfer = self.transfer
+        if transfer is None or not (transfer.done or transfer.fault):
+            return []
+        self.over = True
+        if transfer.fault:
+            return [(Fate.REFUSED, transfer.fault, True)]
+        self.accepted = True
+        return [(Fate.ACKNOWLEDGED, f"zone set {transfer.contents.zone_set_id} is enabled", True)]
 
     def expire(self, now: float) -> list[News]:
         """Return what to report where nobody confirmed it within its time to live [s]."""

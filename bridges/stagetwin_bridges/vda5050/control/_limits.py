@@ -109,6 +109,26 @@ class Limits:
         """Whether the course of an edge is sent with it: not where the vehicle cannot use it."""
         return not self._parameters or "order.edges.trajectory" in self._parameters
 
+    @property
+    def reach(self) -> float | None:
+        """How far the vehicle reaches from its kinematic centre, unloaded [m]; None if not said."""
+        sheet = self.factsheet
+        if sheet is None:
+            return None
+        geometry = sheet.mobile_robot_geometry
+        outlines = (geometry.envelopes2d if geometry is not None else None) or ()
+        corners = [math.hypot(v.x, v.y) for each in outlines for v in each.vertices]
+        size = sheet.physical_parameters
+        # Nobody says where between front and back the centre is.
+        reach = max(corners, default=math.hypot(size.length, size.width / 2))
+        return reach if math.isfinite(reach) and reach > 0 else None
+
+    def blocking_of(self, kind: str) -> BlockingType:
+        """Return how an action of a node blocks: HARD, or what the vehicle has for it."""
+        known = self._actions.get(kind) if self._actions is not None else None
+        allowed = known.blocking_types if known is not None else None
+        return "HARD" if not allowed or "HARD" in allowed else allowed[0]
+
     # -- ids
 
     def id_of(self, command_id: str) -> str:

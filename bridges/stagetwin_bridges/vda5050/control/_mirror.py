@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection
 from typing import Final
 
@@ -133,6 +134,18 @@ class Mirror:
         return "it is paused" if state.paused and not paused else ""
 
     # -- parts of the state
+
+    @property
+    def reach(self) -> float | None:
+        """How far it reaches from its kinematic centre, loads included [m]; None if not known."""
+        reach = self.limits.reach
+        for load in (self.state.loads if self.state is not None else None) or ():
+            size, box = load.load_dimensions, load.bounding_box_reference
+            if reach is None or size is None:
+                return None
+            off = math.hypot(box.x, box.y) if box is not None else 0.0
+            reach = max(reach, off + math.hypot(size.length, size.width) / 2)
+        return reach
 
     def instant_action(self, action_id: str) -> ActionState | None:
         """Return the state of an instant action; 2.1 has it among the others."""

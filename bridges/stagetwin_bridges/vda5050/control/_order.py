@@ -42,11 +42,13 @@ class Event:
         kind: what.
         id: `orderId` or `actionId`.
         words: more of it.
+        failed: of an order that is finished, whether an action of it failed.
     """
 
     kind: EventKind
     id: str
     words: str = ""
+    failed: bool = False
 
 
 class Phase(enum.Enum):
@@ -102,6 +104,15 @@ class ActiveOrder:
     def running(self) -> bool:
         """Whether it may be extended: confirmed, not cancelled, not over."""
         return self.phase is Phase.RUNNING and self.confirmed and not self.cancelling
+
+    @property
+    def edges_ahead(self) -> frozenset[tuple[str, int]]:
+        """Edges of the base that are not passed, by id and sequence id; none before it runs."""
+        if self.phase is not Phase.RUNNING:
+            return frozenset()
+        return frozenset(
+            (self.plan.ways[i].id, 2 * i + 1) for i in range(self.passed, self.released)
+        )
 
     # -- messages
 
@@ -196,7 +207,9 @@ class ActiveOrder:
             )
             events.append(self._over(EventKind.DROPPED, words))
         elif there and not ahead and self._done(state):
-            events.append(self._over(EventKind.FINISHED, self._outcome(state)))
+            words, failed = self._outcome(state)
+            self.phase = Phase.OVER
+            events.append(Event(EventKind.FINISHED, self.id, words, failed))
         return events
 
     def _elsewhere(self, mirror: Mirror, state: State) -> list[Event]:
@@ -241,11 +254,20 @@ class ActiveOrder:
         ended = {s.action_id for s in state.action_states if s.action_status in _ENDED}
         return ours <= ended or all(s.action_status in _ENDED for s in state.action_states)
 
-    def _outcome(self, state: State) -> str:
-        failed = [s.action_id for s in state.action_states if s.action_status == "FAILED"]
-        ours = [a for stop in self.plan.stops for a in stop.actions if a.action_id in failed]
+    def _outcome(self, state: State) -> tuple[str, bool]:
+        """Return how it ended, in words, and whether an action of it failed."""
+        failed = {s.action_id: s for s in state.action_states if s.action_status == "FAILED"}
+        given = [a for stop in self.plan.stops for a in stop.actions]
+        given += [a for way in self.plan.ways for a in way.actions]
+        ours = [action for action in given if action.action_id in failed]
         text = f"at {self.plan.stops[-1].id}"
-        return f"{text}; failed: {', '.join(a.action_type for a in ours)}" if ours else text
+        if not ours:
+            return text, False
+        said = (
+            f"{a.action_type}{f' ({r})' if (r := failed[a.action_id].action_result) else ''}"
+            for a in ours
+        )
+        return f"{text}; failed: {', '.join(said)}", True
 
     def _over(self, kind: EventKind, words: str) -> Event:
         self.phase = Phase.OVER

@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 
 from stagetwin.maps import Node as MapNode
 from stagetwin.maps import RoadMap, Route
+from stagetwin.maps.geometry import contains, cuts
 from stagetwin_bridges._errors import OrderError
 from stagetwin_bridges.vda5050.control._blind import Blind
 from stagetwin_bridges.vda5050.messages import (
@@ -28,9 +29,6 @@ from stagetwin_bridges.vda5050.messages import (
 __all__ = ["Plan", "Stop", "Way", "join", "lane_way", "plan_of", "polyline_length", "project"]
 
 Point = tuple[float, float]
-
-_SAMPLE = 0.1
-"""Distance between the points of a lane at which zones of limited speed are looked for [m]."""
 
 _OFF = 1.0
 """A vehicle that is farther than this from its way has surely come nowhere on it [m]."""
@@ -291,16 +289,11 @@ def lane_way(road_map: RoadMap, lane_id: str, *, forward: bool, speed: float) ->
 def _limit(road_map: RoadMap, points: Sequence[Point], own: float | None) -> float | None:
     """Return the tightest limit of a lane and of the zones it goes through [m/s]."""
     limits = [] if own is None else [own]
-    zones = [z for z in road_map.zones.values() if z.type == "SPEED_LIMIT"]
-    if not zones:
-        return own
-    for (ax, ay), (bx, by) in itertools.pairwise(points):
-        count = max(math.ceil(math.dist((ax, ay), (bx, by)) / _SAMPLE), 1)
-        for k in range(count + 1):
-            share = k / count
-            for zone in road_map.zones_at(ax + (bx - ax) * share, ay + (by - ay) * share):
-                if zone.type == "SPEED_LIMIT" and zone.maximum_speed is not None:
-                    limits.append(zone.maximum_speed)
+    for zone in road_map.zones.values():
+        if zone.type != "SPEED_LIMIT" or zone.maximum_speed is None or len(zone.polygon) < 3:
+            continue
+        if cuts(points, zone.polygon) or contains(zone.polygon, *points[0]):
+            limits.append(zone.maximum_speed)
     return min(limits, default=None)
 
 

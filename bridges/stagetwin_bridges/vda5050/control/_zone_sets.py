@@ -63,7 +63,7 @@ class Transfer:
         self.action_id = ""
         self.done = False
         self.fault = ""
-        self._sent = float("-inf")
+        self._sent, self._step = float("-inf"), ""
 
     def step(self, mirror: Mirror, now: float) -> str:
         """Return what is to be sent now: `send`, `enable` or nothing; `now` is steady [s]."""
@@ -75,15 +75,20 @@ class Transfer:
         if shown.get(name) == "ENABLED":
             self.done = True
             return ""
+        enabling = mirror.instant_action(self.action_id) if self.action_id else None
+        if enabling is not None and enabling.action_status == "FAILED":
+            self.fault = f"it was not enabled: {enabling.action_result or 'no words'}"
+            return ""
         for error in state.errors:
             about = {r.reference_value for r in error.error_references or ()}
             if name in about and error.error_type != "DUPLICATE_ZONE_SET":
                 self.fault = f"{error.error_type}: {error.error_description or 'no words'}"
                 return ""
-        if now - self._sent < _REPEAT:
+        step = "enable" if name in shown else "send"
+        if step == self._step and now - self._sent < _REPEAT:
             return ""
-        self._sent = now
-        return "enable" if name in shown else "send"
+        self._sent, self._step = now, step
+        return step
 
     def check(self, mirror: Mirror) -> None:
         """Raise OrderError where the vehicle cannot take the zone set."""

@@ -147,6 +147,14 @@ def _requests(message: Any) -> int:
     return sum(request.requestStatus == "REQUESTED" for request in waiting)
 
 
+def _zone_set(message: Any) -> str:
+    """Return the zone set that is enabled; empty where none is."""
+    for each in _list(message.zoneSets):
+        if _needed(each.zoneSetStatus, "zoneSets[].zoneSetStatus") == "ENABLED":
+            return str(_needed(each.zoneSetId, "zoneSets[].zoneSetId"))
+    return ""
+
+
 def _needs(*paths: str) -> frozenset[Need]:
     """Return the needs that dotted paths to texts say, an array being `name[]`."""
     return frozenset((tuple(path.replace("[]", ".[]").split(".")), _TEXT) for path in paths)
@@ -162,6 +170,7 @@ _ACTIONS = _needs(
 )
 _LOADS: frozenset[Need] = frozenset({(("loads", "[]", "weight"), _NUMBER)})
 _NODES: frozenset[Need] = frozenset({(("nodeStates", "[]", "released"), _LOGIC)})
+_ZONE_SETS = _needs("zoneSets[].zoneSetId", "zoneSets[].zoneSetStatus")
 _REQUESTS = _needs("zoneRequests[].requestStatus", "edgeRequests[].requestStatus")
 
 VALUES: Final[Mapping[str, tuple[frozenset[Need], ValueOf]]] = {
@@ -176,6 +185,7 @@ VALUES: Final[Mapping[str, tuple[frozenset[Need], ValueOf]]] = {
     "loads.mass": (_LOADS, _load_mass),
     "order.remaining": (_NODES, _remaining),
     "order.base": (_NODES, _base),
+    "zones.enabled": (_ZONE_SETS, _zone_set),
     "zones.requests": (_REQUESTS, _requests),
 }
 """By name: what must be read, and what is made of it; `action` is made by `action_status`."""

@@ -46,6 +46,7 @@ COMPUTED: Final[Mapping[str, tuple[tuple[str, ...], frozenset[ValueKind]]]] = {
     "loads.mass": (("state",), _NUMBER),
     "order.remaining": (("state",), _COUNT),
     "order.base": (("state",), _COUNT),
+    "zones.enabled": (("state",), _TEXT),
     "zones.requests": (("state",), _COUNT),
 }
 """By name: the topics that it comes from, and what it is. A count is true where it is not 0."""

@@ -51,6 +51,7 @@ class FleetOptions(BaseModel):
         blind: the longest way that a vehicle is released beyond where it said it is [m].
         blind_time: the same at the speed that is allowed on it [s].
         snap: how far from a goal pose the node may lie that is taken for it [m].
+        standstill: a vehicle with an order that stands for so long is noted [s].
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -67,6 +68,7 @@ class FleetOptions(BaseModel):
     blind: Annotated[float, Field(gt=0)] = 10.0
     blind_time: Annotated[float, Field(gt=0)] = 15.0
     snap: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 2.0
+    standstill: Annotated[float, Field(gt=0)] = 10.0
 
 
 class FleetEndpoint(BaseModel):

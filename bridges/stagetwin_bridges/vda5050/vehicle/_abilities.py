@@ -16,6 +16,7 @@ from stagetwin_bridges.vda5050.messages import (
     ZoneAction,
 )
 from stagetwin_bridges.vda5050.vehicle._shape import actions_of
+from stagetwin_bridges.vda5050.vehicle._stretch import drives_backward
 
 __all__ = ["Abilities", "Misfit"]
 
@@ -30,6 +31,9 @@ class Misfit(msgspec.Struct, frozen=True):
 
 _ALWAYS = ("cancelOrder", "startPause", "stopPause", "stateRequest", "factsheetRequest")
 """The first three every vehicle has (6.2.3); the others cost nothing."""
+
+_ALIGNED = 1e-3
+"""How exactly an edge's orientation is forward [rad]."""
 
 _POSITION = {
     "theta": ("theta", "theta"),
@@ -53,9 +57,15 @@ _EDGE = {
 
 
 class Abilities:
-    """A factsheet, indexed."""
+    """A factsheet, indexed.
 
-    def __init__(self, factsheet: Factsheet) -> None:
+    Args:
+        factsheet: what the vehicle says of itself.
+        reverses: whether it can drive backward, for which a factsheet has no field.
+    """
+
+    def __init__(self, factsheet: Factsheet, *, reverses: bool = False) -> None:
+        self._reverses = reverses
         features = factsheet.protocol_features
         self._sheet = factsheet
         self._actions = {each.action_type: each for each in features.mobile_robot_actions}
@@ -117,10 +127,15 @@ class Abilities:
         for edge in order.edges:
             if edge.orientation is None or self._omni:
                 continue
-            along = edge.orientation_type != "GLOBAL" and abs(edge.orientation) < 1e-3
-            if not along:
+            tangential = edge.orientation_type != "GLOBAL"
+            along = tangential and abs(edge.orientation) < _ALIGNED
+            if not (along or (self._reverses and drives_backward(edge))):
                 name = "order.edges.orientation"
-                why = f"{name}: this vehicle drives forward along its path, TANGENTIAL 0.0 alone"
+                ways = "0.0 (forward) and pi (backward)" if self._reverses else "0.0 (forward)"
+                why = (
+                    f"{name}: this vehicle takes TANGENTIAL {ways}, got "
+                    f"{edge.orientation_type or 'TANGENTIAL'} {edge.orientation:g}"
+                )
                 return Misfit(name, why, {"parameter": name, "edgeId": edge.edge_id})
         return None
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 from stagetwin.fleets import Bodies, Leg
 from stagetwin_bridges.vda5050.vehicle._geometry import Point, outline
@@ -30,6 +31,8 @@ class Chassis:
             raise ValueError(f"vehicle {index}: there are {bodies.count}, counted from 0")
         self._bodies = bodies
         self._index = index
+        # Bodies that many vehicles look at may have each one's measurements ready as plain numbers.
+        self._measured = getattr(bodies, "measured", None)
         self._empty = (length, width)
         self.length, self.width, self.front = length, width, length / 2
         self._limit = math.inf
@@ -41,6 +44,15 @@ class Chassis:
     def look(self) -> None:
         """Read what it measures."""
         bodies, index = self._bodies, self._index
+        if self._measured is not None:
+            (
+                (self.x, self.y, self.theta),
+                (self.vx, self.vy, self.omega),
+                self.charge,
+                self.blocked,
+                self.done,
+            ) = self._measured(index)
+            return
         self.x, self.y, self.theta = bodies.poses()[index].tolist()
         self.vx, self.vy, self.omega = bodies.velocities()[index].tolist()
         self.charge = float(bodies.charge()[index])
@@ -66,9 +78,9 @@ class Chassis:
         """Return the corners of its contour at a pose."""
         return outline(x, y, theta, self.front, self.length, self.width)
 
-    def drive(self, leg: Leg) -> None:
-        """Append a leg."""
-        self._bodies.drive(self._index, [leg])
+    def drive(self, legs: Sequence[Leg]) -> None:
+        """Append legs."""
+        self._bodies.drive(self._index, legs)
 
     def stop(self, *, keep: bool) -> None:
         """Brake; see `Bodies.stop`."""

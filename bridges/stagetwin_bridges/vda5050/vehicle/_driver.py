@@ -44,6 +44,8 @@ class Driver:
         # Legs given: how many there were in all, and what each of those still driven ends at.
         self._given_legs = chassis.done
         self._targets: deque[tuple[int, bool]] = deque()
+        # Legs on their way to the body: one call for all of them costs it little more than for one.
+        self._handed: list[Leg] = []
         # How many stretches were given to their ends, and how far the one behind them was.
         self._whole = 0
         self._part: float | None = None
@@ -94,6 +96,14 @@ class Driver:
             map_id: of the map that it is on.
             hold: how far along a stretch it may go [m]; inf to its end.
         """
+        if self._whole == len(self.stretches):
+            return None
+        try:
+            return self._plan(entered, map_id, hold)
+        finally:
+            self._hand_over()
+
+    def _plan(self, entered: bool, map_id: str, hold: Callable[[Stretch], float]) -> Stretch | None:
         while self._whole < len(self.stretches):
             at = self._whole
             stretch = self.stretches[at]
@@ -147,6 +157,7 @@ class Driver:
         if first is not None and under_way:
             self.stretches.append(first)
             self._give_whole(first, self._start(0))
+            self._hand_over()
 
     def detour(self, points: list[Point]) -> None:
         """Drive other points than the way to the node of the first stretch."""
@@ -154,6 +165,7 @@ class Driver:
         stretch = self.stretches[0]
         end = stretch.leg(stretch.way.length, stretch.way.length, self._tolerance_theta)
         self._give(msgspec.structs.replace(end, path=tuple(points), through=False), node=True)
+        self._hand_over()
         self._whole = 1
 
     def escape(self, points: list[Point]) -> None:
@@ -161,6 +173,7 @@ class Driver:
         self.forget()
         x, y = points[-1]
         self._give(Leg(x=x, y=y, path=tuple(points[:-1])), node=False)
+        self._hand_over()
 
     def ahead(self) -> Iterable[tuple[Stretch, float]]:
         """Yield the stretches of the base with the distance at which each begins [m]."""
@@ -188,6 +201,11 @@ class Driver:
         self._part = None
 
     def _give(self, leg: Leg, *, node: bool) -> None:
-        self._chassis.drive(leg)
+        self._handed.append(leg)
         self._given_legs += 1
         self._targets.append((self._given_legs, node))
+
+    def _hand_over(self) -> None:
+        if self._handed:
+            legs, self._handed = self._handed, []
+            self._chassis.drive(legs)

@@ -22,6 +22,7 @@ class VehicleOptions(msgspec.Struct, frozen=True, kw_only=True):
         last_node_id: where it starts; empty is the nearest node of the road map within tolerance.
         tolerance: how exactly it can reach a point [m]; what no deviation means for a node.
         tolerance_theta: how exactly it can turn [rad].
+        reverses: whether its body can drive backward; else edges that ask for it are refused.
         stops_at_nodes: whether it must reach the next node to stop; None is yes for a physically
             line-guided one.
         base_request_distance: length of base that is running short [m].
@@ -42,6 +43,7 @@ class VehicleOptions(msgspec.Struct, frozen=True, kw_only=True):
     last_node_id: str = ""
     tolerance: float = 0.1
     tolerance_theta: float = 0.15
+    reverses: bool = False
     stops_at_nodes: bool | None = None
     base_request_distance: float = 4.0
     request_distance: float = 5.0

@@ -13,7 +13,10 @@ from stagetwin_bridges.vda5050.vehicle._shape import curve_of
 if TYPE_CHECKING:
     from stagetwin.maps import RoadMap
 
-__all__ = ["Stretch", "place_of"]
+__all__ = ["Stretch", "drives_backward", "place_of"]
+
+_ALIGNED = 1e-3
+"""How exactly an edge's orientation is backward [rad]."""
 
 _STANDS = ("SOFT", "HARD")
 
@@ -27,6 +30,15 @@ def place_of(node: Node, road_map: RoadMap | None) -> Point | None:
     return None
 
 
+def drives_backward(edge: Edge) -> bool:
+    """Return whether an edge asks for driving backward along it (3.0, 7.3; 2.1, 6.6.6)."""
+    return (
+        edge.orientation is not None
+        and edge.orientation_type != "GLOBAL"
+        and abs(turn(edge.orientation - math.pi)) < _ALIGNED
+    )
+
+
 class Stretch:
     """One edge of the base with the node at its end.
 
@@ -35,6 +47,7 @@ class Stretch:
         way: from the node before to this one.
         guided: whether its path was laid down by the order or the map.
         map_id: of the node's map; empty where it names none.
+        backward: whether it is driven backward.
     """
 
     def __init__(self, start: Point, edge: Edge, node: Node, road_map: RoadMap | None) -> None:
@@ -59,6 +72,7 @@ class Stretch:
             self.guided = True
         self.way = Way([start, *between, end])
         self.edge, self.node = edge, node
+        self.backward = drives_backward(edge)
         self.map_id = node.node_position.map_id if node.node_position is not None else ""
 
     @property
@@ -86,6 +100,7 @@ class Stretch:
         if high >= self.way.length and position is not None and position.theta is not None:
             allowed = max(position.allowed_deviation_theta or 0.0, tolerance)
             heading = self.way.at(high)[2] if self.way.length > tolerance else math.nan
+            heading += math.pi if self.backward else 0.0
             if not abs(turn(position.theta - heading)) <= allowed:
                 theta, through = position.theta, False
         if self.node_stands and high >= self.way.length:
@@ -98,4 +113,5 @@ class Stretch:
             speed=self.edge.maximum_speed or math.inf,
             rotation_speed=self.edge.maximum_rotation_speed or math.inf,
             through=through,
+            backward=self.backward,
         )

@@ -95,7 +95,7 @@ class Vehicle:
         parts = self._parts = Parts(
             rules=rules,
             sheet=factsheet,
-            abilities=Abilities(factsheet),
+            abilities=Abilities(factsheet, reverses=options.reverses),
             options=options,
             chassis=chassis,
             device=device or TimedDevice(),

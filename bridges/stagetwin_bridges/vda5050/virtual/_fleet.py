@@ -45,6 +45,10 @@ T = TypeVar("T")
 _SIMULATED = "simulation"
 _ENCRYPTED = "vda5050+mqtts"
 _LONGEST_STEP = 0.5
+_FAREWELL = 2.0
+"""How long sockets may take to close in order [s]."""
+_TURNS = 5
+"""Turns of the loop that it takes to close a socket that was broken off."""
 
 
 class Pace(msgspec.Struct, frozen=True, kw_only=True):
@@ -160,7 +164,9 @@ class VirtualFleet:
                 index=index,
                 road_map=road_map,
                 device=device(index) if device is not None else TimedDevice(),
-                options=base,
+                options=msgspec.structs.replace(
+                    base, reverses=self._bodies.reverses and types[index].reverse_speed > 0
+                ),
             )
             self._members[name] = Member(vehicle, codec, place, self.counts)
         self._thread: threading.Thread | None = None
@@ -254,9 +260,20 @@ class VirtualFleet:
                     member.say_goodbye(now)
                 else:
                     member.leave()
-            # What was written goes out before the loop ends.
-            await asyncio.sleep(0)
+            await self._closed()
             self._loop = self._over = None
+
+    async def _closed(self) -> None:
+        """Let what was written go out, and the sockets close, before the loop ends."""
+        end = time.monotonic() + _FAREWELL
+        while any(member.closing for member in self._members.values()):
+            if time.monotonic() > end:
+                for member in self._members.values():
+                    member.abandon()
+                break
+            await asyncio.sleep(0.01)
+        for _ in range(_TURNS):
+            await asyncio.sleep(0)
 
     async def _cycle(self) -> None:
         pace, members = self._pace, list(self._members.values())

@@ -145,6 +145,11 @@ class Link(asyncio.Protocol):
             self._transport.abort()
             self.up = False
 
+    @property
+    def open(self) -> bool:
+        """Whether there is still a socket, perhaps with something to write."""
+        return self._transport is not None
+
     # -- asyncio.Protocol ------------------------------------------------------------------------
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import ssl
 import time
@@ -46,6 +45,7 @@ class Counts:
         sent: messages, by topic.
         sent_bytes: of all packets.
         heard: messages of fleet control.
+        orders: orders and updates among them.
         malformed: of those, could not be read.
         connections: that the broker took.
         losses: of connections that were not ended on purpose.
@@ -60,6 +60,7 @@ class Counts:
     sent: dict[str, int]
     sent_bytes: int = 0
     heard: int = 0
+    orders: int = 0
     malformed: int = 0
     connections: int = 0
     losses: int = 0
@@ -110,6 +111,7 @@ class Member:
         self._place = place
         self._counts = counts
         self._link: Link | None = None
+        self._former: list[Link] = []
         self._changed = asyncio.Event()
         self._number = 0
         self._seen: set[str] = set()
@@ -200,6 +202,7 @@ class Member:
         if self._link is not None:
             link, self._link = self._link, None
             link.cut()
+            self._keep_open(link)
 
     def leave(self) -> None:
         """Disconnect in order."""
@@ -207,6 +210,7 @@ class Member:
         if self._link is not None:
             link, self._link = self._link, None
             link.close()
+            self._keep_open(link)
 
     def come_back(self) -> None:
         """Connect again."""
@@ -218,6 +222,18 @@ class Member:
         self.vehicle.disconnect(now)
         self.step(now)
         self.leave()
+
+    def abandon(self) -> bool:
+        """Cut what is still closing; return whether there was anything."""
+        left = [link for link in self._former if link.open]
+        for link in left:
+            link.cut()
+        return bool(left)
+
+    @property
+    def closing(self) -> bool:
+        """Whether a socket that was left is still open."""
+        return any(link.open for link in self._former)
 
     # -- parts -----------------------------------------------------------------------------------
 
@@ -247,6 +263,7 @@ class Member:
 
         will = (self._topics["connection"], self._codec.encode(self.vehicle.will(now)))
         link = Link(self._settings, will, ready, self._heard, lost, loop.time)
+        good = False
         try:
             async with asyncio.timeout(place.timeout):
                 await loop.create_connection(
@@ -259,19 +276,26 @@ class Member:
                 good = await taken
         except (OSError, TimeoutError) as error:
             self._counts.refused = str(error) or "the broker does not answer in time"
-            good = False
-        if good and self._link is link:
-            return True
-        link.cut()
-        # Its end is not news any more.
-        with contextlib.suppress(asyncio.InvalidStateError):
-            taken.cancel()
-        return False
+        finally:
+            # The fleet may end in the middle of it.
+            good = good and self._link is link
+            if not good:
+                link.cut()
+                self._keep_open(link)
+                # Its end is not news any more.
+                taken.cancel()
+        return good
+
+    def _keep_open(self, link: Link) -> None:
+        """Remember a link that is over until its socket is closed."""
+        self._former = [each for each in self._former if each.open]
+        self._former.append(link)
 
     def _heard(self, topic: str, payload: bytes) -> None:
         now = time.time()
         name = topic.rpartition("/")[2]
         self._counts.heard += 1
+        self._counts.orders += name == Order.topic
         try:
             message = self._codec.decode(name, payload)
         except MessageError as error:

@@ -47,6 +47,8 @@ class PacketError(Exception):
 def _length(size: int) -> bytes:
     if size < 128:
         return bytes((size,))
+    if size < 16_384:
+        return bytes((size & 0x7F | 0x80, size >> 7))
     out = bytearray()
     while True:
         size, digit = divmod(size, 128)

@@ -12,6 +12,7 @@ from stagetwin.fleets import Bodies, Leg
 __all__ = ["Snapshot"]
 
 Floats = npt.NDArray[np.float64]
+Row = tuple[list[float], list[float], float, bool, int]
 
 
 class Snapshot:
@@ -20,12 +21,27 @@ class Snapshot:
     def __init__(self, bodies: Bodies) -> None:
         self._bodies = bodies
         self.count = bodies.count
+        self.reverses = bool(getattr(bodies, "reverses", False))
         self._take()
 
     def _take(self) -> None:
         bodies = self._bodies
         self._poses, self._velocities = bodies.poses(), bodies.velocities()
         self._charge, self._done, self._blocked = bodies.charge(), bodies.done(), bodies.blocked()
+        self._rows = list(
+            zip(
+                self._poses.tolist(),
+                self._velocities.tolist(),
+                self._charge.tolist(),
+                self._blocked.tolist(),
+                self._done.tolist(),
+                strict=True,
+            )
+        )
+
+    def measured(self, vehicle: int) -> Row:
+        """Return one vehicle's pose, velocity, charge, whether it is blocked, and legs done."""
+        return self._rows[vehicle]
 
     def poses(self) -> Floats:
         """See Bodies."""

@@ -182,7 +182,8 @@ class Pair:
             self.vehicle.step(self.clock.wall())
             for message in self.vehicle.outgoing(self.clock.wall()):
                 self.hear(message)
-            for message in self.control.outgoing(leave=leave) if leave else ():
+            due = [*self.control.outgoing(leave=leave), *self.control.transfers()]
+            for message in due if leave else ():
                 self.send(message)
 
     def kinds(self) -> list[str]:

@@ -11,9 +11,10 @@ import pytest
 from stagetwin.identifiers import uuid7
 from stagetwin.ports import ValueKind
 from stagetwin_bridges.broker import LocalBroker
+from stagetwin_bridges.vda5050.messages import topic_of
 from tests.bridges.recording_sink import eventually
 from tests.bridges.vda5050.control.conftest import ASSET, MakeDesk, target
-from tests.bridges.vda5050.control.floor import grid
+from tests.bridges.vda5050.control.floor import grid, zone
 from tests.bridges.vda5050.control.live import LiveVehicle
 
 FLOOR = grid(4, 3, 3.0)
@@ -341,3 +342,42 @@ def test_a_goal_marker_becomes_an_order_to_the_node_near_it(
         sent = desk.send(marker, [3.2, 0.1, 1.5])
         eventually(lambda: desk.noted(sent, "finished it: at n10"))
         assert desk.reports(sent)[0].shows == ("n10", [3.0, 0.0, 1.5])
+
+
+def test_a_zone_set_a_load_and_a_vehicle_that_stands_still(
+    broker: LocalBroker, make_desk: MakeDesk
+) -> None:
+    floor = msgspec.structs.replace(
+        FLOOR, zones={"X": zone("X", 3.0, 6.0, type="SPEED_LIMIT", maximum_speed=0.9)}
+    )
+    pick = target("order.pick", kind=ValueKind.TEXT, type_name="string", parameters=("loadId",))
+    zones = target("zoneSet")
+    with LiveVehicle(broker, FLOOR, speed=4.0) as amr:
+        desk = make_desk(floor, pick, zones, blind=100, blind_time=1000, standstill=0.5)
+        desk.ready()
+        brought = desk.send(zones, True)
+        eventually(lambda: "acknowledged" in desk.fates(brought), 30)
+        with amr.lock:
+            amr.bodies.stop(0, keep=True)
+        sent = desk.send(pick, "n10", parameters={"loadId": "L7"})
+        eventually(lambda: desk.noted(sent, "the vehicle stands at n00"), 30)
+        with amr.lock:
+            amr.bodies.resume(0)
+        eventually(lambda: desk.noted(sent, "finished it: at n10"), 30)
+        assert desk.noted(sent, "it drives on")
+        assert desk.fates(sent) == ["sent", "acknowledged"]
+        assert desk.reports(sent)[0].shows == (True,)
+
+
+def test_a_vehicle_that_says_nonsense_without_end_is_logged_once_in_a_while(
+    broker: LocalBroker, make_desk: MakeDesk, caplog: pytest.LogCaptureFixture
+) -> None:
+    with LiveVehicle(broker, FLOOR) as amr:
+        desk = make_desk(FLOOR)
+        desk.ready()
+        topic = topic_of(amr.identity, "state")
+        for _ in range(200):
+            amr._client.publish(topic, b"{nonsense", 0)
+        eventually(lambda: desk.commander._warned.get(topic, (0.0, 0))[1] >= 199)
+    said = [record for record in caplog.records if topic in record.getMessage()]
+    assert len(said) == 1

@@ -5,11 +5,17 @@ from __future__ import annotations
 import math
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
+import msgspec
 import pytest
+from pxr import Gf, Usd
 
+from stagetwin.drafts import Drafts
+from stagetwin.maps import Station, read_map
+from stagetwin.service import ControlClient
 from stagetwin_bridges.broker import LocalBroker
 from tests.bridges.plant_service import PlantService, wait_for
 from tests.bridges.vda5050.control.fleet_plant import (
@@ -83,6 +89,67 @@ def test_a_goal_set_on_the_command_line_is_driven_to_and_verified_there(
         assert math.dist(amr.place, (9.0, 6.0)) < 0.35
         assert {order.order_id for order in amr.orders()} == {row["id"]}
         assert len(amr.orders()) > 2
+
+
+def test_a_station_that_is_moved_in_an_editor_becomes_an_order_once_it_is_published(
+    broker: LocalBroker, gate: Gate, private: Path
+) -> None:
+    del gate
+    stations = {"S": Station(id="S", x=3.0, y=0.0, kind="pick", nodes=("n10",))}
+    stage = plant(private, msgspec.structs.replace(FLOOR, stations=stations))
+    before = stage.read_bytes()
+    mirror = Usd.Stage.Open(str(stage))
+    road_map = read_map(mirror)
+    where = road_map.stations["S"].prim
+    with (
+        LiveVehicle(broker, FLOOR) as amr,
+        fleet_service(stage, private, FleetLine(broker)) as service,
+    ):
+        known(service)
+        assert ended(service, publish(service, GOAL, "S")["id"])["state"] == "VERIFIED"
+        drafts = Drafts(mirror, lambda: ControlClient(service.socket), targets_every=0.1)
+
+        def edited(edit: Callable[[], object]) -> None:
+            with Usd.EditContext(mirror, drafts.layer):
+                edit()
+            wait_for(lambda: drafts.poll() or [d.command for d in drafts.drafts] == [GOAL])
+
+        def published() -> dict[str, Any]:
+            row = drafts.publish(GOAL, "the rack was moved")
+            wait_for(lambda: drafts.poll() or GOAL in drafts.published)
+            wait_for(lambda: drafts.published[GOAL]["id"] == row or drafts.poll())
+            return ended(service, row)
+
+        try:
+            wait_for(lambda: drafts.poll() or bool(drafts.targets))
+            assert drafts.targets[GOAL]["goal"] == where
+            place = mirror.GetAttributeAtPath(f"{where}.xformOp:translate")
+            edited(lambda: place.Set(Gf.Vec3d(3.1, 3.0, 0.0)))
+            (draft,) = drafts.drafts
+            assert (draft.state, draft.value["prim"]) == ("held", where)
+            assert len(service.ask(op="commands")["commands"]) == 1, "nothing was asked for"
+            row = published()
+            assert (row["state"], row["value"], row["place"]) == ("VERIFIED", "n11", where)
+            assert "node 'n11', 0.10 m away" in row["history"][1]["cause"]
+            assert math.dist(amr.place, (3.0, 3.0)) < 0.35
+            # Nobody knows a node there; what stands as desired is still by the station's place.
+            wait_for(lambda: drafts.poll() or drafts.targets[GOAL]["goal"] == where)
+            wait_for(lambda: drafts.poll() or drafts.targets[GOAL]["revision"] == row["revision"])
+            edited(lambda: place.Set(Gf.Vec3d(4.4, 3.0, 0.0)))
+            row = published()
+            assert (row["state"], row["code"]) == ("REJECTED", "range")
+            assert f"{GOAL} (KIT/0001): {where} at (4.40, 3.00)" in row["cause"]
+            assert "at most 0.3 m are allowed" in row["cause"]
+            orders = len(amr.orders())
+            rel = mirror.GetPrimAtPath(AMR).CreateRelationship
+            node = road_map.nodes["n12"].prim
+            edited(lambda: rel("twin:command:goal:place", False).SetTargets([node]))
+            row = published()
+            assert (row["state"], row["value"]) == ("VERIFIED", "n12")
+            assert {o.order_id for o in amr.orders()[orders:]} == {row["id"]}
+        finally:
+            drafts.close()
+    assert stage.read_bytes() == before, "no editor changes the map that guards"
 
 
 def standing(amr: LiveVehicle) -> bool:

@@ -21,6 +21,8 @@ _TURN = 3.0
 class StraightBodies:
     """Vehicles that follow their legs' points exactly, and stop at once."""
 
+    reverses = True
+
     def __init__(self, types: Sequence[VehicleType], poses: npt.NDArray[np.float64]) -> None:
         self.count = len(types)
         self._types = list(types)
@@ -102,9 +104,10 @@ class StraightBodies:
                 gap = math.dist((x, y), (px, py))
                 step = min(gap, speed * left)
                 if gap > 0.0:
-                    theta = math.atan2(py - y, px - x)
+                    theta = math.atan2(py - y, px - x) + (math.pi if leg.backward else 0.0)
+                    theta = math.remainder(theta, math.tau)
                     x, y = x + (px - x) * step / gap, y + (py - y) * step / gap
-                moved += step
+                moved += -step if leg.backward else step
                 left -= step / speed
                 if step < gap:
                     break

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import msgspec
@@ -16,7 +17,7 @@ from stagetwin_bridges.vda5050.messages import (
     Order,
     Trajectory,
 )
-from stagetwin_bridges.vda5050.vehicle import make_factsheet
+from stagetwin_bridges.vda5050.vehicle import VehicleOptions, make_factsheet
 from tests.bridges.vda5050.vehicle.stand import Stand, action, order
 
 A, B, C = ("a", 0.0, 0.0), ("b", 2.0, 0.0), ("c", 4.0, 0.0)
@@ -151,12 +152,32 @@ def test_6_1_4_2_an_optional_field_that_it_cannot_use(version: str) -> None:
     accepted_ends_it(stand)
 
 
-def test_6_1_4_2_a_differential_drive_goes_forward_alone() -> None:
-    stand = Stand()
-    stand.send(order([A, B], edge={"orientation": 1.5}))
-    assert [e.error_type for e in stand.state.errors] == ["UNSUPPORTED_PARAMETER"]
-    stand.send(order([A, B], edge={"orientation": 0.0, "orientation_type": "TANGENTIAL"}))
-    assert stand.state.order_id == "o"
+@pytest.mark.parametrize(
+    ("reverses", "orientation", "kind", "taken"),
+    [
+        (False, 0.0, None, True),
+        (False, 0.0, "TANGENTIAL", True),
+        (False, math.pi, None, False),
+        (False, 1.5, "TANGENTIAL", False),
+        (True, 0.0, "TANGENTIAL", True),
+        (True, math.pi, None, True),
+        (True, -math.pi, "TANGENTIAL", True),
+        (True, 1.5, "TANGENTIAL", False),
+        (True, math.pi, "GLOBAL", False),  # for omnidirectional vehicles alone (7.3)
+        (True, 0.0, "GLOBAL", False),
+    ],
+)
+def test_7_3_how_a_differential_drive_may_be_turned_on_an_edge(
+    reverses: bool, orientation: float, kind: str | None, taken: bool
+) -> None:
+    stand = Stand(options=VehicleOptions(reverses=reverses))
+    stand.send(order([A, B], edge={"orientation": orientation, "orientation_type": kind}))
+    if taken:
+        assert stand.state.order_id == "o"
+        assert stand.state.errors == ()
+    else:
+        assert stand.references("UNSUPPORTED_PARAMETER")["edgeId"] == "a-b"
+        assert ("pi (backward)" in str(stand.state.errors[0].error_description)) is reverses
 
 
 def test_6_1_4_2_a_field_that_the_factsheet_demands() -> None:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
+import msgspec
 import pytest
 
-from stagetwin.fleets import find_bodies
-from stagetwin_bridges.vda5050.messages import ControlPoint, Trajectory
-from stagetwin_bridges.vda5050.vehicle import TimedDevice
+from stagetwin.fleets import Leg, VehicleType, find_bodies
+from stagetwin_bridges.vda5050.messages import ControlPoint, Order, Trajectory
+from stagetwin_bridges.vda5050.vehicle import TimedDevice, VehicleOptions
 from tests.bridges.vda5050.vehicle.stand import Stand, action, box, order
 
 A, B, C, D = ("a", 0.0, 0.0), ("b", 4.0, 0.0), ("c", 4.0, 4.0), ("d", 0.0, 4.0)
@@ -40,6 +42,73 @@ def test_it_never_passes_the_decision_point_and_goes_on_with_more_base() -> None
     found.send(order([B, ("e", 8.0, 0.0)], update=1, first=2))
     found.until(lambda: found.vehicle.idle)
     assert found.x == pytest.approx(8.0, abs=0.02)
+
+
+def test_a_base_is_given_to_the_body_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A body lays its path anew with every call: one for each edge would take a second a fleet."""
+    found = stand()
+    calls: list[int] = []
+    drive = found.body.drive
+
+    def counted(vehicle: int, legs: Sequence[Leg]) -> None:
+        calls.append(len(legs))
+        drive(vehicle, legs)
+
+    monkeypatch.setattr(found.body, "drive", counted)
+    found.send(order([(f"n{k}", 0.5 * k, 0.0) for k in range(21)]))
+    assert calls == [20]
+    found.until(lambda: found.vehicle.idle)
+    assert found.at == ("n20", 40)
+    assert calls == [20]
+
+
+def backward(*edges: str) -> Order:
+    """Return an order round a corner, some edges of which are driven backward."""
+    message = order([A, B, C])
+    turned = tuple(
+        msgspec.structs.replace(e, orientation=math.pi if e.edge_id in edges else 0.0)
+        for e in message.edges
+    )
+    return msgspec.structs.replace(message, edges=turned)
+
+
+def test_an_edge_is_driven_backward_where_the_order_says_so() -> None:
+    """7.3: TANGENTIAL, pi. It turns round before it, and again before the next edge."""
+    found = stand(options=VehicleOptions(reverses=True))
+    reverse_speed = VehicleType().reverse_speed
+    found.send(backward("a-b"))
+    velocities: list[float] = []
+    while found.at != ("b", 2):
+        found.step()
+        velocities.append(float(found.body.velocities()[0, 0]))
+        x, y, theta = found.body.poses()[0].tolist()
+        if 0.2 < x < 3.9:
+            assert abs(math.remainder(theta - math.pi, math.tau)) < 0.1
+            assert abs(y) < 0.05
+        if 2.0 < x < 2.1:
+            found.instant("stateRequest")
+            assert found.state.velocity is not None
+            assert found.state.velocity.vx == pytest.approx(-reverse_speed, abs=0.05)
+    assert min(velocities) == pytest.approx(-reverse_speed, abs=0.02)
+    assert max(velocities) < 0.05
+    found.until(lambda: found.vehicle.idle)
+    x, y, theta = found.body.poses()[0].tolist()
+    assert math.dist((x, y), (4.0, 4.0)) < 0.05
+    assert theta == pytest.approx(math.pi / 2, abs=0.15)
+    assert found.at == ("c", 4)
+
+
+def test_it_goes_on_backward_after_a_pause() -> None:
+    found = stand(options=VehicleOptions(reverses=True))
+    found.send(backward("a-b", "b-c"))
+    found.until(lambda: found.x > 1.0)
+    found.instant("startPause")
+    found.until(lambda: not found.state.driving)
+    found.instant("stopPause")
+    found.until(lambda: found.vehicle.idle)
+    assert found.at == ("c", 4)
+    theta = float(found.body.poses()[0, 2])
+    assert theta == pytest.approx(-math.pi / 2, abs=0.15)
 
 
 def test_an_update_in_time_keeps_it_moving() -> None:

@@ -524,6 +524,22 @@ def test_6_4_1_a_bidirected_zone(direction: float, limitation: str, passes: bool
     stand.until(wanted)
 
 
+@pytest.mark.parametrize(("direction", "passes"), [(0.0, True), (math.pi, False)])
+def test_6_4_1_the_direction_of_a_zone_is_that_of_travel_and_not_of_the_front(
+    direction: float, passes: bool
+) -> None:
+    stand = Stand(options=VehicleOptions(reverses=True))
+    stand.zones(
+        box("d", "DIRECTED", 3.0, 6.0, direction=direction, directed_limitation="RESTRICTED")
+    )
+    stand.send(order([A, C], edge={"orientation": math.pi}))
+    if passes:
+        stand.until(lambda: stand.vehicle.idle)
+        assert abs(float(stand.bodies.poses()[0, 2])) == pytest.approx(math.pi)
+    else:
+        stand.until(lambda: stand.error("NODE_UNREACHABLE") is not None)
+
+
 def test_6_4_4_a_trajectory_comes_before_a_zones_direction() -> None:
     stand = Stand()
     more = {"direction": math.pi, "directed_limitation": "STRICT"}

@@ -11,6 +11,7 @@ from typing import Self
 import paho.mqtt.client as mqtt
 from paho.mqtt.enums import CallbackAPIVersion
 
+from stagetwin.ports import Credential
 from stagetwin_bridges.broker import LocalBroker
 from stagetwin_bridges.vda5050.messages import (
     Codec,
@@ -26,7 +27,13 @@ from stagetwin_bridges.vda5050.messages import (
 class FleetControl:
     """Keeps the newest state, connection word and count of messages of each vehicle."""
 
-    def __init__(self, broker: LocalBroker, interface: str, version: str) -> None:
+    def __init__(
+        self,
+        broker: LocalBroker,
+        interface: str,
+        version: str,
+        credential: Credential | None = None,
+    ) -> None:
         self.interface = interface
         self.version = version
         self.codec = Codec(version)
@@ -37,11 +44,14 @@ class FleetControl:
         self._check = set[tuple[str, str]]()
         self._news = threading.Condition()
         self._headers: dict[str, Headers] = {}
-        credential = broker.credential("device")
+        credential = credential or broker.credential("device")
         self._client = mqtt.Client(CallbackAPIVersion.VERSION2)
         password = credential.password
         assert password is not None
         self._client.username_pw_set(credential.username, password.get_secret_value())
+        if credential.ca_file:
+            own = (credential.cert_file or None, credential.key_file or None)
+            self._client.tls_set(credential.ca_file, *own)
         self._client.on_connect = self._connected
         self._client.on_message = self._take
         self._client.connect("127.0.0.1", broker.port)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 import subprocess
 from collections.abc import Iterator
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 import numpy as np
@@ -244,6 +244,30 @@ def test_what_is_wrong_is_said(shared_broker: LocalBroker, root: str) -> None:
     fleet = VirtualFleet(where, names, poses, bodies=make)
     with pytest.raises(NotConnectedError):
         fleet.kill(names[0])
+
+
+def test_who_can_reverse_is_told_to_by_type_and_body(shared_broker: LocalBroker, root: str) -> None:
+    names, poses = rows(2)
+    where = connection(shared_broker, root, credential="")
+    kinds = [VehicleType(reverse_speed=0.3), VehicleType(reverse_speed=0.0)]
+
+    class Forward:
+        """Bodies of a third party, which know nothing of backward legs."""
+
+        def __init__(self, *given: Any, **more: Any) -> None:
+            self._bodies = make(*given, **more)
+
+        def __getattr__(self, name: str) -> Any:
+            if name == "reverses":
+                raise AttributeError(name)
+            return getattr(self._bodies, name)
+
+    def reverses(bodies: Any) -> list[bool]:
+        fleet = VirtualFleet(where, names, poses, kinds, bodies=bodies)
+        return [v._parts.options.reverses for v in fleet.vehicles.values()]
+
+    assert reverses(make) == [True, False]
+    assert reverses(Forward) == [False, False]
 
 
 def test_a_refusal_is_told(shared_broker: LocalBroker, root: str) -> None:

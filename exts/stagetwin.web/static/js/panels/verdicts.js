@@ -106,7 +106,7 @@ function guardVerdicts(row, at) {
       return made("failed", again + row.cause, at("REJECTED")?.time ?? null);
     }
     if (isStop && STOP_SKIPS.has(key)) return made("skipped", "a stop request does not ask for it");
-    if (key === "revision" && row.origin !== "human") return made("skipped", "asked of people alone");
+    if (key === "revision" && !["human", "policy"].includes(row.origin)) return made("skipped", "asked of people alone");
     if (key === "rights" && row.origin === "rule") return made("skipped", "a rule is the plant's own");
     if (validated) {
       const note = refused && AGAIN.has(key) && index > failedAt ? "not judged again" : "";
