@@ -41,6 +41,13 @@ def tele(text: str, address: str = "a", own: str = "double") -> Part:
     return Part(good.api, good.text + text + "\n")
 
 
+def said_beside(text: str) -> Part:
+    """A command `s` with a parameter `k`; `text` is its declaration up to the name, and after."""
+    good = command("s")
+    kind, _, more = text.partition(" ")
+    return Part(good.api, f"{good.text}{kind} twin:command:s:parameter:k {more}\n")
+
+
 class Broken(NamedTuple):
     """A way to be wrong: the part that is, what is reported, and what the message must say."""
 
@@ -145,6 +152,15 @@ BROKEN: list[Broken] = [
         "token", raw("TwinAssetAPI", 'token twin:level = "hero"'), "model, shadow, twin.*hero", ""
     ),
     Broken("target-element", command("s", targetId=3), "a whole attribute"),
+    Broken("parameter", said_beside("int = 1"), "'line' carries no parameters"),
+    Broken("parameter", said_beside("rel"), "parameter:k is no attribute"),
+    Broken("parameter", said_beside('token = "x" (allowedTokens = ["a"])'), "cannot be sent"),
+    Broken(
+        "parameter",
+        said_beside("token (limits = {dictionary hard = {double maximum = 1}})"),
+        "have no meaning for a token",
+    ),
+    Broken("limits", said_beside(f"double {LIMITS}"), "no value is within"),
     Broken("safe", command("s", hard=(0, 1), safe="5"), "safe value cannot be sent.*5 is outside"),
     Broken(
         "safe",

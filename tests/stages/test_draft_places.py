@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import pytest
-from pxr import Gf, Sdf, Usd
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pxr import Gf, Sdf, Usd, UsdGeom
 
 from stagetwin._errors import CommandError
 from stagetwin.drafts import Drafts, DraftState
-from stagetwin.maps import Lane, Node, RoadMap, Station, author_map, read_map
+from stagetwin.drafts._places import _in_frame
+from stagetwin.maps import Lane, MapFrame, Node, RoadMap, Station, author_map, read_map
 from stagetwin.service import ControlClient
 from tests.stages.command_service import CommandService, target
 from tests.stages.plants import HEADER, command, prim, stage_of
@@ -54,7 +59,6 @@ class Desk(DraftDesk):
     """An editor of a plant with vehicles."""
 
     def __init__(self, folder: Path) -> None:
-        self._station = read_map(mirror()).stations["S"].prim
         super().__init__(folder)
         self.stage = mirror()
         self.drafts.close()
@@ -67,8 +71,8 @@ class Desk(DraftDesk):
     def serve(self) -> CommandService:
         place: dict[str, Any] = {"type_name": "string", "map": MAP, "desired": "S"}
         rows = [
-            target(A, goal=self._station, publish="settled", **place),
-            target(B, goal=self._station, **place),
+            target(A, goal=station("S"), publish="settled", **place),
+            target(B, goal=station("S"), **place),
             target(M, goal="", publish="settled", **place),
         ]
         return CommandService(self.folder / "s.sock", rows)
@@ -95,6 +99,7 @@ def desk(tmp_path: Path) -> Iterator[Desk]:
     made.close()
 
 
+@cache
 def station(name: str) -> str:
     """Return the path of a station."""
     return read_map(mirror()).stations[name].prim
@@ -178,6 +183,7 @@ def test_a_hall_that_is_moved_with_its_map_moves_nothing_on_it(desk: Desk) -> No
 def test_what_has_no_place_cannot_be_published(desk: Desk) -> None:
     desk.name("/World/A", "/World/Nowhere")
     assert "has no place that /World/A.goal could ask for" in desk.causes()[A]
+    assert desk.drafts.drafts[0].value == {"prim": "/World/Nowhere"}
     with pytest.raises(CommandError, match="is not published: /World/Nowhere"):
         desk.drafts.publish(A)
     assert desk.published() == []
@@ -194,3 +200,35 @@ def test_parameters_of_a_draft_go_with_it(desk: Desk) -> None:
     desk.until(lambda: desk.published())
     (request,) = desk.service.requests("publish")
     assert (request["value"], request["parameters"]) == ("T", {"loadId": "L7"})
+
+
+@pytest.mark.parametrize("up", ["Y", "Z"])
+@given(
+    turn=st.tuples(*[st.floats(-180, 180)] * 2),
+    move=st.tuples(*[st.floats(-50, 50)] * 3),
+    scale=st.floats(0.1, 10.0),
+    unit=st.sampled_from([1.0, 0.01]),
+)
+@settings(max_examples=30, deadline=None)
+def test_a_place_is_where_the_map_has_it(
+    up: str,
+    turn: tuple[float, float],
+    move: tuple[float, float, float],
+    scale: float,
+    unit: float,
+) -> None:
+    stage = Usd.Stage.CreateInMemory()
+    UsdGeom.SetStageUpAxis(stage, up)
+    UsdGeom.SetStageMetersPerUnit(stage, unit)
+    for path in ("/Floor", "/Floor/Marker"):
+        form = UsdGeom.Xform.Define(stage, path)
+        form.AddTranslateOp().Set(Gf.Vec3d(*move))
+        (form.AddRotateYOp if up == "Y" else form.AddRotateZOp)().Set(turn[path != "/Floor"])
+        if path == "/Floor":
+            form.AddScaleOp().Set(Gf.Vec3f(scale))
+    floor, marker = (stage.GetPrimAtPath(path) for path in ("/Floor", "/Floor/Marker"))
+    frame = MapFrame(floor)
+    x, y, _ = frame.flat(frame.relative(marker).ExtractTranslation())
+    found = _in_frame(marker, floor)
+    assert found[:2] == pytest.approx((x, y), abs=1e-6)
+    assert math.cos(found[2] - frame.yaw(marker)) == pytest.approx(1.0)

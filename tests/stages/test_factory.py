@@ -172,29 +172,29 @@ def test_signals_say_unit_type_and_limits(name: str, request: pytest.FixtureRequ
         check_said(prim, driven(prim, signal), f"twin:telemetry:{signal}")
 
 
-def test_commands_say_unit_type_and_limits(plant: Usd.Stage) -> None:
-    for prim, command in commands(plant):
+@pytest.mark.parametrize("name", ["plant", "fleet"])
+def test_commands_say_unit_type_and_limits(name: str, request: pytest.FixtureRequest) -> None:
+    stage: Usd.Stage = request.getfixturevalue(name)
+    for prim, command in commands(stage):
         prefix = f"twin:command:{command}"
         check_said(prim, prim.GetAttribute(f"{prefix}:desired"), prefix)
         assert prim.GetAttribute("twin:level").Get() == "twin"
         for permissive in prim.GetRelationship(f"{prefix}:permissives").GetTargets():
-            attribute = plant.GetAttributeAtPath(permissive)
+            attribute = stage.GetAttributeAtPath(permissive)
             assert attribute.GetTypeName() == Sdf.ValueTypeNames.Bool
             assert attribute.GetPrim() == prim
         for readback in prim.GetRelationship(f"{prefix}:readback").GetTargets():
-            attribute = plant.GetAttributeAtPath(readback)
+            attribute = stage.GetAttributeAtPath(readback)
             desired = prim.GetAttribute(f"{prefix}:desired")
             assert attribute.GetTypeName() == desired.GetTypeName()
 
 
-def test_the_vehicles_of_the_cross_dock_obey(fleet: Usd.Stage) -> None:
-    test_commands_say_unit_type_and_limits(fleet)
-    test_targets_lie_in_the_same_asset(fleet, least=8)
-    names = [p.GetName() for p in fleet.Traverse() if schemas(p, "TwinCommandAPI")]
-    assert names == [f"AMR0{k}" for k in range(1, 9)]
-    given = [prim.GetAttribute("twin:id").Get() for prim in fleet.Traverse()]
-    ids = [each for each in given if each]
-    assert len(set(ids)) == len(ids)
+def test_the_vehicles_of_the_cross_dock_are_commanded_by_ids_of_their_own(
+    fleet: Usd.Stage,
+) -> None:
+    vehicles = [p for p in fleet.Traverse() if schemas(p, "TwinCommandAPI")]
+    assert [p.GetName() for p in vehicles] == [f"AMR0{k}" for k in range(1, 9)]
+    assert len({p.GetAttribute("twin:id").Get() for p in vehicles}) == 8
 
 
 def test_ids_are_unique(plant: Usd.Stage) -> None:
@@ -227,13 +227,17 @@ def test_every_flavour_of_binding_is_used(plant: Usd.Stage) -> None:
     }  # fmt: skip
 
 
-def test_targets_lie_in_the_same_asset(plant: Usd.Stage, least: int = 40) -> None:
+@pytest.mark.parametrize(("name", "least"), [("plant", 40), ("fleet", 8)])
+def test_targets_lie_in_the_same_asset(
+    name: str, least: int, request: pytest.FixtureRequest
+) -> None:
     found = 0
-    for prim, signal in signals(plant):
+    stage: Usd.Stage = request.getfixturevalue(name)
+    for prim, signal in signals(stage):
         for target in prim.GetRelationship(f"twin:telemetry:{signal}:target").GetTargets():
             found += 1
             assert target.HasPrefix(prim.GetPath())
-            attribute = plant.GetAttributeAtPath(target)
+            attribute = stage.GetAttributeAtPath(target)
             assert attribute.IsDefined(), target
             assert attribute.HasAuthoredValue(), f"{target} has no seed"
             assert not attribute.GetPrim().IsInstanceProxy()

@@ -260,6 +260,21 @@ def virtual_fleet(
         ),
     ] = None,
     seed: Annotated[int, typer.Option(help="Of the simulation.")] = 0,
+    policy: Annotated[
+        Path | None,
+        typer.Option(
+            "--policy",
+            metavar="BUNDLE",
+            help="Let this policy drive them; by default they follow their paths.",
+            show_default=False,
+        ),
+    ] = None,
+    trust: Annotated[
+        list[Path],
+        typer.Option(
+            "--trust", metavar="KEY", help="Public key, or a folder of them, of policies."
+        ),
+    ] = [],
     credentials: Annotated[
         Path | None,
         typer.Option(
@@ -303,6 +318,8 @@ def virtual_fleet(
             visualization_interval=visualization,
             seconds=seconds,
             seed=seed,
+            bodies="simulated" if policy is None else "policy",
+            body_options={} if policy is None else {"bundle": str(policy), "trust": trust},
             credentials=credentials,
             credential=credential,
             sidecars=tuple(sidecar),

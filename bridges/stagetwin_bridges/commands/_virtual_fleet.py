@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import time
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from rich.console import Console
@@ -43,6 +44,7 @@ class VirtualFleetRequest:
     seconds: float | None = None
     seed: int = 0
     bodies: str = "simulated"
+    body_options: Mapping[str, object] = field(default_factory=dict)
     credentials: Path | None = None
     credential: str = ""
     sidecars: tuple[Path, ...] = ()
@@ -76,6 +78,7 @@ def run_virtual_fleet(request: VirtualFleetRequest) -> None:
         [VehicleType()],
         credential=credential_of(request.credential or connection.credential, request.credentials),
         bodies=request.bodies,
+        body_options=request.body_options,
         road_map=road_map,
         pace=Pace(
             state_interval=request.state_interval,
@@ -83,6 +86,9 @@ def run_virtual_fleet(request: VirtualFleetRequest) -> None:
         ),
         seed=request.seed,
     )
+    # What lives as long as the process: the garbage collector would pause 2,500 vehicles for 0.2 s.
+    gc.collect()
+    gc.freeze()
     begun = time.monotonic()
     with interruptible() as interrupt, fleet, _shown(console, fleet) as live:
         live.update(_said(fleet))

@@ -136,8 +136,8 @@ def compare(
 
     begin_quietly()
     from stagetwin_sim.traffic import compare as compare_layouts
-    from stagetwin_sim.traffic import read_study
-    from stagetwin_sim.traffic._tables import comparison_table
+    from stagetwin_sim.traffic import draw_comparison, read_study
+    from stagetwin_sim.traffic._tables import comparison_table, hint_of
 
     asked = read_study(study)
     road_map = _map(place, map_id)
@@ -151,9 +151,12 @@ def compare(
             progress=lambda _, share: tell(share),
         )
     spent = time.perf_counter() - begun
+    files: list[Path] = []
     if out is not None:
         out.mkdir(parents=True, exist_ok=True)
-        (out / "comparison.json").write_bytes(msgspec.json.encode(found))
+        files = [out / "comparison.json", out / "comparison.png"]
+        files[0].write_bytes(msgspec.json.encode(found))
+        draw_comparison(found, files[1])
     if as_json:
         print(json.dumps(msgspec.to_builtins(found), indent=2))  # noqa: T201 - asked for
         return
@@ -169,8 +172,11 @@ def compare(
         )
     )
     console.print(comparison_table(found))
-    if out is not None:
-        console.print(Text(f"wrote {out / 'comparison.json'}", style="dim"))
+    if hint := hint_of(found):
+        console.print()
+        console.print(Text(hint, style="yellow"))
+    for file in files:
+        console.print(Text(f"wrote {file}", style="dim"))
 
 
 def _map(place: Path, map_id: str) -> RoadMap:

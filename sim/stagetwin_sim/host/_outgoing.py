@@ -59,8 +59,10 @@ class Outgoing:
             if paths is not None:
                 first = len(self.poses)
                 resets = getattr(system, "resets", [False] * len(paths))
+                instances = getattr(system, "instances", [-1] * len(paths))
                 self.poses += [
-                    wire.Pose(path, bool(reset)) for path, reset in zip(paths, resets, strict=True)
+                    wire.Pose(path, bool(reset), instance=instance)
+                    for path, reset, instance in zip(paths, resets, instances, strict=True)
                 ]
                 self._systems[system.name] = slice(first, len(self.poses))
         self._placed: Floats = np.full((len(self.poses), 16), np.nan)

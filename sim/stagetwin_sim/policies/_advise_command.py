@@ -225,22 +225,31 @@ def show_sessions(socket: Path, *, as_json: bool) -> None:
         console.print("No session of an adviser, and no loop on record.")
         return
     table = Table(box=None, pad_edge=False, header_style="dim")
-    for name in ("session", "policy", "stage", "approved by", "commands", "left", ""):
-        table.add_column(name, overflow="fold")
+    for name in ("session", "stage", "approved by", "commands", "left", "policy"):
+        table.add_column(name, overflow="fold", no_wrap=name != "policy")
     for row in rows:
         stage = str(row.get("stage", "past"))
         left = row.get("left")
-        note = _line(row["cause"]) or ", ".join(
-            f"{_line(target)} {json.dumps(value)}"
-            for target, value in row.get("advice", {}).items()
-        )
         table.add_row(
             row["id"][-12:],
-            Text(row["policy"]),
             Text(stage, style=_STYLES.get(stage, "")),
             Text(row["approver"] or "-"),
             "-" if row["commands"] is None else str(row["commands"]),
             "-" if left is None else f"{left:.0f} s",
-            Text(note, style="dim"),
+            Text.assemble(row["policy"], *((f"\n{note}", "dim") for note in _notes(row))),
         )
     console.print(table)
+
+
+def _notes(row: Row) -> list[str]:
+    """Return what a session would command now, and how its last loop ended."""
+    asks = "asks" if row.get("stage") == "loop" else "would ask"
+    notes = [
+        f"{asks} {_line(target)} {json.dumps(value)}"
+        for target, value in row.get("advice", {}).items()
+    ]
+    if row["cause"]:
+        notes.append(f"loop ended: {_line(row['cause'])}")
+    if row.get("silent", 0.0) > 10.0:
+        notes.append(f"silent for {row['silent']:.0f} s")
+    return notes

@@ -29,6 +29,8 @@ Bools = npt.NDArray[np.bool_]
 
 STEP = 0.05
 """Longest step of the drive [s]; as of the simulated vehicles."""
+PATH_POINTS = 128
+"""Points of a leg that is driven backward, at most."""
 THERE, TURNED = 0.02, 0.03
 """What counts as the end of a leg [m, rad]."""
 
@@ -53,7 +55,8 @@ class PolicyBodies:
     localisation and protective field, and rays are those of its lidar. The policy heads for the end
     of the leg, and for the points of its path on the way. The last stretch to a leg's end, where a
     station wants centimetres and the policy was trained for less, and turns on the spot are driven
-    as a path. The protective field stops the vehicle whatever the policy says.
+    as a path, and so are legs that are driven backward, which no training had. The protective field
+    stops the vehicle whatever the policy says.
 
     Args:
         bundle: of a policy of kind `velocity` with `speed` and `rotation` as actions.
@@ -70,11 +73,14 @@ class PolicyBodies:
 
     Attributes:
         count: how many vehicles.
+        reverses: that it takes legs that are driven backward.
         motion: what moves them; this alone steps it and tells its vehicles what to do.
 
     Raises:
         PolicyError: the bundle is no such policy, or sees what a vehicle here cannot measure.
     """
+
+    reverses = True
 
     def __init__(
         self,
@@ -125,7 +131,7 @@ class PolicyBodies:
             noise=noise,
             step=spec.period / self._every,
             fields=field,
-            path_points=4,
+            path_points=PATH_POINTS,
         )
         self.motion: Motion = Motion(plan, 1, seed, device)
         fans = [one.term for one in spec.observations if one.term.name == "lidar"]
@@ -184,7 +190,19 @@ class PolicyBodies:
     # -- what is asked
 
     def drive(self, vehicle: int, legs: Sequence[Leg]) -> None:
-        """See Bodies."""
+        """See Bodies.
+
+        Raises:
+            PolicyError: a leg backward is not for this type, or has too many points; none is taken.
+        """
+        kind = self.motion.plan.types[self.motion.plan.type_indices()[vehicle]]
+        for leg in legs:
+            fits = kind.reverse_speed > 0.0 and len(leg.path) <= PATH_POINTS - 2
+            if leg.backward and not fits:
+                raise PolicyError(
+                    f"vehicle {vehicle}: backward it drives at {kind.reverse_speed:g} m/s by at "
+                    f"most {PATH_POINTS - 2} points, got {len(leg.path)}"
+                )
         self._drivers[vehicle].way.extend(legs)
 
     def stop(self, vehicle: int, *, keep: bool = False) -> None:
@@ -245,10 +263,11 @@ class PolicyBodies:
                 continue
             if driver.docking and arrived and not driver.braking:
                 self._arrive(vehicle, (x, y, theta))
-            driver.way.pass_points(x, y)
+            if driver.way.pass_points(x, y):
+                driver.docking = driver.braking = False  # that was to an end that is passed
             if not driver.way:
                 self._leave_to_nobody(vehicle)
-            elif driver.docking or driver.way.is_near(x, y):
+            elif driver.docking or driver.way.backward or driver.way.is_near(x, y):
                 self._dock(vehicle, (x, y, theta), v)
             else:
                 sight = Sight(
@@ -297,7 +316,8 @@ class PolicyBodies:
         far = math.dist((x, y), (end_x, end_y))
         # Who is too fast for what is left stands first, and begins from there.
         rolls = v * v / (2.0 * kind.deceleration) + abs(v) * (STEP + self.motion.plan.noise.lag)
-        driver.braking = abs(v) > 0.02 and rolls > 0.7 * far
+        backward = driver.way.backward
+        driver.braking = abs(v) > 0.02 and (backward or rolls > 0.7 * far)
         if driver.braking:
             self.motion.stop(0, vehicle)
             return
@@ -305,11 +325,11 @@ class PolicyBodies:
             self.motion.set_path(0, vehicle, [(x, y)], theta=final, s_max=math.inf)
             return
         off = math.atan2(end_y - y, end_x - x) - theta
-        back = math.cos(off) < -0.1 and kind.reverse_speed > 0.0
+        back = backward or (math.cos(off) < -0.1 and kind.reverse_speed > 0.0)
         limits = -kind.reverse_speed if back else math.inf
-        self.motion.set_path(
-            0, vehicle, [(x, y), (end_x, end_y)], limits=limits, theta=final, s_max=math.inf
-        )
+        on_the_way = driver.way.points if backward and driver.tries == 0 else []
+        points = [(x, y), *on_the_way, (end_x, end_y)]
+        self.motion.set_path(0, vehicle, points, limits=limits, theta=final, s_max=math.inf)
 
     def _arrive(self, vehicle: int, pose: tuple[float, float, float]) -> None:
         """Count a leg as driven if it is; else try again, and be content with a little less."""

@@ -38,7 +38,7 @@ class ServiceDesk:
         connect: opens the control socket.
         mirror: stage of the person who is advised; None shows drafts to nobody.
         drafts: of that mirror.
-        ttl: time to live of a request [s].
+        ttl: time to live of a request [s]; None is the command's own.
 
     Attributes:
         published: rows of what was asked for, as the service took them.
@@ -51,7 +51,7 @@ class ServiceDesk:
         connect: Callable[[], ControlClient],
         mirror: Usd.Stage | None = None,
         drafts: Drafts | None = None,
-        ttl: float = 5.0,
+        ttl: float | None = None,
     ) -> None:
         self._connect, self._mirror, self._drafts, self._ttl = connect, mirror, drafts, ttl
         self.published: list[dict[str, Any]] = []

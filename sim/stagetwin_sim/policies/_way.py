@@ -44,12 +44,36 @@ class Way:
         self.legs.clear()
         self._points.clear()
 
-    def pass_points(self, x: float, y: float) -> None:
-        """Let go of points, and of ends that need no stop, where a vehicle at x, y is by them."""
+    def pass_points(self, x: float, y: float) -> bool:
+        """Let go of points, and of ends that need no stop, where a vehicle at x, y is by them.
+
+        Returns:
+            Whether an end was passed.
+        """
+        before = self.done
         while self._points and math.dist(self._points[0], (x, y)) <= PASSED:
             self._points.popleft()
-        while len(self.legs) > 1 and self.legs[0].through and self.is_near(x, y):
+        while self._goes_on() and self.is_near(x, y):
             self.finish()
+        return self.done != before
+
+    def _goes_on(self) -> bool:
+        """Tell whether the first leg's end needs no stop: another leg follows, the same way."""
+        return (
+            len(self.legs) > 1
+            and self.legs[0].through
+            and not (self.legs[0].backward or self.legs[1].backward)
+        )
+
+    @property
+    def backward(self) -> bool:
+        """Whether the first leg is driven backward."""
+        return bool(self.legs) and self.legs[0].backward
+
+    @property
+    def points(self) -> list[tuple[float, float]]:
+        """What is left of the points on the way to the first leg's end."""
+        return list(self._points)
 
     def is_near(self, x: float, y: float) -> bool:
         """Tell whether the end of the leg comes next, and is near."""

@@ -15,6 +15,7 @@ from stagetwin_sim.traffic._compare import (
     read_study,
     varied,
 )
+from stagetwin_sim.traffic._compare_picture import draw_comparison
 from stagetwin_sim.traffic._fleet import FleetSimulation
 from stagetwin_sim.traffic._grid import GridMap
 from stagetwin_sim.traffic._grid_authority import GridAuthority
@@ -58,6 +59,7 @@ __all__ = [
     "Variant",
     "author_congestion",
     "compare",
+    "draw_comparison",
     "draw_fleet",
     "interval",
     "make_bodies",

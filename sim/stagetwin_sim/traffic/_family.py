@@ -5,9 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-import numpy as np
-from pxr import Usd, UsdGeom
-
 from stagetwin.bindings import ModelBinding
 from stagetwin.fleets import VehicleType
 from stagetwin.maps import MapError, MapFrame, RoadMap, read_maps
@@ -16,7 +13,8 @@ from stagetwin_sim.engine import Parameter, PlanBuilder, Port
 from stagetwin_sim.plant import PortScope
 from stagetwin_sim.traffic._fleet import FleetSimulation
 from stagetwin_sim.traffic._options import FleetOptions
-from stagetwin_sim.traffic._system import FleetPlan, Floats, VehiclePrim, pose_matrix
+from stagetwin_sim.traffic._prims import to_world_of, vehicles_of
+from stagetwin_sim.traffic._system import FleetPlan
 
 __all__ = ["FLEETS", "FleetFamily"]
 
@@ -42,7 +40,8 @@ _NEAR = 1.0
 
 
 class FleetFamily:
-    """The models of kind `fleet`: the relationship `map` names the map, `vehicles` the prims."""
+    """The models of kind `fleet`: the relationship `map` names the map, `vehicles` prims or a
+    PointInstancer."""
 
     phase = "external"
 
@@ -71,7 +70,7 @@ def _plan_of(binding: ModelBinding, builder: PlanBuilder, scope: PortScope) -> F
     if not prims:
         raise TrafficError(f"{binding.prim}: vehicles names no prim")
     frame = MapFrame(scope.stage.GetPrimAtPath(road_map.prim))
-    to_world = _to_world(frame)
+    to_world = to_world_of(frame)
     rate = 1 / builder.frame
     period = max(1, round(0.2 * rate)) / rate
     picks = [s.id for s in road_map.stations.values() if s.kind in ("pick", "transfer")]
@@ -86,7 +85,7 @@ def _plan_of(binding: ModelBinding, builder: PlanBuilder, scope: PortScope) -> F
         period=period,
         look=2 * period,
     )
-    vehicles = tuple(_prim(scope.stage, path, frame, to_world) for path in prims)
+    vehicles, places = vehicles_of(scope.stage, prims, frame, to_world)
     plan = FleetPlan(
         name=f"fleet:{binding.path}",
         rate=rate,
@@ -94,7 +93,7 @@ def _plan_of(binding: ModelBinding, builder: PlanBuilder, scope: PortScope) -> F
         to_world=to_world,
         types=(VehicleType(speed=speed),),
         vehicles=vehicles,
-        starts=_starts(scope.stage, prims, frame, road_map),
+        starts=_starts(places, road_map),
         options=options,
         columns={port.name: scope.output(binding, port) for port in _OUTPUTS},
     )
@@ -118,41 +117,10 @@ def _map_of(binding: ModelBinding, scope: PortScope) -> RoadMap:
     return maps[0]
 
 
-def _to_world(frame: MapFrame) -> Floats:
-    """Return the map's frame in metres, z up, in the stage's world, for row vectors."""
-    origin, x, y, z = (
-        np.array(frame.world(*place)) for place in ((0, 0, 0), (1, 0, 0), (0, 1, 0), (0, 0, 1))
-    )
-    made = np.eye(4)
-    made[0, :3], made[1, :3], made[2, :3], made[3, :3] = x - origin, y - origin, z - origin, origin
-    return made
-
-
-def _prim(stage: Usd.Stage, path: str, frame: MapFrame, to_world: Floats) -> VehiclePrim:
-    prim = stage.GetPrimAtPath(path)
-    if not prim or not UsdGeom.Xformable(prim):
-        raise TrafficError(f"{path}: a vehicle's prim has a place")
-    cache = UsdGeom.XformCache(Usd.TimeCode.Default())
-    world = np.array(cache.GetLocalToWorldTransform(prim))
-    # As it stands there, without where it stands: scale, and height above the floor.
-    x, y, _ = np.array(frame.flat(frame.relative(prim).ExtractTranslation()))
-    there = pose_matrix(float(x), float(y), frame.yaw(prim)) @ to_world
-    reset = bool(UsdGeom.Xformable(prim).GetResetXformStack())
-    parent = np.eye(4)
-    if not reset:
-        parent = np.linalg.inv(np.array(cache.GetLocalToWorldTransform(prim.GetParent())))
-    shape = np.asarray(world @ np.linalg.inv(there), np.float64)
-    return VehiclePrim(path, shape, np.asarray(parent, np.float64), reset)
-
-
-def _starts(
-    stage: Usd.Stage, prims: Sequence[str], frame: MapFrame, road_map: RoadMap
-) -> tuple[str, ...] | None:
-    """Return the node near each prim; None where one has none of its own."""
+def _starts(places: Sequence[tuple[float, float]], road_map: RoadMap) -> tuple[str, ...] | None:
+    """Return the node near each vehicle; None where one has none of its own."""
     found: list[str] = []
-    for path in prims:
-        prim = stage.GetPrimAtPath(path)
-        x, y, _ = frame.flat(frame.relative(prim).ExtractTranslation())
+    for x, y in places:
         node = road_map.nearest(x, y, _NEAR)
         if node is None or node.id in found or not math.isfinite(x + y):
             return None

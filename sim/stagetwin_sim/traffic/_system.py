@@ -23,20 +23,22 @@ Floats = npt.NDArray[np.float64]
 
 @dataclass(frozen=True)
 class VehiclePrim:
-    """The prim of a vehicle.
+    """The prim of a vehicle, or its instance of a PointInstancer.
 
     Attributes:
         path: of the prim.
         shape: from the prim to the vehicle's pose on the map, row vectors, shape (4, 4): how it is
             scaled, and how high above the floor it stands.
-        parent: from the stage's world to the prim's parent, shape (4, 4).
+        parent: from the stage's world to the prim's parent, or the instancer, shape (4, 4).
         reset: whether its transform is of the world.
+        instance: which instance it is; -1 for a prim of its own.
     """
 
     path: str
     shape: Floats
     parent: Floats
     reset: bool
+    instance: int = -1
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,7 +51,7 @@ class FleetPlan:
         road_map: the map.
         to_world: from the map's frame in metres to the stage's world, shape (4, 4).
         types: of vehicles.
-        vehicles: prims; their number is the fleet's.
+        vehicles: prims or instances; their number is the fleet's.
         starts: nodes where they begin; None leaves it to the fleet.
         options: how the fleet works.
         columns: of the bus, by figure: `tasks`, `throughput`, `waiting`, `collisions`,
@@ -76,6 +78,11 @@ class FleetPlan:
         """Whether a pose is of the world, by prim."""
         return [each.reset for each in self.vehicles]
 
+    @property
+    def instances(self) -> Sequence[int]:
+        """Which instance of its prim each vehicle is; -1 for the prim itself."""
+        return [each.instance for each in self.vehicles]
+
     def build(self, context: Context) -> FleetSystem:
         """See SystemPlan."""
         return FleetSystem(self, context)
@@ -89,7 +96,9 @@ class FleetSystem:
     def __init__(self, plan: FleetPlan, context: Context) -> None:
         self.plan, self.context = plan, context
         self.name, self.rate = plan.name, plan.rate
-        self.paths, self.resets = plan.paths, plan.resets
+        self.paths, self.resets, self.instances = plan.paths, plan.resets, plan.instances
+        self._shapes = np.stack([each.shape for each in plan.vehicles])
+        self._parents = np.stack([plan.to_world @ each.parent for each in plan.vehicles])
         seeds = host_copy(context.seeds).astype(np.int64).tolist()
         self.fleet = FleetSimulation(
             plan.road_map,
@@ -138,12 +147,12 @@ class FleetSystem:
 
     def poses(self, world: int = 0) -> Floats:
         """Return the transforms of the vehicles' prims, row vectors, shape (n, 16)."""
-        places = self.fleet.poses(world)
-        found = np.empty((len(places), 16))
-        for i, ((x, y, theta), prim) in enumerate(zip(places, self.plan.vehicles, strict=True)):
-            found[i] = (
-                prim.shape @ pose_matrix(x, y, theta) @ self.plan.to_world @ prim.parent
-            ).ravel()
+        x, y, theta = self.fleet.poses(world).T
+        turned = np.tile(np.eye(4), (len(x), 1, 1))
+        turned[:, 0, 0], turned[:, 0, 1] = np.cos(theta), np.sin(theta)
+        turned[:, 1, 0], turned[:, 1, 1] = -turned[:, 0, 1], turned[:, 0, 0]
+        turned[:, 3, 0], turned[:, 3, 1] = x, y
+        found: Floats = (self._shapes @ turned @ self._parents).reshape(-1, 16)
         return found
 
 

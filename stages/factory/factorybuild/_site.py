@@ -19,7 +19,8 @@ def author_connection(layer: Sdf.Layer, connection: ConnectionSpec) -> None:
     attribute(prim, "twin:endpoint", "string", connection.endpoint, uniform=True)
     attribute(prim, "twin:realm", "token", connection.realm, uniform=True)
     attribute(prim, "twin:securityProfile", "token", connection.security, uniform=True)
-    attribute(prim, "twin:credential", "string", connection.credential, uniform=True)
+    if connection.credential:
+        attribute(prim, "twin:credential", "string", connection.credential, uniform=True)
     if connection.command_credential:
         name = connection.command_credential
         attribute(prim, "twin:commandCredential", "string", name, uniform=True)

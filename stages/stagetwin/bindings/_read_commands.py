@@ -151,7 +151,10 @@ def _parameter(
     if kind is None:
         text = f"{attr.GetPath()} is a {type_name}, which cannot be sent"
         raise scope.fail(prim, name, "parameter", text)
-    limits = attribute_limits(attr, lambda code, text: scope.report(prim, name, code, text))
+    wrong: list[tuple[str, str]] = []
+    limits = attribute_limits(attr, lambda code, text: wrong.append((code, text)))
+    for code, text in wrong:
+        raise scope.fail(prim, name, code, text)
     if limits != Limits() and not kind.scalable:
         text = f"{attr.GetPath()} has limits {limits}, which have no meaning for a {type_name}"
         raise scope.fail(prim, name, "parameter", text)

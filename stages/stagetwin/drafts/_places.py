@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
-from pxr import Sdf, Usd
+from pxr import Gf, Sdf, Usd, UsdGeom
 
-from stagetwin._errors import MapError, usd_message
-from stagetwin.maps import MapFrame
 from stagetwin.values import plain
 
 __all__ = ["Places"]
@@ -54,24 +53,23 @@ class Places:
                 found[command] = not self._is_on_map(place)
         return found
 
-    def value(self, command: str, row: Row | None) -> tuple[Any, str]:
+    def value(self, command: str, row: Row | None) -> tuple[dict[str, Any], str]:
         """Return a command's place as it is requested, and why it has none; empty where it has."""
         if row is None or not row.get("map"):
-            return None, f"{command} is no command that the service knows to take a place of a map"
+            text = f"{command} is no command that the service knows to take a place of a map"
+            return {"prim": ""}, text
         path = self._place_of(command, row)
+        named: dict[str, Any] = {"prim": str(path or "")}
         prim = self._stage.GetPrimAtPath(path) if path is not None else None
         if not prim or not prim.IsA("Xformable"):
-            return None, f"{path or 'nothing'} has no place that {command} could ask for"
+            return named, f"{path or 'nothing'} has no place that {command} could ask for"
         floor = self._stage.GetPrimAtPath(row["map"])
         if not floor:
-            return None, f"the map {row['map']} is not on this stage"
-        try:
-            frame = MapFrame(floor)
-            x, y, _ = frame.flat(frame.relative(prim).ExtractTranslation())
-            theta = frame.yaw(prim)
-        except (MapError, RuntimeError) as error:
-            return None, usd_message(error)
-        return {"prim": str(path), "x": x, "y": y, "theta": theta}, ""
+            return named, f"the map {row['map']} is not on this stage"
+        x, y, theta = _in_frame(prim, floor)
+        if not all(map(math.isfinite, (x, y, theta))):
+            return named, f"{path} has no place in the map {row['map']}: one of them is flattened"
+        return {**named, "x": x, "y": y, "theta": theta}, ""
 
     def named_beneath(self, path: str) -> str:
         """Return what a relationship names without the draft layer; empty for nothing."""
@@ -113,3 +111,24 @@ class Places:
         prim = self._stage.GetPrimAtPath(path)
         applied = prim.GetPrimTypeInfo().GetAppliedAPISchemas() if prim else ()
         return any(api in _ON_MAPS for api in applied)
+
+
+def _in_frame(prim: Usd.Prim, floor: Usd.Prim) -> tuple[float, float, float]:
+    """Return x, y [m] and the heading [rad] of a prim in the frame of a map's prim.
+
+    As `stagetwin.maps.MapFrame` has it, which needs more than an editor's Python may have.
+    """
+    cache = UsdGeom.XformCache(Usd.TimeCode.EarliestTime())
+    world = cache.GetLocalToWorldTransform(floor)
+    if not abs(world.GetDeterminant()) > 0.0:
+        return math.nan, math.nan, math.nan
+    matrix = cache.GetLocalToWorldTransform(prim) * world.GetInverse()
+    stage = floor.GetStage()
+    unit = Gf.Vec3d(world.GetRow3(0)).GetLength() * float(UsdGeom.GetStageMetersPerUnit(stage))
+    flat = (0, 1) if UsdGeom.GetStageUpAxis(stage) != UsdGeom.Tokens.y else (0, 2)
+    # With y up, the map's y points along -z.
+    left = 1.0 if flat == (0, 1) else -1.0
+    at, ahead = matrix.ExtractTranslation(), matrix.TransformDir(Gf.Vec3d(1, 0, 0))
+    x, y = float(at[0]) * unit, left * float(at[flat[1]]) * unit
+    theta = math.atan2(left * float(ahead[flat[1]]), float(ahead[0]))
+    return round(x, 9) + 0.0, round(y, 9) + 0.0, round(theta, 9) + 0.0

@@ -16,6 +16,7 @@ import numpy.typing as npt
 from pxr import Sdf, Usd, UsdGeom, Vt
 
 from stagetwin._authoring import Owner, declaring_spec, write_specs
+from stagetwin.live._instances import INSTANCED, InstanceArrays, instancing_fault
 
 __all__ = ["POSE_OP", "Expected", "Placed", "PredictedLayer"]
 
@@ -66,10 +67,13 @@ class Placed(NamedTuple):
     Attributes:
         prim: its path.
         reset: whether matrices are of the world instead of the parent.
+        instance: which instance of a PointInstancer; -1 where the prim itself is placed. Matrices
+            of instances are of the instancer's frame, and their scale does not count.
     """
 
     prim: str
     reset: bool = False
+    instance: int = -1
 
 
 class PredictedLayer:
@@ -104,6 +108,8 @@ class PredictedLayer:
         self._plain = np.empty(0, np.bool_)
         self._least = self._most = np.empty(0)
         self._orders: list[tuple[Sdf.AttributeSpec, Sdf.AttributeSpec] | None] = []
+        self._arrays: dict[str, InstanceArrays] = {}
+        self._array_of: npt.NDArray[np.intp] = np.empty(0, np.intp)
 
     # -- binding
 
@@ -137,12 +143,19 @@ class PredictedLayer:
             kinds.append(kind)
         moved = {Sdf.Path(path).GetPrimPath() for path in driven if ".xformOp" in path}
         for pose in self.poses:
-            path = Sdf.Path(pose.prim)
-            why = self._placing(path, moved)
+            path, types = Sdf.Path(pose.prim), Sdf.ValueTypeNames
+            if pose.instance >= 0:
+                why = instancing_fault(self._stage, path, pose.instance, driven)
+            else:
+                why = self._placing(path, moved)
             if why:
                 self.refused[pose.prim] = why
+            elif pose.instance >= 0:
+                for name, kind_of in zip(
+                    INSTANCED, (types.Point3fArray, types.QuathArray), strict=True
+                ):
+                    wanted[path.AppendProperty(name)] = (kind_of, Sdf.VariabilityVarying)
             else:
-                types = Sdf.ValueTypeNames
                 op, order = path.AppendProperty(POSE_OP), path.AppendProperty("xformOpOrder")
                 wanted[op] = (types.Matrix4d, Sdf.VariabilityVarying)
                 wanted[order] = (types.TokenArray, Sdf.VariabilityUniform)
@@ -226,7 +239,7 @@ class PredictedLayer:
         self._least, self._most = np.array(reach, np.float64).reshape(-1, 2).T
         self._orders = [
             None
-            if pose.prim in refused
+            if pose.prim in refused or pose.instance >= 0
             else (
                 layer.GetAttributeAtPath(f"{pose.prim}.{POSE_OP}"),
                 layer.GetAttributeAtPath(f"{pose.prim}.xformOpOrder"),
@@ -237,8 +250,27 @@ class PredictedLayer:
         self.matrices = np.full((len(self.poses), 16), math.nan)
         specs = [spec for spec in self._specs if spec is not None]
         write_specs(specs, [Sdf.ValueBlock()] * len(specs))
+        self._arrays = {}
         self._release(range(len(self.poses)))
+        self._find_instances()
         self.time = math.nan
+
+    def _find_instances(self) -> None:
+        """Read the plant's own arrays of the instancers of which instances are placed."""
+        rows: dict[str, list[int]] = {}
+        for i, pose in enumerate(self.poses):
+            if pose.instance >= 0 and pose.prim not in self.refused:
+                rows.setdefault(pose.prim, []).append(i)
+        for prim, mine in rows.items():
+            for name in INSTANCED:
+                # What was written before is not the plant's.
+                self._layer.GetAttributeAtPath(f"{prim}.{name}").ClearDefaultValue()
+            instancer = UsdGeom.PointInstancer.Get(self._stage, prim)
+            instances = [self.poses[i].instance for i in mine]
+            self._arrays[prim] = InstanceArrays(instancer, self._layer, mine, instances)
+        self._array_of = np.full(len(self.poses), -1, np.intp)
+        for number, mine in enumerate(rows.values()):
+            self._array_of[mine] = number
 
     # -- writing
 
@@ -301,21 +333,36 @@ class PredictedLayer:
         known = np.isfinite(matrices).all(axis=1)
         moved = known & ~(np.abs(matrices - before) <= STILL).all(axis=1)
         rows = index[moved]
-        fresh = [int(i) for i in rows[np.isnan(self.matrices[rows, 0])].tolist()]
+        own_prims = self._array_of[rows] < 0
+        placed = rows[own_prims]
+        fresh = [int(i) for i in placed[np.isnan(self.matrices[placed, 0])].tolist()]
         self.matrices[rows] = matrices[moved]
-        rows_of = np.ascontiguousarray(matrices[moved]).reshape(-1, 4, 4)
+        rows_of = np.ascontiguousarray(matrices[moved][own_prims]).reshape(-1, 4, 4)
         held: Any = Vt.Matrix4dArray.FromNumpy(rows_of)  # type: ignore[no-untyped-call]
         pairs = [
             (own[0], matrix)
-            for own, matrix in zip(map(self._orders.__getitem__, rows.tolist()), held, strict=True)
+            for own, matrix in zip(
+                map(self._orders.__getitem__, placed.tolist()), held, strict=True
+            )
             if own is not None
         ]
         write_specs([spec for spec, _ in pairs], [matrix for _, matrix in pairs])
         orders = [(own[1], self.poses[i].reset) for i in fresh if (own := self._orders[i])]
         write_specs([spec for spec, _ in orders], [_order(reset) for _, reset in orders])
         self._release(index[~known].tolist())
-        self.writes += len(pairs)
-        return len(pairs)
+        instances = self._place_instances(rows, index[~known])
+        self.writes += len(pairs) + instances
+        return len(pairs) + int((~own_prims).sum())
+
+    def _place_instances(self, moved: Rows, lost: Rows) -> int:
+        """Write the arrays of instancers that have moved instances; returns how many arrays."""
+        if not self._arrays:
+            return 0
+        touched = np.unique(self._array_of[np.concatenate([moved, lost])])
+        arrays = list(self._arrays.values())
+        for number in touched[touched >= 0].tolist():
+            arrays[number].write(self.matrices)
+        return len(INSTANCED) * int((touched >= 0).sum())
 
     def withdraw(self) -> None:
         """Take everything back: whoever gave it is gone, and nothing may look as if it were new."""
@@ -325,6 +372,8 @@ class PredictedLayer:
         write_specs(specs, [Sdf.ValueBlock()] * len(specs))
         self.values[:] = math.nan
         self._release(np.flatnonzero(~np.isnan(self.matrices[:, 0])).tolist())
+        for arrays in self._arrays.values():
+            arrays.release()
         self.time = math.nan
 
     def _release(self, positions: Collection[int]) -> None:

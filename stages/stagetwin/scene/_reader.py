@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterable, Iterator
 from pxr import Sdf, Usd
 
 from stagetwin.bindings import BindingTable
-from stagetwin.live import POSE_OP, Owner
+from stagetwin.live import INSTANCED, POSE_OP, Owner
 from stagetwin.scene._cache import ModelCache
 from stagetwin.scene._reading import SceneReading
 from stagetwin.scene._scene import Scene
@@ -18,16 +18,21 @@ from stagetwin.scene._watch import SceneWatcher
 __all__ = ["SceneReader", "convert_stage", "driven_properties"]
 
 
-def driven_properties(table: BindingTable, placed: Iterable[str] = ()) -> frozenset[Sdf.Path]:
+def driven_properties(
+    table: BindingTable, placed: Iterable[str] = (), instancers: Iterable[str] = ()
+) -> frozenset[Sdf.Path]:
     """Return the properties that live values drive.
 
     Args:
         table: what telemetry drives.
         placed: paths of prims that models place.
+        instancers: paths of PointInstancers of which models place instances.
     """
     driven = {Sdf.Path(binding.target) for binding in table.telemetry.values()}
     for prim in map(Sdf.Path, placed):
         driven |= {prim.AppendProperty(name) for name in (POSE_OP, "xformOpOrder")}
+    for prim in map(Sdf.Path, instancers):
+        driven |= {prim.AppendProperty(name) for name in INSTANCED}
     return frozenset(driven)
 
 

@@ -30,12 +30,15 @@ class ExpectedFeed:
     Attributes:
         wanted: whether somebody wants them.
         poses: prims that models place.
+        instancers: PointInstancers of which they place instances.
     """
 
     def __init__(self, twin: Twin) -> None:
         self._twin = twin
         self.wanted = False
         self.poses: list[Placed] = []
+        self.instancers: list[str] = []
+        self._instanced: list[Rows] = []
         self._bound: tuple[Any, ...] = ((), (), {})
         self._outputs: Rows = np.empty(0, np.intp)
         self._whole = np.empty(0, np.bool_)
@@ -44,6 +47,7 @@ class ExpectedFeed:
         self._numbers = np.empty(0)
         self._matrices = np.empty((0, 16))
         self._moved = np.empty((0, 16))
+        self._shown: list[npt.NDArray[np.float64]] = []
         self._fresh = True
 
     @property
@@ -74,8 +78,17 @@ class ExpectedFeed:
             if output.path not in layer.refused:
                 given.setdefault(output.path, i)
         rows = [self._row(layer.outputs[i], measured) for i in given.values()]
-        places = [i for i, pose in enumerate(layer.poses) if pose.prim not in layer.refused]
+        known = [i for i, pose in enumerate(layer.poses) if pose.prim not in layer.refused]
+        places = [i for i in known if layer.poses[i].instance < 0]
         self.poses = [layer.poses[i] for i in places]
+        # Instances go as the arrays of their instancer, without a row of their own.
+        instances: dict[str, list[int]] = {}
+        for i in known:
+            if layer.poses[i].instance >= 0:
+                instances.setdefault(layer.poses[i].prim, []).append(i)
+        self.instancers = list(instances)
+        self._instanced = [np.array(rows, np.intp) for rows in instances.values()]
+        self._shown = [np.full((len(rows), 16), np.nan) for rows in self._instanced]
         self._outputs = np.fromiter(given.values(), np.intp, len(given))
         self._whole = np.array([row["type"] in _WHOLE for row in rows], np.bool_)
         self._texts = [i for i, row in enumerate(rows) if row["type"] == "uint64"]
@@ -132,6 +145,18 @@ class ExpectedFeed:
         rows = self._turned(self._moved)
         self._moved[rows] = self._twin.predicted.matrices[self._placed[rows]]
         return rows
+
+    def stirred_instancers(self) -> list[int]:
+        """Return the positions in `instancers` of what moved since this was asked last."""
+        if not self._instanced or self.outdated:
+            return []
+        found = []
+        for k, rows in enumerate(self._instanced):
+            now = self._twin.predicted.matrices[rows]
+            if _differ(now, self._shown[k]).any():
+                self._shown[k] = now
+                found.append(k)
+        return found
 
     def _changed(self) -> Rows:
         if not len(self._outputs) or self.outdated:

@@ -71,7 +71,7 @@ class Feed:
         self._object = np.empty(0, np.bool_)
         self._described: dict[int, tuple[TelemetryBinding, dict[str, Any]]] = {}
         self._movers: list[UsdGeom.Xformable] = []
-        self._placed_from = 0
+        self._placed_from = self._instanced_from = 0
         self._mover_of = np.empty(0, np.int32)
         self._moved = np.empty(0, np.bool_)
         self._instancers: list[UsdGeom.PointInstancer] = []
@@ -180,6 +180,9 @@ class Feed:
         stage, self._placed_from = self._twin.stage, len(self._movers)
         self._movers += [UsdGeom.Xformable.Get(stage, pose.prim) for pose in self.expected.poses]
         self._moved = np.ones(len(self._movers), np.bool_)
+        self._instanced_from = len(self._instancers)
+        placed = self.expected.instancers
+        self._instancers += [UsdGeom.PointInstancer.Get(stage, path) for path in placed]
 
     def all_anew(self) -> None:
         """Have everything sent with the next state: to a gateway that knows nothing yet."""
@@ -232,6 +235,8 @@ class Feed:
         """Whether there is anything to send."""
         if self.moves:
             self._moved[self._placed_from + self.expected.moved()] = True
+            stirred = self.expected.stirred_instancers()
+            self._stirred.update(self._instanced_from + k for k in stirred)
         moves = self.moves and (bool(self._stirred) or bool(self._moved.any()))
         return moves or bool(self._dirty.any()) or self.expected.stirred
 

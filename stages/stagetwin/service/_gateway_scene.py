@@ -40,8 +40,10 @@ class SceneFeed:
     def rebound(self) -> None:
         """Take note of other bindings."""
         predicted = self._twin.predicted
-        placed = [pose.prim for pose in predicted.poses if pose.prim not in predicted.refused]
-        self._reader.drive(driven_properties(self._twin.table, placed))
+        placed = [pose for pose in predicted.poses if pose.prim not in predicted.refused]
+        prims = [pose.prim for pose in placed if pose.instance < 0]
+        instancers = {pose.prim for pose in placed if pose.instance >= 0}
+        self._reader.drive(driven_properties(self._twin.table, prims, instancers))
 
     def forget(self) -> None:
         """Have everything sent again: the gateway is another."""

@@ -21,6 +21,10 @@ MAX_SAID = 4096
 """Longest of what an adviser tells of itself, as JSON text [characters]."""
 
 
+MAX_ENVELOPE = 262_144
+"""Longest envelope, as JSON text [characters]."""
+
+
 class Deciding(Protocol):
     """What gives the command side of a service.
 
@@ -66,6 +70,8 @@ class LoopRequests:
             raise CommandError(
                 f"policy must be a text of at most 200 characters, got {policy!r:.80}"
             )
+        if len(json.dumps(envelope)) > MAX_ENVELOPE:
+            raise CommandError(f"an envelope has at most {MAX_ENVELOPE} characters as JSON")
         return self._row(self._loops.announce(session, policy, envelope, peer_user()))
 
     def _beat(self, request: Reply) -> Reply:

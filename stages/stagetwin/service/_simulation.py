@@ -222,7 +222,8 @@ class Simulation:
         driven = {b.target for b in live.telemetry.values()} | {b.target for b in live.commands}
         driven |= {b.target for b in self.plant.commands}
         outputs = [Expected(output.path, output.type_name) for output in table.outputs]
-        layer.bind(outputs, [Placed(pose.prim, pose.reset) for pose in table.poses], driven)
+        poses = [Placed(pose.prim, pose.reset, pose.instance) for pose in table.poses]
+        layer.bind(outputs, poses, driven)
 
     def columns(self, kind: wire.Kind, columns: wire.Columns) -> None:
         """See SimulatorEvents."""

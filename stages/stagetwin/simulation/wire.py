@@ -200,11 +200,14 @@ class Pose(msgspec.Struct, frozen=True):
         reset: whether its matrices are of the world, and the transforms of its ancestors do not
             count; otherwise they are of its parent.
         model: prim path and name of the model that gives it; empty where there is none.
+        instance: which instance of the PointInstancer `prim`, in whose frame its matrices are; -1
+            where the prim itself is placed.
     """
 
     prim: str
     reset: bool = False
     model: str = ""
+    instance: int = -1
 
 
 class Problem(msgspec.Struct, frozen=True):

@@ -28,6 +28,7 @@ from stagetwin_bridges.vda5050.messages import (
     Velocity,
     Visualization,
     ZoneRequest,
+    ZoneSetState,
     timestamp_of,
 )
 from tests.bridges.conftest import Authority
@@ -390,6 +391,21 @@ def test_absent_parts_are_no_news_and_missing_ones_are_counted(
     assert sink.of(0) == [1]
     assert sink.of(1) == []
     assert any("expected a value at 'loads[0].weight'" in text for text in sink.examples)
+
+
+def test_the_zone_set_that_is_enabled_is_told(
+    newer: Speaker, sink: RecordingSink, make_fleet: MakeFleet
+) -> None:
+    make_fleet(bound(0, "zones.enabled", TEXT))
+    sets = [
+        ZoneSetState(zone_set_id=name, map_id="floor", zone_set_status=status)
+        for name, status in (("old", "DISABLED"), ("new", "ENABLED"))
+    ]
+    newer.say(state(zone_sets=tuple(sets)))
+    eventually(lambda: sink.of(0) == ["new"])
+    newer.say(state(zone_sets=()))
+    eventually(lambda: sink.of(0) == ["new", ""])
+    assert not sink.counts
 
 
 def test_a_vendors_own_field_may_be_bound(

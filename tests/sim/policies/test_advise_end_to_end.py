@@ -211,6 +211,7 @@ def loop_through(floor: Floor, service: Service, field: Field) -> str:
         assert "may not approve" in refused["cause"]
         wait_for(lambda: row()["ready"] and row()["state"] == "OPEN")
         assert "the adviser refused" in row()["cause"]
+        assert "the adviser refused" in one_line(floor.call("end", floor.plant, session))
         done = floor.approve(session, "bob", floor.door)
         assert done.exit_code == 0, done.output
         assert f"{SPEED} 500 to 2000" in one_line(done)

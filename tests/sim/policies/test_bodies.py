@@ -13,6 +13,7 @@ from typing import Any
 import msgspec
 import numpy as np
 import pytest
+import warp as wp
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -32,6 +33,7 @@ from stagetwin_sim.policies import (
 )
 from stagetwin_sim.policies._drive import Body, wrap
 from stagetwin_sim.policies._process import LinesPort
+from stagetwin_sim.policies._senses import SENSES
 
 from .small_bundles import bundle_of, linear_model
 from .steering import steering_bundle
@@ -187,6 +189,39 @@ def test_what_need_not_stop_does_not() -> None:
     until(bodies, 0, 2)
 
 
+def test_a_leg_that_is_added_late_is_the_policys_again() -> None:
+    bodies = bodies_of((0.0, 0.0, 0.0))
+    bodies.drive(0, [Leg(x=3.0, y=0.0, through=True)])
+    while bodies.poses()[0, 0] < 2.75:
+        bodies.step(0.1)
+    asked = sum(bodies.counts.values())
+    bodies.drive(0, [Leg(x=6.0, y=2.0)])
+    bodies.step(1.0)
+    assert bodies.done()[0] == 1
+    assert sum(bodies.counts.values()) >= asked + 9
+    until(bodies, 0, 2)
+
+
+def test_a_leg_backward_is_a_path() -> None:
+    bodies = bodies_of((0.0, 0.0, 0.0))
+    assert bodies.reverses
+    bodies.drive(0, [Leg(x=-2.0, y=0.5, path=((-1.0, 0.0),), backward=True), Leg(x=0.0, y=0.0)])
+    furthest = 0.0
+    while bodies.done()[0] < 1:
+        bodies.step(0.1)
+        furthest = max(furthest, *np.abs(bodies.poses()[0, 1:]))
+        assert bodies.velocities()[0, 0] < 1e-6
+    assert sum(bodies.counts.values()) == 0
+    assert furthest < 1.0  # it never turned round
+    assert math.dist(bodies.poses()[0, :2], (-2.0, 0.5)) < 0.03
+    until(bodies, 0, 2)
+    forklift = msgspec.structs.replace(TYPE, reverse_speed=0.0)
+    poses = np.zeros((1, 3))
+    bodies = PolicyBodies(steering_bundle(), [forklift], poses, untrusted=True)
+    with pytest.raises(PolicyError, match="backward it drives at 0 m/s"):
+        bodies.drive(0, [Leg(x=1.0, y=0.0, backward=True)])
+
+
 def test_a_policy_sees_what_the_lidar_of_the_fleet_sees_and_what_it_carries() -> None:
     wall = Obstacle(polygon=((3.0, -2.0), (3.2, -2.0), (3.2, 2.0), (3.0, 2.0)))
     base = steering_bundle()
@@ -217,6 +252,25 @@ def test_a_drive_never_leaves_its_limits(commands: list[tuple[float, float]]) ->
         assert abs(body.omega - omega) <= TYPE.rotation_acceleration * dt + 1e-12
         assert body.v - v <= max(TYPE.acceleration, TYPE.deceleration) * dt + 1e-12
         assert v - body.v <= max(TYPE.deceleration, TYPE.acceleration) * dt + 1e-12
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not wp.is_cuda_available(), reason="needs a CUDA device")
+def test_a_gpu_drives_them_to_the_same_ends() -> None:
+    poses = np.array([(0.0, 0.0, 0.5), (0.0, 4.0, 0.0)])
+    bodies = PolicyBodies(steering_bundle(), [TYPE], poses, untrusted=True, device="cuda:0")
+    for vehicle in range(2):
+        bodies.drive(vehicle, [Leg(x=4.0, y=-2.0 + 6.0 * vehicle, theta=1.0)])
+    for vehicle in range(2):
+        until(bodies, vehicle, 1)
+    assert np.abs(bodies.poses() - [(4.0, -2.0, 1.0), (4.0, 4.0, 1.0)]).max() < 0.05
+
+
+def test_all_that_navigation_sees_is_measured_here() -> None:
+    from stagetwin_sim.environments import NavigationConfig
+
+    seen = [one.term for one in NavigationConfig().observations]
+    assert {one.name for one in seen if one.source != "action"} <= set(SENSES)
 
 
 def test_they_are_found_by_name_and_want_a_trusted_bundle(tmp_path: Path) -> None:

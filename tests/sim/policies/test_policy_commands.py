@@ -11,10 +11,13 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner, Result
 
+from stagetwin.cli import app
+from stagetwin.cli._app import add_installed_commands
 from stagetwin_sim.commands import policy
-from stagetwin_sim.policies import Novelty
+from stagetwin_sim.policies import Novelty, SigningKey
 from tests.sim.policies.small_bundles import bundle_of, novelty
 from tests.sim.policies.steering import steering_bundle
+from tests.stages.plants import HEADER, connection
 
 
 def call(*words: str | Path) -> Result:
@@ -65,6 +68,20 @@ def test_a_bundle_is_shown(tmp_path: Path) -> None:
     content = json.loads(call("show", file, "--json").output)
     assert content["trusted"] is False
     assert [one["term"]["name"] for one in content["policy"]["actions"]] == ["speed", "rotation"]
+
+
+def test_virtual_vehicles_take_a_policy_of_a_trusted_key_alone(tmp_path: Path) -> None:
+    plant = tmp_path / "plant.usda"
+    place = connection("fleet", "vda5050+mqtt://127.0.0.1:1/floor?version=3.0", realm="simulation")
+    plant.write_text(HEADER + place)
+    call("keygen", tmp_path / "plant")
+    file = steering_bundle().write(tmp_path / "p.bundle", SigningKey.make())
+    words = ["virtual-fleet", plant, "--connection", "fleet", "--count", "1", "--policy", file]
+    add_installed_commands()
+    for more in ([], ["--trust", tmp_path]):
+        done = CliRunner().invoke(app, [str(word) for word in (*words, *more)])
+        assert done.exit_code == 2
+        assert "trusted keys: " in said(done)
 
 
 def test_a_gap_is_reported(tmp_path: Path) -> None:

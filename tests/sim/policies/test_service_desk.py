@@ -242,6 +242,17 @@ def test_the_service_holds_a_loop_to_its_envelope_whatever_its_adviser_says(
     desk = ServiceDesk(lambda: ControlClient(config.socket), ttl=20.0)
 
     def scenario() -> None:
+        with ControlClient(config.socket) as client:
+            for changes, words in (
+                ({"envelope": {"commands": "x" * 300_000}}, "at most 262144 characters"),
+                ({"policy": 7}, "policy must be a text"),
+                ({"op": "loop_beat"}, "id must be that of a session"),
+                ({"op": "loop_beat", "id": "1", "counts": []}, "counts and advice are objects"),
+                ({"op": "loop_stop", "id": "1234"}, "no open session"),
+            ):
+                asked = {"op": "loop_open", "policy": "p", "session": {}, "envelope": {}}
+                with pytest.raises(ServiceError, match=words):
+                    client.ask(**{**asked, **changes})
         bench = Bench(desk, LEVEL)
         bench.advisor.advise()
         bench.advisor.step({})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import itertools
 import math
 from pathlib import Path
@@ -9,13 +10,16 @@ from pathlib import Path
 import msgspec
 import numpy as np
 import pytest
-from pxr import Usd, UsdGeom
+from pxr import Sdf, Usd, UsdGeom
+from rich.console import Console
 
 from stagetwin.bindings import read_bindings
 from stagetwin.fleets import VehicleType
+from stagetwin.live import Placed, PredictedLayer
 from stagetwin.maps import author_map
 from stagetwin_sim._errors import TrafficError
 from stagetwin_sim.engine import Engine
+from stagetwin_sim.host._outgoing import Outgoing
 from stagetwin_sim.plant import read_plant
 from stagetwin_sim.traffic import (
     FleetOptions,
@@ -25,11 +29,13 @@ from stagetwin_sim.traffic import (
     Variant,
     author_congestion,
     compare,
+    draw_comparison,
     draw_fleet,
     read_study,
     report_of,
 )
 from stagetwin_sim.traffic._system import FleetSystem
+from stagetwin_sim.traffic._tables import comparison_table, hint_of, is_sure
 from tests.sim.traffic.scenes import DEADLOCKS, hall
 
 
@@ -153,6 +159,23 @@ move_station = { D1 = "c1" }
         )
         assert difference.mean == pytest.approx(np.mean([a - b for a, b in pairs]))
         assert difference.low <= difference.mean <= difference.high
+    console = Console(width=80, file=io.StringIO(), record=True)
+    console.print(comparison_table(found))
+    shown = console.export_text()
+    assert max(map(len, shown.splitlines())) <= 80
+    assert "…" not in shown
+    for row in found.rows:
+        assert f"{row.variant.name}  " in shown
+    sure = any(is_sure(d) for row in found.rows[1:] for d in row.differences.values())
+    assert sure or "more worlds (worlds = 8)" in hint_of(found)
+    draw_comparison(found, tmp_path / "comparison.png")
+    assert (tmp_path / "comparison.png").stat().st_size > 20_000
+
+
+def test_more_worlds_are_asked_for_where_no_difference_is_sure() -> None:
+    same = Study(vehicles=2, minutes=0.5, worlds=1, variant=(Variant(name="the same"),))
+    assert "sure over 1 world: with more worlds (worlds = 8)" in hint_of(compare(hall(), same))
+    assert hint_of(compare(hall(), msgspec.structs.replace(same, variant=()))) == ""
 
 
 @pytest.mark.parametrize(
@@ -228,6 +251,62 @@ def test_a_fleet_on_the_stage_moves_its_prims(up: str) -> None:
     assert isinstance(same, FleetSystem)
     assert np.array_equal(same.poses(), moved)
     assert road_map.prim == "/World/Map"
+
+
+@pytest.mark.parametrize("up", ["Z", "Y"])
+def test_instances_of_one_instancer_move_as_prims_would(up: str) -> None:
+    """The same fleet as prims and as instances stands at the same places in the world."""
+    worlds: list[np.ndarray] = []
+    for instanced in (False, True):
+        stage = Usd.Stage.CreateInMemory()
+        UsdGeom.SetStageUpAxis(stage, up)
+        UsdGeom.SetStageMetersPerUnit(stage, 0.01)
+        author_map(stage, "/World/Map", hall())
+        scope = UsdGeom.Xform.Define(stage, "/World/Fleet")
+        scope.AddRotateZOp().Set(30.0)
+        scope.AddTranslateOp().Set((50, 20, 0))
+        prim = scope.GetPrim()
+        prim.ApplyAPI("TwinAssetAPI")
+        prim.ApplyAPI("TwinModelAPI", "traffic")
+        prim.GetAttribute("twin:model:traffic:kind").Set("fleet")
+        targets = prim.CreateRelationship("twin:model:traffic:vehicles")
+        places = [(0, 0, 20), (100, 0, 20), (200, 0, 20)]
+        if instanced:
+            carts = UsdGeom.PointInstancer.Define(stage, "/World/Fleet/Carts")
+            carts.CreatePrototypesRel().AddTarget(
+                UsdGeom.Cube.Define(stage, "/World/Fleet/Carts/Cart").GetPath()
+            )
+            carts.CreateProtoIndicesAttr([0, 0, 0])
+            carts.CreatePositionsAttr(places)
+            targets.AddTarget(carts.GetPath())
+        else:
+            for k, place in enumerate(places):
+                cart = UsdGeom.Xform.Define(stage, f"/World/Fleet/V{k}")
+                cart.AddTranslateOp().Set(place)
+                targets.AddTarget(cart.GetPath())
+        plant = read_plant(stage, read_bindings(stage))
+        assert [str(problem) for problem in plant.problems] == []
+        engine = Engine(plant.plan)
+        engine.step(600)
+        outgoing = Outgoing(plant, residuals=False)
+        assert [pose.instance for pose in outgoing.poses] == ([0, 1, 2] if instanced else [-1] * 3)
+        layer = Sdf.Layer.CreateAnonymous()
+        stage.GetSessionLayer().subLayerPaths.append(layer.identifier)
+        writer = PredictedLayer(stage, layer, ())
+        writer.bind([], [Placed(p.prim, p.reset, p.instance) for p in outgoing.poses])
+        assert writer.refused == {}
+        assert writer.place(*outgoing.moved(engine)) == 3
+        cache = UsdGeom.XformCache(0)
+        if instanced:
+            above = np.array(cache.GetLocalToWorldTransform(carts.GetPrim()))
+            found = carts.ComputeInstanceTransformsAtTime(0, 0)
+            worlds.append(np.stack([np.array(each) @ above for each in found]))
+        else:
+            of = [stage.GetPrimAtPath(f"/World/Fleet/V{k}") for k in range(3)]
+            worlds.append(np.stack([np.array(cache.GetLocalToWorldTransform(p)) for p in of]))
+    assert np.allclose(worlds[0][:, 3], worlds[1][:, 3], atol=0.01), "0.1 mm"
+    assert np.allclose(worlds[0][:, :3], worlds[1][:, :3], atol=2e-3), "half precision"
+    assert np.linalg.norm(np.diff(worlds[0][:, 3], axis=0), axis=1).min() > 50
 
 
 def test_cells_meet_where_their_footprints_do() -> None:

@@ -7,9 +7,13 @@ from typing import Any
 import msgspec
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+from stagetwin.fleets import VehicleType
 from stagetwin.maps import Lane, Node, RoadMap, Zone
 from stagetwin_sim._errors import TrafficError
+from stagetwin_sim.fleet import Lidar, LidarFan
 from stagetwin_sim.traffic import FleetOptions, FleetSimulation, report_of
 from stagetwin_sim.traffic._records import Phase
 from tests.sim.traffic.scenes import grid_hall, works
@@ -219,3 +223,49 @@ def test_cells_that_lanes_sweep_are_no_longer_the_grids() -> None:
     grid = FleetSimulation(both, vehicles=2, starts=("p1", "z0")).grids["Grid"].grid
     assert not grid.free[0].any(), "the lane along its edge takes the row"
     assert grid.free[1:].all()
+
+
+_SPEEDS = st.floats(0.2, 3.0)
+
+
+@settings(max_examples=6)
+@given(
+    kind=st.builds(
+        VehicleType,
+        speed=_SPEEDS,
+        reverse_speed=st.floats(0.0, 1.0),
+        acceleration=_SPEEDS,
+        deceleration=_SPEEDS,
+        rotation_speed=_SPEEDS,
+        rotation_acceleration=_SPEEDS,
+    ),
+    seed=st.integers(0, 2**20),
+)
+def test_no_vehicle_at_work_goes_beyond_its_limits(kind: VehicleType, seed: int) -> None:
+    """Speeds and accelerations of any type, loaded or not, in every zone and at every step."""
+    fleet = FleetSimulation(works(), [kind], vehicles=6, options=LATE, seed=seed)
+    state, step = fleet.motion.state, fleet.options.step
+    v, omega = state.v.numpy().copy(), state.omega.numpy().copy()
+    for _ in range(500):
+        fleet.advance(1)
+        faster, turning = state.v.numpy(), state.omega.numpy()
+        assert faster.max() <= kind.speed * (1 + 1e-5)
+        assert -faster.min() <= kind.reverse_speed * (1 + 1e-5)
+        assert np.abs(turning).max() <= kind.rotation_speed * (1 + 1e-5)
+        gained = (np.abs(faster) - np.abs(v)) / step
+        assert gained.max() <= kind.acceleration * (1 + 1e-3) + 1e-4
+        assert -gained.min() <= kind.deceleration * (1 + 1e-3) + 1e-4
+        spun = np.abs(turning - omega).max() / step
+        assert spun <= kind.rotation_acceleration * (1 + 1e-3) + 1e-4
+        v, omega = faster.copy(), turning.copy()
+    assert state.overruns.numpy().sum() == 0
+
+
+def test_a_lidar_looks_round_on_every_vehicle_at_work() -> None:
+    fleet = FleetSimulation(_bare(), vehicles=2, starts=("n1", "n2"))
+    fan = LidarFan(fleet.motion, Lidar(rays=8, far=12.0))
+    fleet.run(1)
+    fan.launch()
+    ranges, hits = fan.ranges.numpy()[0], fan.hits.numpy()[0]
+    assert sorted(set(hits.ravel().tolist())) == [-1, 0, 1]
+    assert ranges[0].min() == pytest.approx(6.0 - 0.3, abs=0.02), "it looks at its side"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 from pxr import Sdf, Usd
 from typer.testing import CliRunner
 
+from stagetwin.check import check_stage
 from stagetwin.cli import _maps, app
 from stagetwin.maps import Obstacle, RoadMap, author_map, read_map
 from tests.stages.maps.floors import changed, square
@@ -134,3 +136,15 @@ def test_what_cannot_be_imported_is_said(
     text = stagetwin("maps", "import", *(a.format(lif=file) for a in arguments), status=2)
     assert says in " ".join(text.split())
     assert not (tmp_path / "a.usda").exists()
+
+
+def test_the_map_that_the_page_shows_is_one(tmp_path: Path) -> None:
+    page = (Path(__file__).parents[3] / "docs" / "maps.md").read_text(encoding="utf-8")
+    shown = re.search(r"```usda\n(#usda.*?)```", page, re.DOTALL)
+    assert shown is not None
+    stage = tmp_path / "hall.usda"
+    stage.write_text(shown[1], encoding="utf-8")
+    assert "1 map: 0 errors, 0 warnings" in stagetwin("maps", "check", stage)
+    assert "9.0 m over 2 lanes in" in stagetwin("maps", "route", stage, "a", "CH1")
+    report = check_stage(stage)
+    assert [problem.code for problem in report.problems] == ["nothing-live"]

@@ -223,12 +223,10 @@ class Member:
         self.step(now)
         self.leave()
 
-    def abandon(self) -> bool:
-        """Cut what is still closing; return whether there was anything."""
-        left = [link for link in self._former if link.open]
-        for link in left:
+    def abandon(self) -> None:
+        """Cut what is still closing."""
+        for link in self._former:
             link.cut()
-        return bool(left)
 
     @property
     def closing(self) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from stagetwin.bindings import CommandParameter
 from stagetwin.commands import Place, PublishRequest
 from stagetwin.commands._places import place_of
 from stagetwin.guards import GuardStage
-from stagetwin.maps import MapError, Station, author_map, read_map
+from stagetwin.maps import MapError, RoadMap, Station, author_map, read_map
 from tests.bridges.vda5050.control.fleet_plant import value_of
 from tests.bridges.vda5050.control.floor import grid, zone
 from tests.stages.commands.desk import Desk
@@ -74,10 +75,15 @@ def desk(tmp_path: Path) -> Iterator[Desk]:
     made.close()
 
 
+@cache
+def on_stage() -> RoadMap:
+    """Return the map as it is read from the plant."""
+    return read_map(stage())
+
+
 def moved(name: str, x: float, y: float, theta: float = 0.0) -> dict[str, Any]:
     """Return where somebody put a station or node."""
-    road_map = read_map(stage())
-    thing = road_map.stations.get(name) or road_map.nodes[name]
+    thing = on_stage().stations.get(name) or on_stage().nodes[name]
     return {"prim": thing.prim, "x": x, "y": y, "theta": theta}
 
 
@@ -119,9 +125,8 @@ def test_a_place_on_no_node_is_refused_with_prim_address_and_what_is_allowed(des
 def test_a_station_beside_its_node_keeps_its_offset(desk: Desk) -> None:
     # B stands 1.5 m beside n11 and n12; now it is moved by one row of nodes to the right.
     assert desk.publish(moved("B", 6.0, 4.5), target=GOAL).value == "n21"
-    road_map = read_map(stage())
     with pytest.raises(MapError, match=r"served from \(4\.00, 3\.00\)"):
-        place_of(road_map, Place(**moved("B", 4.0, 4.5)), pose=False)
+        place_of(on_stage(), Place(**moved("B", 4.0, 4.5)), pose=False)
 
 
 def test_a_pose_is_the_nodes_with_the_prims_heading_and_itself_in_a_free_zone(desk: Desk) -> None:
