@@ -242,8 +242,9 @@ class CommandProtocol(TypingProtocol):
     command may leave after it was sent, for as long as it is renewed; and `repeats`, whether the
     identical message is written again until it is confirmed or the command has expired, which its
     receiver must ignore. That is an exception to "at most once", for a standard that asks for it.
-    A third one is `parameters`, whether it carries what is said beside a value. And it may have a method `takes_place(target) -> bool`, for commands whose value is a place of
-    the connection's map: the id of a node or station, or x, y and theta in three numbers.
+    A third one is `parameters`, whether it carries what is said beside a value. And it may have
+    a method `takes_place(target) -> bool`, for commands whose value is a place of the
+    connection's map: the id of a node or station, or x, y and theta in three numbers.
 
     Attributes:
         reads: whether a commander can ask the device for a value.

@@ -130,7 +130,7 @@ def test_an_edit_becomes_an_order_and_a_vehicle_that_dies_is_told_and_comes_back
         scenes.edit_and_cancel()
         scenes.lose()
     lines = [words for _, words in told]
-    assert lines[0].startswith("144 signals of 1 connections are live")
+    assert lines[0].startswith("144 signals of 1 connection are live")
     assert "AMR06.goal = ST05" in lines[1]
     assert "FAILED: the device gave it up: it was cancelled" in lines[3]
     assert "16 of its signals are stale" in lines[5]
@@ -142,7 +142,7 @@ def test_an_edit_becomes_an_order_and_a_vehicle_that_dies_is_told_and_comes_back
 STORY = [
     r"fleet\.usda: 144 signals, 40 commands",
     r"8 made-up vehicles in 2 processes",
-    r"144 signals of 1 connections are live on the stage, commands can leave on 1",
+    r"144 signals of 1 connection are live on the stage, commands can leave on 1",
     r"asked for: AMR05\.goal → ST04",
     r"asked for: AMR01\.goal → ST01",
     r"AMR05 is there, VERIFIED: AMR05\.node reads d4, was c5",

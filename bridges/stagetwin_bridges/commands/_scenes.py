@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from stagetwin.cli._cells import counted
 from stagetwin_bridges._errors import BridgeError
 from stagetwin_bridges.broker import LocalBroker
 from stagetwin_bridges.commands._cast import Cast, Part
@@ -69,8 +70,8 @@ class Scenes:
         ways = f", commands can leave on {len(clients)}" if clients else ""
         self._say(
             "good",
-            f"{len(see.model.signals)} signals of {len(see.links())} connections are live on the "
-            f"stage{ways}",
+            f"{len(see.model.signals)} signals of {counted(len(see.links()), 'connection')} are "
+            f"live on the stage{ways}",
         )
 
     def _is_live(self) -> bool:

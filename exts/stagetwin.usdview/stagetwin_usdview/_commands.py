@@ -108,7 +108,7 @@ class CommandsTab(QtWidgets.QWidget):
             [
                 (
                     Cell(str(row["target"])),
-                    Cell(f"{_said(row['value'])} {row['unit']}"),
+                    Cell(_measured(row["value"], row["unit"])),
                     Cell(str(row["state"]), _mood(str(row["state"]))),
                     Cell(str(row["author"])),
                     Cell(str(row["cause"]), tip=str(row["cause"])),
@@ -127,13 +127,10 @@ class CommandsTab(QtWidgets.QWidget):
         draft = self._drafts.get(self.chosen)
         self.publish.setEnabled(draft is not None)
         self.withdraw.setEnabled(draft is not None)
-        low, high = target.get("min"), target.get("max")
         desired, reported = target.get("desired"), target.get("reported")
         lines = [
-            f"desired {_said(desired)}, reported "
-            f"{_said(reported)} {target['unit']}, allowed "
-            f"[{'-inf' if low is None else low}, {'inf' if high is None else high}], "
-            f"approval {target['approval']}"
+            f"desired {_said(desired)}, reported {_measured(reported, target['unit'])}, "
+            f"{_allowed(target)}approval {target['approval']}"
         ]
         if draft is not None:
             cause = f": {draft.cause}" if draft.cause else ""
@@ -170,6 +167,19 @@ class CommandsTab(QtWidgets.QWidget):
         )
         if answer == QtWidgets.QMessageBox.Yes:
             self.asked.emit("halt", "", None, "")
+
+
+def _measured(value: Any, unit: str) -> str:
+    """Return a value with its unit, which a text or a count has none of."""
+    return _said(value) if unit == "1" else f"{_said(value)} {unit}"
+
+
+def _allowed(target: Mapping[str, Any]) -> str:
+    """Return what a command may be asked for, nothing where that is not bounded."""
+    low, high = target.get("min"), target.get("max")
+    if low is None and high is None:
+        return ""
+    return f"allowed [{'-inf' if low is None else low}, {'inf' if high is None else high}], "
 
 
 def _said(value: Any) -> str:

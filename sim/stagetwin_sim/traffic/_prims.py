@@ -46,7 +46,8 @@ def vehicles_of(
         prim = stage.GetPrimAtPath(path)
         if not prim or not UsdGeom.Xformable(prim):
             raise TrafficError(f"{path}: a vehicle's prim has a place")
-        world = np.array(cache.GetLocalToWorldTransform(prim))
+        world = np.array(cache.GetLocalToWorldTransform(prim), np.float64)
+        worlds: list[tuple[int, Floats]] = [(-1, world)]
         if prim.IsA("PointInstancer"):
             parent, reset = np.linalg.inv(world), False
             worlds = [(k, local @ world) for k, local in enumerate(_instances(prim))]
@@ -54,14 +55,15 @@ def vehicles_of(
             reset = bool(UsdGeom.Xformable(prim).GetResetXformStack())
             above = np.array(cache.GetLocalToWorldTransform(prim.GetParent()))
             parent = np.eye(4) if reset else np.linalg.inv(above)
-            worlds = [(-1, world)]
         for instance, here in worlds:
             # As it stands there, without where it stands: scale, and height above the floor.
             local = here @ into_map
             x, y = float(local[3, 0]), float(local[3, 1])
             theta = float(np.arctan2(local[0, 1], local[0, 0]))
-            shape = here @ np.linalg.inv(pose_matrix(x, y, theta) @ to_world)
-            found.append(VehiclePrim(path, shape, parent, reset, instance))
+            shape = np.asarray(
+                here @ np.linalg.inv(pose_matrix(x, y, theta) @ to_world), np.float64
+            )
+            found.append(VehiclePrim(path, shape, np.asarray(parent, np.float64), reset, instance))
             places.append((x, y))
     return tuple(found), places
 

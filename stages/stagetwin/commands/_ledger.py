@@ -306,7 +306,8 @@ class Ledger:
         with naming(self._path):
             rows = self._reader.execute(
                 "select command, state from entries where seq in (select max(seq) from entries "
-                "where command != '' and state != 'NOTE' group by command) order by seq"
+                "where command != '' and command not like 'loop:%' and state != 'NOTE' "
+                "group by command) order by seq"
             ).fetchall()
         return [self.entries(command) for command, state in rows if state not in ends]
 

@@ -103,6 +103,9 @@ class Loop:
         cause: why the last loop ended.
         commands: how many it gave.
         counts, advice: what the adviser tells of itself: its counts, and what it would command now.
+        spent: signatures of approvals that were used.
+        published: when it gave the commands of the last minute [s, steady clock].
+        given: ids of its commands that may not have left.
     """
 
     session: Announced
@@ -124,6 +127,7 @@ class Loop:
     advice: Mapping[str, Any] = field(default_factory=dict)
     spent: set[str] = field(default_factory=set)
     published: deque[float] = field(default_factory=deque)
+    given: list[str] = field(default_factory=list)
 
     @classmethod
     def announced(

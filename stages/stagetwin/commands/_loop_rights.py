@@ -53,6 +53,8 @@ class LoopRights:
         if self._access.same_person(user, loop.user):
             raise CommandError(f"{user} began session {name}; somebody else must approve")
         assets = self.assets(loop)
+        if not assets:
+            raise CommandError(f"session {name} has an envelope without a command")
         guards = self._guards(assets)
         for target, asset in assets.items():
             if not self.may(loop.user, Right.COMMAND, asset):

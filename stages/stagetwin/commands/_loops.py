@@ -18,6 +18,7 @@ from stagetwin._errors import CommandError
 from stagetwin.bindings import is_below
 from stagetwin.commands._command import MAX_REASON, Command, PublishRequest
 from stagetwin.commands._ledger import Ledger
+from stagetwin.commands._life import Life
 from stagetwin.commands._loop import (
     LOOP_BEGUN,
     LOOP_ENDED,
@@ -30,6 +31,7 @@ from stagetwin.commands._loop import (
 from stagetwin.commands._loop_rights import LoopRights
 from stagetwin.commands._path import CommandPath
 from stagetwin.commands._records import words
+from stagetwin.commands._states import Code, State
 from stagetwin.envelopes import Envelope
 from stagetwin.people import Access
 
@@ -136,6 +138,7 @@ class Loops:
             raise CommandError(f"session {loop.session.id}: {cause}")
         loop.published.append(now)
         loop.commands += 1
+        loop.given = [*(life.command.id for life in self._waiting(loop)), request.id]
         reason = f"loop {loop.session.id}, approved by {loop.approver}: {request.reason}"
         asked = request.model_copy(update={"reason": reason[:MAX_REASON]})
         return self._path.request(asked, user, "policy")
@@ -218,11 +221,12 @@ class Loops:
         )
 
         def durable(why: str) -> None:
-            if loop.state is LoopState.BEGINNING:
+            if loop.state is LoopState.BEGINNING and loop.statement is said:
                 loop.state = LoopState.OPEN if why else LoopState.BEGUN
                 loop.cause = f"the ledger cannot be written: {why}" if why else ""
                 _log.info("loop %s, approved by %s: %s", name, user, loop.cause or "begun")
-            told(why or loop.cause)
+            begun = loop.state is LoopState.BEGUN and loop.statement is said
+            told(why or ("" if begun else loop.cause or "it was approved anew"))
 
         return loop
 
@@ -259,6 +263,8 @@ class Loops:
         Raises:
             CommandError: there is none, or several.
         """
+        if (whole := self._loops.get(identifier)) is not None:
+            return whole  # whatever others are called that begin so
         found = [one for key, one in self._loops.items() if key.startswith(identifier)]
         if len(found) != 1 or len(identifier) < 4:
             many = f"{len(found)} open sessions begin" if found else "no open session begins"
@@ -325,8 +331,17 @@ class Loops:
         body = {"cause": cause, "commands": loop.commands, "counts": dict(loop.counts)}
         self._ledger.append(ledger_id(loop.session.id), LOOP_ENDED, self._clock.wall(), body)
         _log.warning("loop %s ended: %s", loop.session.id, cause)
+        for life in self._waiting(loop):
+            text = f"the loop of session {loop.session.id} ended: {cause}"
+            self._path.records.end(life, State.CANCELLED, Code.BY_HAND, text)
+        loop.given = []
 
     # -- parts
+
+    def _waiting(self, loop: Loop) -> list[Life]:
+        """Return the commands that a loop gave and that have not left."""
+        lives = (self._path.records.life(each) for each in loop.given)
+        return [life for life in lives if life is not None and life.unsent]
 
     def _own(self, identifier: str, user: str) -> Loop:
         loop = self._loops.get(identifier)

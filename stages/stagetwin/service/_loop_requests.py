@@ -9,6 +9,7 @@ from typing import Any, Protocol
 
 from stagetwin._errors import CommandError
 from stagetwin.commands import Loop, Loops
+from stagetwin.envelopes import Envelope
 from stagetwin.service._control import peer_is_owner, peer_user
 from stagetwin.service._desk import Desk
 from stagetwin.service._visible import Visible
@@ -72,6 +73,8 @@ class LoopRequests:
             )
         if len(json.dumps(envelope)) > MAX_ENVELOPE:
             raise CommandError(f"an envelope has at most {MAX_ENVELOPE} characters as JSON")
+        for one in Envelope.of(envelope).commands:
+            self._visible.require(one.target)
         return self._row(self._loops.announce(session, policy, envelope, peer_user()))
 
     def _beat(self, request: Reply) -> Reply:

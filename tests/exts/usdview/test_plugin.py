@@ -280,3 +280,11 @@ def test_a_wrong_token_is_said_and_nothing_is_written(
 
 def _column(model: Any, column: int) -> list[str]:
     return [str(model.data(model.index(row, column))) for row in range(model.rowCount())]
+
+
+def test_a_command_without_unit_or_limits_is_not_given_any(container: Any) -> None:
+    from stagetwin_usdview._commands import _allowed, _measured
+
+    assert (_measured("c5", "1"), _measured(2.5, "m/s")) == ('"c5"', "2.5 m/s")
+    assert _allowed({"min": None, "max": None}) == ""
+    assert _allowed({"min": 0.0, "max": None}) == "allowed [0.0, inf], "

@@ -271,6 +271,7 @@ def test_instances_of_one_instancer_move_as_prims_would(up: str) -> None:
         prim.GetAttribute("twin:model:traffic:kind").Set("fleet")
         targets = prim.CreateRelationship("twin:model:traffic:vehicles")
         places = [(0, 0, 20), (100, 0, 20), (200, 0, 20)]
+        carts = UsdGeom.PointInstancer()
         if instanced:
             carts = UsdGeom.PointInstancer.Define(stage, "/World/Fleet/Carts")
             carts.CreatePrototypesRel().AddTarget(

@@ -18,7 +18,7 @@ from stagetwin.envelopes import Bounds, Envelope
 from stagetwin.people import Access
 from tests.stages.commands.conftest import Open
 from tests.stages.commands.conftest import opened as opened  # a fixture
-from tests.stages.commands.desk import SPEED, Desk, pump
+from tests.stages.commands.desk import SPEED, Desk, pump, speed
 
 ID = "018f0000-0000-7000-8000-000000000001"
 ENVELOPE = Envelope(
@@ -197,6 +197,73 @@ def test_a_loop_ends(
     assert words in room.recorded()[1][1]["cause"]
     with pytest.raises(CommandError, match=r"has no loop|no open session"):
         room.publish()
+
+
+@pytest.mark.parametrize(
+    ("how", "words"),
+    [
+        (lambda room, _: room.loops.stop(ID, "cyd", "enough"), "by cyd: enough"),
+        (lambda _, people: people.names.discard("bob"), "bob may no more approve at /Pump"),
+    ],
+)
+def test_what_a_loop_asked_for_does_not_leave_after_its_end(
+    opened: Open, people: People, how: Callable[[Room, People], Any], words: str
+) -> None:
+    access = people.access()
+    room = Room(opened(pump(speed(approval="single")), access=access), access)
+    room.begin()
+    command = room.publish()
+    room.desk.flush()
+    assert str(command.state) == "REHEARSED"
+    how(room, people)
+    room.loops.look()
+    assert (str(command.state), room.desk.wire.sent) == ("CANCELLED", [])
+    assert command.cause == f"the loop of session {ID} ended: {words}"
+    with pytest.raises(CommandError, match="can no more be approved"):
+        room.desk.path.approve(command.id, "cyd")
+
+
+def test_a_session_is_found_by_its_whole_id_whatever_others_are_called(room: Room) -> None:
+    room.begin()
+    room.loops.announce({**SESSION, "id": f"{ID}-more"}, "p", ENVELOPE.plain(), "eve")
+    with pytest.raises(CommandError, match="2 open sessions begin"):
+        room.loops.find(ID[:8])
+    room.loops.stop(ID, "cyd", "")
+    assert room.loop.cause == "by cyd"
+
+
+def test_one_approval_begins_no_loop_by_the_entry_of_another(room: Room) -> None:
+    room.announce()
+    told: list[str] = []
+    states: list[str] = []
+
+    def tell(why: str) -> None:
+        told.append(why)
+        states.append(str(room.loop.state))
+
+    room.loops.approve(ID, STATEMENT, "bob", tell)
+    room.loops.stop(ID, "cyd", "")
+    room.loops.approve(ID, {**STATEMENT, "signature": "b3RoZXI="}, "bob", tell)
+    room.desk.durable()
+    room.desk.path.pump()
+    assert (told, states) == (["it was approved anew", ""], ["BEGINNING", "BEGUN"])
+
+
+def test_an_envelope_without_a_command_is_nothing_to_approve(room: Room) -> None:
+    empty = Envelope(commands=())
+    session = {**SESSION, "envelope": empty.digest}
+    room.loops.announce(session, "p", empty.plain(), "ann")
+    room.beat()
+    with pytest.raises(CommandError, match="without a command"):
+        room.approve(session=session)
+    assert room.recorded() == []
+
+
+def test_loops_are_no_commands_to_take_up(room: Room) -> None:
+    room.begin()
+    room.loops.stop(ID, "cyd", "")
+    room.desk.durable()
+    assert room.desk.ledger.open_commands(frozenset()) == []
 
 
 def test_outside_of_its_envelope_it_ends(room: Room) -> None:

@@ -149,5 +149,6 @@ def test_rotations_are_those_of_the_matrices(
     matrix = Gf.Matrix4d(1).SetScale(scale) * Gf.Matrix4d(1).SetRotate(rotation)
     (found,) = quaternions_of(np.array(matrix).reshape(1, 16)).tolist()
     exact = rotation.GetQuat().GetNormalized()
-    wanted = np.array([*exact.GetImaginary(), exact.GetReal()])
+    imaginary = exact.GetImaginary()
+    wanted = np.array([imaginary[0], imaginary[1], imaginary[2], exact.GetReal()])
     assert abs(abs(float(wanted @ np.array(found))) - 1) < 1e-9

@@ -43,10 +43,9 @@ PROVEN: Final[Mapping[str, tuple[Any, ...]]] = {
     "cancelOrder": (False,),
     "stopPause": (False,),
     "stopCharging": (False,),
-    "drop": (False,),
 }
 """What a read-back shows once an action came true, where that is not `true`: no order, not paused,
-not charging, no load."""
+not charging."""
 
 
 def is_order(field: str) -> bool:

@@ -23,6 +23,9 @@ from stagetwin_bridges.vda5050.messages import Action, ActionParameter, Message
 
 __all__ = ["made_of", "sent_words"]
 
+_LOADING = {"pick": 1, "drop": -1}
+"""How many loads an action puts onto a vehicle."""
+
 
 def made_of(
     transmission: Transmission, control: Control, road_map: RoadMap | None
@@ -127,5 +130,19 @@ def sent_words(followed: Followed) -> tuple[str, tuple[Any, ...]]:
     if not kind:
         return words, shows_of(plan)
     # To have come there is not to have done it.
-    shows = PROVEN.get(kind, (True,)) if kind in ("pick", "drop") else shows_of(plan)
+    shows = _loaded(followed, kind) if kind in _LOADING else shows_of(plan)
     return f"{words}, then {kind}", shows
+
+
+def _loaded(followed: Followed, kind: str) -> tuple[Any, ...]:
+    """Return what a count of loads shows once one more is on the vehicle, or one less.
+
+    That there is a load proves nothing where there was one before, and that there is none likewise.
+    """
+    state = followed.control.mirror.state
+    loads = len(state.loads) if state is not None and state.loads is not None else None
+    if loads is None:
+        return (kind == "pick",)
+    after = loads + _LOADING[kind]
+    first, last = (kind, loads) == ("pick", 0), (kind, loads) == ("drop", 1)
+    return (first, after) if first or last else (after,)

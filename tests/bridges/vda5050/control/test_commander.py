@@ -366,7 +366,7 @@ def test_a_zone_set_a_load_and_a_vehicle_that_stands_still(
         eventually(lambda: desk.noted(sent, "finished it: at n10"), 30)
         assert desk.noted(sent, "it drives on")
         assert desk.fates(sent) == ["sent", "acknowledged"]
-        assert desk.reports(sent)[0].shows == (True,)
+        assert desk.reports(sent)[0].shows[0] is True
 
 
 def test_a_vehicle_that_says_nonsense_without_end_is_logged_once_in_a_while(

@@ -14,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pxr import Usd
 
+from stagetwin.actuation import Fate
 from stagetwin.bindings import CommandParameter
 from stagetwin.commands import Place, PublishRequest
 from stagetwin.commands._places import place_of
@@ -56,8 +57,16 @@ def stage() -> Usd.Stage:
         "AMR1",
         asset("amr1", "twin", "fleet", ["operator"]),
         telemetry("node", "string", "KIT/0001", field="state.lastNodeId"),
+        telemetry("loaded", "bool", "KIT/0001", field="loads.count"),
         command("goal", "string", "KIT/0001", field="order", **fields),
-        command("pick", "string", "KIT/0001", field="order.pick", **fields),
+        command(
+            "pick",
+            "string",
+            "KIT/0001",
+            field="order.pick",
+            approval="none",
+            readback=value_of(AMR, "loaded"),
+        ),
         PARAMETERS,
         command("pose", "double3", "KIT/0001", field="order", approval="none"),
         command("stop", "bool", "KIT/0001", field="cancelOrder", approval="none"),
@@ -71,6 +80,7 @@ def stage() -> Usd.Stage:
 def desk(tmp_path: Path) -> Iterator[Desk]:
     made = Desk(stage(), tmp_path)
     made.feel(f"{AMR}.node", "n00")
+    made.feel(f"{AMR}.loaded", False)
     yield made
     made.close()
 
@@ -193,6 +203,17 @@ def test_parameters_are_held_to_type_tokens_and_limits_and_sent_with_the_plants_
     assert (again.parameters, again.hash) == (sent.parameters, made.hash)
 
 
+def test_a_load_is_proven_by_the_load(desk: Desk) -> None:
+    made = desk.sent("S", target=PICK, parameters={})
+    desk.report(made, Fate.SENT, shows=(True, 1))
+    desk.tick(0.1)
+    assert made.state == "ACKNOWLEDGED"
+    desk.feel(f"{AMR}.loaded", True)
+    assert made.state == "VERIFIED"
+    assert made.evidence is not None
+    assert (made.evidence.before, made.evidence.value) == (False, True)
+
+
 @pytest.mark.parametrize(
     ("said", "code", "words"),
     [
@@ -223,7 +244,7 @@ def test_parameters_are_guards_and_part_of_what_is_approved(tmp_path: Path) -> N
     try:
         hashes = set[str]()
         for desk, load in ((with_one, "L1"), (with_other, "L2")):
-            desk.feel(f"{AMR}.node", "n00")
+            desk.feel(f"{AMR}.loaded", False)
             request = "01890000-0000-7000-8000-000000000000"
             made = desk.publish("S", target=PICK, parameters={"loadId": load}, id=request)
             hashes.add(made.hash)

@@ -73,7 +73,7 @@ def test_a_load_is_picked_at_the_goal_with_what_is_said_of_it(version: str) -> N
     pick = make(pair, "order.pick", "n20", **given)
     words, shows = sent_words(pick)
     assert words.endswith("then pick")
-    assert shows == (True,), "a load shows it, and not to have come there"
+    assert shows == (True, 1), "a load shows it, and not to have come there"
     pair.run(30.0)
     order = orders(pair)[0]
     (action,) = order.nodes[-1].actions
@@ -84,8 +84,10 @@ def test_a_load_is_picked_at_the_goal_with_what_is_said_of_it(version: str) -> N
     assert state is not None
     assert [load.load_id for load in state.loads or ()] == ["L7"]
     assert [n[0] for n in news_of(pair, pick) if n[0] is not Fate.NOTED] == [Fate.ACKNOWLEDGED]
+    other = Followed(sent("order.pick", "n10"), pair.control, "o", is_order=True)
+    assert sent_words(other)[1] == (2,), "it carries one already"
     drop = make(pair, "order.drop", "n10", loadId="L7")
-    assert sent_words(drop)[1] == (False,)
+    assert sent_words(drop)[1] == (False, 0)
     pair.run(30.0)
     assert not pair.control.mirror.state.loads  # type: ignore[union-attr]
 
