@@ -15,7 +15,6 @@ from stagetwin_sim.environments._room_kernels import (
     radius_of,
     room_to,
 )
-from stagetwin_sim.fleet import wrap_angle
 
 __all__ = [
     "begin_others",
@@ -33,10 +32,6 @@ wp.set_module_options({"enable_backward": False})
 
 TRIES = wp.constant(24)
 """Places that are tried before the best of them is taken."""
-AT_STATION = wp.constant(0.06)
-"""How far from a wall or a pillar a vehicle's circle is that stands at a station [m]."""
-NUDGE = wp.constant(0.05)
-"""Step by which the direction to what is nearest is found [m]."""
 
 
 # -- events and commands
@@ -69,29 +64,16 @@ def place_pillars(e: Episode, s: NavigationState, w: int, p: wp.vec4, random: wp
 
 @wp.func
 def begin_vehicle(e: Episode, s: NavigationState, w: int, p: wp.vec4, random: wp.uint32):
-    """Stand somewhere, at least `p[0]` [m] clear of everything, with any heading.
-
-    A share `p[1]` stands before a wall or a pillar and faces it, as at a station: out of there one
-    has to back off.
-    """
+    """Stand somewhere, at least `p[0]` [m] clear of everything, with any heading."""
     own = random
     best = wp.float32(-FAR)
     wanted = radius_of(s) + p[0]
-    docked = wp.randf(own) < p[1]
     for _ in range(TRIES):
         x = wp.randf(own, -s.half, s.half)
         y = wp.randf(own, -s.half, s.half)
         theta = wp.randf(own, -wp.pi, wp.pi)
         room = room_to(s, w, x, y)
-        if docked:
-            # The nearer to a place just clear of the vehicle's circle, the better.
-            room = wanted - wp.abs(room - radius_of(s) - AT_STATION)
-            if room > best and room_to(s, w, x, y) > radius_of(s):
-                best = room
-                ahead = room_to(s, w, x + NUDGE, y) - room_to(s, w, x - NUDGE, y)
-                beside = room_to(s, w, x, y + NUDGE) - room_to(s, w, x, y - NUDGE)
-                s.pose[w] = wp.vec3(x, y, wrap_angle(wp.atan2(-beside, -ahead) + 0.25 * theta))
-        elif best < wanted and room > best:
+        if best < wanted and room > best:
             best = room
             s.pose[w] = wp.vec3(x, y, theta)
     s.twist[w] = wp.vec2(0.0, 0.0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from collections import deque
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +26,9 @@ __all__ = ["ServiceDesk"]
 
 _GOOD_ENDS = ("VERIFIED", "SUPERSEDED")
 
+_REMEMBERED = 100
+"""Newest requests that are kept; an adviser may run for months."""
+
 
 class ServiceDesk:
     """Drafts go to a person's mirror; requests go to the service, as this process's user.
@@ -41,7 +45,7 @@ class ServiceDesk:
         ttl: time to live of a request [s]; None is the command's own.
 
     Attributes:
-        published: rows of what was asked for, as the service took them.
+        published: newest rows of what was asked for, as the service took them.
         approval: that the service has of the session's loop; None for none.
         ready: whether it has advised for long enough that a loop may be approved.
     """
@@ -54,9 +58,9 @@ class ServiceDesk:
         ttl: float | None = None,
     ) -> None:
         self._connect, self._mirror, self._drafts, self._ttl = connect, mirror, drafts, ttl
-        self.published: list[dict[str, Any]] = []
+        self.published = deque[dict[str, Any]](maxlen=_REMEMBERED)
         self._open: list[str] = []
-        self._own: dict[str, set[str]] = {}
+        self._own: dict[str, deque[str]] = {}
         self._session = ""
         self._begun = False
         self.approval: Approval | None = None
@@ -91,6 +95,8 @@ class ServiceDesk:
         if self.approval != approval:
             raise PolicyError(f"session {self._session}: the service has no such approval")
         self._begun = True
+        # What people gave since the loop before, and what became of that one, is no trouble of it.
+        self._open, self._own = [], {}
 
     def beat(self, stage: Stage, counts: Mapping[str, int], advice: Mapping[str, Value]) -> None:
         """See Desk.
@@ -168,7 +174,7 @@ class ServiceDesk:
             row = next((one for one in rows if f"{one['prim']}.{one['command']}" == target), None)
             if row is None:
                 raise PolicyError(f"{target}: the service knows no such command")
-            own = self._own.setdefault(target, set())
+            own = self._own.setdefault(target, deque(maxlen=_REMEMBERED))
             if own and row["request"] and row["request"] not in own:
                 raise PolicyError(f"{target}: somebody else commanded it ({row['request']})")
             reply = client.ask(
@@ -183,7 +189,7 @@ class ServiceDesk:
         self.published.append(reply["command"])
         self._open.append(str(reply["command"]["id"]))
         # What was in force before is back in force where a request comes to nothing.
-        own |= {str(reply["command"]["id"]), str(row["request"])}
+        own.extend({str(reply["command"]["id"]), str(row["request"])} - {*own})
 
     def trouble(self) -> str:
         """See Desk: a command that was refused, ran out or cannot be verified is trouble."""

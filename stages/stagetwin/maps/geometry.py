@@ -26,6 +26,9 @@ Point = tuple[float, float]
 NEAR = 1e-9
 """What counts as on a line [m]."""
 
+_AWAY = 0.1
+"""A polyline that is so much farther again from a point has passed it [m]."""
+
 
 def wrapped(angle: float) -> float:
     """Return an angle [rad] in (-pi, pi]; one that is there already stays as it is."""
@@ -164,8 +167,17 @@ def along(points: Sequence[Point], s: float) -> tuple[float, float, float]:
     return found
 
 
-def nearest_on(points: Sequence[Point], x: float, y: float) -> tuple[float, float]:
-    """Return how far along a polyline its nearest point lies, and how far from it [m]."""
+def nearest_on(
+    points: Sequence[Point], x: float, y: float, *, first: float = -1.0
+) -> tuple[float, float]:
+    """Return how far along a polyline its point nearest to (x, y) lies, and how far from it [m].
+
+    Args:
+        points: the polyline.
+        x, y: the point.
+        first: where the polyline came as near as this [m] and leads away again, what is behind is
+            not looked at: it may come by once more. Below 0 all of it is.
+    """
     best, where, before = math.inf, 0.0, 0.0
     for (ax, ay), (bx, by) in itertools.pairwise(points):
         dx, dy = bx - ax, by - ay
@@ -176,6 +188,8 @@ def nearest_on(points: Sequence[Point], x: float, y: float) -> tuple[float, floa
         far = math.hypot(ax + dx * share - x, ay + dy * share - y)
         if far < best:
             best, where = far, before + step * share
+        elif best <= first and far > best + _AWAY:
+            break
         before += step
     return where, best
 

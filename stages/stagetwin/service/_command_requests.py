@@ -20,7 +20,7 @@ from stagetwin.service._target_rows import TargetRows
 from stagetwin.service._visible import Visible
 from stagetwin.twin import Twin
 
-__all__ = ["NO_COMMANDS", "CommandRequests", "Commanding"]
+__all__ = ["NO_COMMANDS", "CommandRequests", "Commanding", "reason_of"]
 
 _log = logging.getLogger(__name__)
 
@@ -145,18 +145,18 @@ class CommandRequests:
         return {"command": self._desk.row(self._find(request), history=True)}
 
     def _cancel(self, request: Reply) -> Reply:
-        reason, found = _reason(request), self._find(request)
+        reason, found = reason_of(request), self._find(request)
         command = self._desk.path.cancel(found.id, peer_user(), reason, owner=peer_is_owner())
         return {"command": self._desk.row(command)}
 
     def _approve(self, request: Reply) -> Reply:
         seen = _text(request, "hash") if "hash" in request else ""
-        reason, found = _reason(request), self._find(request)
+        reason, found = reason_of(request), self._find(request)
         command = self._desk.path.approve(found.id, peer_user(), reason, seen)
         return {"command": self._desk.row(command)}
 
     def _deny(self, request: Reply) -> Reply:
-        reason, found = _reason(request), self._find(request)
+        reason, found = reason_of(request), self._find(request)
         command = self._desk.path.deny(found.id, peer_user(), reason)
         return {"command": self._desk.row(command)}
 
@@ -164,7 +164,7 @@ class CommandRequests:
         desk, prim = self._desk, _text(request, "prim")
         self._service.access.require(asking(), Right.HALT, prim)
         desk.loops.halt(prim, peer_user())
-        made = desk.path.halt(prim, peer_user(), _reason(request))
+        made = desk.path.halt(prim, peer_user(), reason_of(request))
         return {"commands": [self._desk.row(command) for command in made]}
 
 
@@ -175,7 +175,12 @@ def _text(request: Reply, key: str) -> str:
     return value
 
 
-def _reason(request: Reply) -> str:
+def reason_of(request: Reply) -> str:
+    """Return why somebody asks; empty where nothing is said.
+
+    Raises:
+        CommandError: it is no text, or too long.
+    """
     reason = request.get("reason", "")
     if not isinstance(reason, str) or len(reason) > 1000:
         raise CommandError("reason must be a text of at most 1000 characters")

@@ -10,6 +10,7 @@ from typing import Any, Protocol
 from stagetwin._errors import CommandError
 from stagetwin.commands import Loop, Loops
 from stagetwin.envelopes import Envelope
+from stagetwin.service._command_requests import reason_of
 from stagetwin.service._control import peer_is_owner, peer_user
 from stagetwin.service._desk import Desk
 from stagetwin.service._visible import Visible
@@ -95,14 +96,14 @@ class LoopRequests:
         return self._row(loop)
 
     def _leave(self, request: Reply) -> Reply:
-        return self._row(self._loops.leave(_id(request), peer_user(), _reason(request)))
+        return self._row(self._loops.leave(_id(request), peer_user(), reason_of(request)))
 
     def _close(self, request: Reply) -> Reply:
         return self._row(self._loops.close_session(_id(request), peer_user()))
 
     def _stop(self, request: Reply) -> Reply:
         self._find(request)
-        reason = _reason(request)
+        reason = reason_of(request)
         loop = self._loops.stop(_id(request), peer_user(), reason, owner=peer_is_owner())
         return self._row(loop)
 
@@ -133,10 +134,3 @@ def _id(request: Reply) -> str:
     if not isinstance(value, str) or not 0 < len(value) <= 64:
         raise CommandError(f"id must be that of a session, got {value!r:.80}")
     return value
-
-
-def _reason(request: Reply) -> str:
-    reason = request.get("reason", "")
-    if not isinstance(reason, str) or len(reason) > 1000:
-        raise CommandError("reason must be a text of at most 1000 characters")
-    return reason

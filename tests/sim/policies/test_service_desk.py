@@ -212,8 +212,15 @@ def test_a_loop_asks_the_command_path_and_ends_when_it_refuses(config: ServiceCo
             followed(client, said["command"]["id"])
         bench.say(0.5)
         assert bench.advisor.stage is Stage.ADVISORY
+        # Approved anew, it does not end by what was given before.
+        bench.advisor.step({})
+        bench.advisor.close_loop(approve(config, bench))
+        bench.say(2.0)
+        assert bench.advisor.stage is Stage.LOOP
+        with ControlClient(config.socket) as client:
+            assert followed(client, desk.published[-1]["id"])["state"] == "VERIFIED"
 
-    assert serve_beside(config, scenario) == [1.5, 1.0]
+    assert serve_beside(config, scenario) == [1.5, 1.0, 2.0]
     # The service is gone: nothing can be asked any more.
     benches[0].say(0.5)
     assert benches[0].advisor.stage is Stage.ADVISORY
@@ -267,6 +274,6 @@ def test_the_service_holds_a_loop_to_its_envelope_whatever_its_adviser_says(
             desk.publish(Proposal(target=LEVEL, value=1.0), "")
         bench.say(1.0)  # its next beat tells it
         assert bench.advisor.stage is Stage.ADVISORY
-        assert desk.published == []
+        assert not desk.published
 
     assert serve_beside(config, scenario) == []

@@ -154,6 +154,7 @@ def test_a_junction_is_learnt_with_its_sides_and_reported_with_its_figure(tmp_pa
         minibatches=2,
         evaluation_seeds=2,
         episodes=2,
+        environment={"episode": 20.0},
     )
     run = train(config)
     assert len(run.curves["loss/symmetry"]) == 2

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stagetwin.maps import MapError, RoadMap, Zone, nurbs_points
-from stagetwin.maps.geometry import contains, lengths
+from stagetwin.maps.geometry import contains, cuts, lengths
 from stagetwin_bridges.vda5050.messages import Trajectory
 
 __all__ = ["Claim", "claim_of"]
@@ -82,9 +82,8 @@ def claim_of(
     if not total <= _LONGEST:
         return Claim(), f"a path is at most {_LONGEST:g} m long, got {total:.0f} m"
     spaced, gap = _spaced(points, total)
-    blocked = [z for z in road_map.zones.values() if z.type == "BLOCKED"]
-    for shut in blocked:
-        if any(contains(shut.polygon, x, y) for x, y in spaced.tolist()):
+    for shut in road_map.zones.values():
+        if shut.type == "BLOCKED" and _crosses(points, shut):
             return Claim(), f"the path leads through the blocked zone {shut.id!r}"
     if reach is None:
         return Claim(), ""
@@ -112,6 +111,18 @@ def _spaced(points: Any, total: float) -> tuple[NDArray[np.float64], float]:
     at = np.linspace(0.0, along[-1], count + 1)
     spaced = np.column_stack([np.interp(at, along, table[:, axis]) for axis in (0, 1)])
     return spaced, total / count
+
+
+def _crosses(points: Any, zone: Zone) -> bool:
+    """Tell whether a path leads into a zone, however thin that is and however long the path."""
+    if len(zone.polygon) < 3:
+        return False
+    table, corners = np.array(points, np.float64), np.array(zone.polygon, np.float64)
+    low, high = np.minimum(table[:-1], table[1:]), np.maximum(table[:-1], table[1:])
+    beside = (high < corners.min(axis=0)) | (low > corners.max(axis=0))
+    near = np.flatnonzero(~beside.any(axis=1)).tolist()
+    inside = contains(zone.polygon, *points[0])
+    return inside or any(cuts(points[k : k + 2], zone.polygon) for k in near)
 
 
 def _near(zone: Zone, x: float, y: float, reach: float) -> bool:

@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 from stagetwin.maps import MapError, Node, NoRouteError, RoadMap
+from stagetwin.maps.geometry import nearest_on
 from stagetwin_bridges._errors import OrderError
 from stagetwin_bridges.vda5050.control._limits import Limits
 from stagetwin_bridges.vda5050.control._plan import (
@@ -18,7 +19,6 @@ from stagetwin_bridges.vda5050.control._plan import (
     lane_way,
     plan_of,
     polyline_length,
-    project,
 )
 from stagetwin_bridges.vda5050.messages import MobileRobotPosition, State
 
@@ -220,7 +220,7 @@ def _ways_off(
     heads = []
     for forward in (True, False) if lane.both else (True,):
         way = lane_way(road_map, lane.id, forward=forward, speed=limits.speed)
-        driven = project(way.points, where.x, where.y)[0]
+        driven = nearest_on(way.points, where.x, where.y, first=0.0)[0]
         points = ((where.x, where.y), *_rest(way.points, driven))
         rest = replace(way, points=points, length=max(polyline_length(points), 1e-3))
         end = road_map.nodes[lane.end if forward else lane.start]

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 
 from stagetwin.maps import Node as MapNode
 from stagetwin.maps import RoadMap, Route
-from stagetwin.maps.geometry import contains, cuts
+from stagetwin.maps.geometry import contains, cuts, nearest_on
 from stagetwin_bridges._errors import OrderError
 from stagetwin_bridges.vda5050.control._blind import Blind
 from stagetwin_bridges.vda5050.messages import (
@@ -26,15 +26,12 @@ from stagetwin_bridges.vda5050.messages import (
     Trajectory,
 )
 
-__all__ = ["Plan", "Stop", "Way", "join", "lane_way", "plan_of", "polyline_length", "project"]
+__all__ = ["Plan", "Stop", "Way", "join", "lane_way", "plan_of", "polyline_length"]
 
 Point = tuple[float, float]
 
 _OFF = 1.0
 """A vehicle that is farther than this from its way has surely come nowhere on it [m]."""
-
-_AWAY = 0.1
-"""A way that is so much farther again from a place has passed it [m]."""
 
 _SLOW = 0.5
 """Speed that a way is taken to be driven at where nobody says one [m/s]."""
@@ -215,35 +212,8 @@ class Plan:
         """
         if passed >= self.last:
             return 0.0
-        along, off = project(self.ways[passed].points, x, y, first=_OFF)
+        along, off = nearest_on(self.ways[passed].points, x, y, first=_OFF)
         return along if off <= _OFF else 0.0
-
-
-def project(
-    points: Sequence[Point], x: float, y: float, *, first: float = 0.0
-) -> tuple[float, float]:
-    """Return how far along a polyline its point nearest to (x, y) lies, and how far from it [m].
-
-    Args:
-        points: the polyline.
-        x, y: the point.
-        first: where the polyline came as near as this and leads away again, what is behind is not
-            looked at: it may come by once more.
-    """
-    best, where, before = math.inf, 0.0, 0.0
-    for (ax, ay), (bx, by) in itertools.pairwise(points):
-        dx, dy = bx - ax, by - ay
-        step = math.hypot(dx, dy)
-        share = 0.0
-        if step > 0.0:
-            share = min(max(((x - ax) * dx + (y - ay) * dy) / (step * step), 0.0), 1.0)
-        far = math.hypot(ax + dx * share - x, ay + dy * share - y)
-        if far < best:
-            best, where = far, before + step * share
-        elif best <= first and far > best + _AWAY:
-            break
-        before += step
-    return where, best
 
 
 def polyline_length(points: Sequence[Point]) -> float:

@@ -115,6 +115,8 @@ class Releases:
             held = known.get(request_id)
             if held is None or not _same(held, request):
                 # A vehicle that starts anew counts its requests anew: the answer was to another.
+                if held is not None:
+                    self._part(vehicle, request_id, held.zone, state)
                 held = known[request_id] = self._new(request, reach)
                 self._revoked.discard((vehicle, request_id))
             held.shown = request.request_status
@@ -139,6 +141,13 @@ class Releases:
         elif area.type == "COORDINATED_REPLANNING":
             held.claim, held.fault = claim_of(self._map, area, held.trajectory, reach)
         return held
+
+    def _part(self, vehicle: str, request_id: str, zone: str, state: State) -> None:
+        """Take from a request what another one of its id was granted: it was for another path."""
+        claims = self._held.get(zone, {})
+        claim = claims.pop((vehicle, request_id), None)
+        if claim is not None and not self._has_left(zone, state):
+            claims[vehicle, f"\0{request_id}"] = claim  # no request is called so: until it has left
 
     def _has_left(self, zone: str, state: State) -> bool:
         """Tell whether a request that is gone means that the vehicle is out of the zone.

@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from stagetwin.fleets import VehicleType
 from stagetwin.identifiers import uuid7
 from stagetwin.maps import RoadMap
+from stagetwin.maps.geometry import nearest_on
 from stagetwin_bridges._errors import OrderError
 from stagetwin_bridges.vda5050.control import Blind, EventKind, Phase
-from stagetwin_bridges.vda5050.control._plan import project
 from stagetwin_bridges.vda5050.messages import Connection, Factsheet, Message, Order
 from stagetwin_bridges.vda5050.vehicle import make_factsheet
 from tests.bridges.vda5050.control.floor import SPEED, Pair, grid
@@ -114,7 +114,7 @@ class Play(Pair):
         # Never off the way that was released.
         x, y = self.place
         ways = order.plan.ways[: order.released]
-        off = min((project(way.points, x, y)[1] for way in ways), default=0.0)
+        off = min((nearest_on(way.points, x, y)[1] for way in ways), default=0.0)
         assert off <= 0.35, f"{off:.2f} m off what was released, which ends at {decision.node_id}"
 
 
@@ -199,8 +199,8 @@ def test_leave_that_comes_and_goes_never_lets_a_vehicle_past_its_base(
 
 @pytest.mark.slow
 @pytest.mark.parametrize("version", ["2.1.0", "3.0.0"])
-def test_thousands_of_routes(version: str) -> None:
-    for seed in range(1000, 2000):
+def test_a_thousand_routes(version: str) -> None:
+    for seed in range(1000, 1350):
         play = Play(seed, version)
         for _ in range(3):
             drive(play, cancel=play.rng.random() < 0.2)

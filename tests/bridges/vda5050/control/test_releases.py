@@ -309,6 +309,37 @@ def test_of_several_paths_that_were_granted_the_one_that_is_kept_is_held() -> No
     assert floor.say("b", replan(across(8.0))) == ["GRANTED"]
 
 
+def test_another_path_under_the_same_id_was_not_granted() -> None:
+    floor = Floor()
+    assert floor.say("a", replan(across(2.0))) == ["GRANTED"]
+    assert floor.say("b", replan(across(8.0))) == ["GRANTED"]
+    assert floor.say("a", replan(across(8.0))) == ["QUEUED"], "b is there"
+    assert floor.releases.holders("C") == ["b"]
+    assert floor.say("c", replan(across(2.0))) == ["GRANTED"], "a has dropped that path"
+    floor.say("b")
+    assert floor.say("a", replan(across(8.0))) == ["GRANTED"]
+
+
+def test_a_path_that_is_changed_by_hand_in_the_zone_is_held_until_the_vehicle_has_left() -> None:
+    floor = Floor()
+    assert floor.say("a", replan(across(2.0))) == ["GRANTED"]
+    inside: dict[str, Any] = {"at": (6.0, 2.0), "operating_mode": "MANUAL", "leave": False}
+    floor.say("a", replan(across(8.0)), **inside)
+    floor.say("a", replan(across(8.0)), **inside)
+    assert floor.say("b", replan(across(2.0))) == ["QUEUED"]
+    floor.say("a", replan(across(8.0)))
+    assert floor.say("b", replan(across(2.0))) == ["GRANTED"]
+
+
+@pytest.mark.parametrize("x", [900.0, 901.0, 902.0, 903.0])
+def test_a_long_path_leads_through_a_small_blocked_zone(x: float) -> None:
+    shut = {**REPLANNED.zones, "N": zone("N", x, 2.0, 0.5, type="BLOCKED")}
+    floor = msgspec.structs.replace(REPLANNED, zones=shut)
+    _, fault = claim_of(floor, shut["C"], curve((0.0, 2.0), (1999.0, 2.0)), 0.5)
+    assert fault == "the path leads through the blocked zone 'N'"
+    assert claim_of(floor, shut["C"], curve((0.0, 3.0), (1999.0, 3.0)), 0.5)[1] == ""
+
+
 def test_a_request_of_the_other_kind_is_rejected() -> None:
     floor = Floor()
     access = ask("r1", "C")
