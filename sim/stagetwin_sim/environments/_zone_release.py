@@ -94,7 +94,7 @@ class ZoneReleaseConfig(EnvironmentConfig):
         RewardTerm(name="driving", function=kernels.driven, weight=1.0),
         RewardTerm(name="waiting", function=kernels.waiting, weight=-0.02, params=(30.0,)),
         RewardTerm(name="near_miss", function=kernels.near_misses, weight=-0.5, once=True),
-        RewardTerm(name="failure", function=episodes.failed, weight=-60.0, once=True),
+        RewardTerm(name="failure", function=episodes.failed, weight=-150.0, once=True),
     )
     terminations: tuple[TerminationTerm, ...] = (
         TerminationTerm(name="collision", function=kernels.collided),

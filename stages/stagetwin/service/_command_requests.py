@@ -16,11 +16,12 @@ from stagetwin.service._alarm_requests import AlarmRequests
 from stagetwin.service._control import asking, peer_is_owner, peer_user
 from stagetwin.service._desk import Desk
 from stagetwin.service._loop_requests import LoopRequests
+from stagetwin.service._reasons import reason_of
 from stagetwin.service._target_rows import TargetRows
 from stagetwin.service._visible import Visible
 from stagetwin.twin import Twin
 
-__all__ = ["NO_COMMANDS", "CommandRequests", "Commanding", "reason_of"]
+__all__ = ["NO_COMMANDS", "CommandRequests", "Commanding"]
 
 _log = logging.getLogger(__name__)
 
@@ -163,8 +164,9 @@ class CommandRequests:
     def _halt(self, request: Reply) -> Reply:
         desk, prim = self._desk, _text(request, "prim")
         self._service.access.require(asking(), Right.HALT, prim)
+        reason = reason_of(request)
         desk.loops.halt(prim, peer_user())
-        made = desk.path.halt(prim, peer_user(), reason_of(request))
+        made = desk.path.halt(prim, peer_user(), reason)
         return {"commands": [self._desk.row(command) for command in made]}
 
 
@@ -173,15 +175,3 @@ def _text(request: Reply, key: str) -> str:
     if not isinstance(value, str) or not value:
         raise CommandError(f"{key} must be a text, got {value!r:.80}")
     return value
-
-
-def reason_of(request: Reply) -> str:
-    """Return why somebody asks; empty where nothing is said.
-
-    Raises:
-        CommandError: it is no text, or too long.
-    """
-    reason = request.get("reason", "")
-    if not isinstance(reason, str) or len(reason) > 1000:
-        raise CommandError("reason must be a text of at most 1000 characters")
-    return reason

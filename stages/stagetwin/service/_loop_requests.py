@@ -10,9 +10,9 @@ from typing import Any, Protocol
 from stagetwin._errors import CommandError
 from stagetwin.commands import Loop, Loops
 from stagetwin.envelopes import Envelope
-from stagetwin.service._command_requests import reason_of
 from stagetwin.service._control import peer_is_owner, peer_user
 from stagetwin.service._desk import Desk
+from stagetwin.service._reasons import reason_of
 from stagetwin.service._visible import Visible
 
 __all__ = ["LoopRequests"]

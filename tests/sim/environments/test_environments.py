@@ -692,7 +692,7 @@ def test_configs_are_changed_by_name() -> None:
     assert "time" not in [t.name for t in config.without("rewards", "time").rewards]
     assert len(NavigationConfig.of(VehicleType(), others=0).privileged) == 1
     wide = NavigationConfig.of(VehicleType(speed=2.0), rays=36, reach=8.0, others=1)
-    assert sum(term.term.size for term in wide.observations) == 9 + 36
+    assert sum(term.term.size for term in wide.observations) == 10 + 36
     assert wide.actions[0].term.scale == 2.0
     empty = make_environment(dataclasses.replace(wide, pillars=0), worlds=4, seed=1)
     assert torch.isfinite(drive(empty, 10)["observation"]).all()

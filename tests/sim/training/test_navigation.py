@@ -21,8 +21,8 @@ from stagetwin_sim.training import (
 )
 from tests.sim.policies.through_broker import drive_through_broker
 
-PILLARS = {"pillars": 2, "others": 0}
-"""A room with two pillars: what is learnt within half a minute on one core."""
+WALLS = {"pillars": 0, "others": 0, "turn_weight": 0.15}
+"""A room of walls alone: what is learnt within half a minute on one core."""
 
 pytestmark = pytest.mark.timeout(900)
 
@@ -34,16 +34,17 @@ def run() -> Run:
             task="navigation",
             worlds=256,
             minibatches=4,
-            iterations=120,
+            iterations=90,
+            settle=0.3,
             desired_kl=0.02,
-            environment=PILLARS,
+            environment=WALLS,
         )
     )
 
 
 @pytest.fixture(scope="module")
 def bundle(run: Run) -> Bundle:
-    return make_bundle(run, name="pillars")
+    return make_bundle(run, name="walls")
 
 
 def test_a_policy_reaches_95_percent_success(run: Run) -> None:
@@ -51,7 +52,8 @@ def test_a_policy_reaches_95_percent_success(run: Run) -> None:
         run.policy, "navigation", range(20), episodes=20, config=run.environment_config
     )
     assert found.success_by_seed.value >= 0.95, found.success_by_seed
-    assert found.success_by_seed.low >= 0.93, found.success_by_seed
+    # Of trainings by five seeds the worst had 96.5 % [94.7, 98.0].
+    assert found.success_by_seed.low >= 0.94, found.success_by_seed
 
 
 def test_onnx_and_torch_agree_on_what_it_sees(run: Run, bundle: Bundle) -> None:

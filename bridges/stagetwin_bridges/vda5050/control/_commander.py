@@ -245,8 +245,12 @@ class FleetCommander(CommandThread):
         if not self._online or self._gate.lapsed(sent.asset, sent.guard, followed.until):
             return
         try:
-            due = followed.control.outgoing(leave=True) if followed.is_order else None
-            for message in followed.control.transfers() if due is None else due:
+            if followed.is_order:
+                due = followed.control.outgoing(leave=True)
+            else:
+                # Sent once: not begun where the socket takes nothing.
+                due = [] if client.obstacle(0) else followed.control.transfers()
+            for message in due:
                 packet = self._packet(message, RENEWED_FOR)
                 # What cannot be written now is repeated, for no state will show it.
                 if not client.obstacle(len(packet)):

@@ -170,7 +170,9 @@ class Control:
         Raises:
             OrderError: the vehicle cannot be given an order now, or not this one.
         """
-        if why := self.mirror.unfit(levels=STOPS_ALL) or self.mirror.aged(self._clock.steady()):
+        now, mirror = self._clock.steady(), self.mirror
+        why = mirror.unfit(levels=STOPS_ALL) or mirror.aged(now)
+        if why := why or self._instants.placing(mirror, now):
             raise self._error(why)
         self._refuse_other()
         plan = goal if isinstance(goal, Plan) else self.plan(goal, _start_id(order_id))
@@ -274,7 +276,7 @@ class Control:
         )
         if faults := self.mirror.limits.instant_faults((action,)):
             raise self._error("; ".join(faults))
-        self._instants.expect(action.action_id)
+        self._instants.expect(action.action_id, action_type, self._clock.steady())
         return self._headers.stamp(InstantActions(actions=(action,)))
 
     def transfer(self, contents: ZoneContents) -> Transfer:
@@ -310,14 +312,11 @@ class Control:
         return found
 
     def transfers(self) -> list[Message]:
-        """Return what the zone set that was begun asks for now; nothing where the vehicle is not.
-
-        Leave for it is its own: that for an order is none for a zone set.
-        """
+        """Return what the zone set that was begun asks for now, by a leave of its own."""
         transfer = self._transfer
         if transfer is None or self.mirror.absent():
             return []
-        step = transfer.step(self.mirror, self._clock.steady())
+        step = transfer.step(self.mirror)
         if step == "send":
             return [self._headers.stamp(ZoneSet(zone_set=transfer.contents))]
         if step == "enable":

@@ -17,6 +17,7 @@ from stagetwin_bridges.vda5050.control._fields import (
 )
 from stagetwin_bridges.vda5050.control._followed import Followed, shows_of
 from stagetwin_bridges.vda5050.control._mirror import is_idle
+from stagetwin_bridges.vda5050.control._order import Phase
 from stagetwin_bridges.vda5050.control._places import Pose, pose_of
 from stagetwin_bridges.vda5050.control._zone_sets import zones_of
 from stagetwin_bridges.vda5050.messages import Action, ActionParameter, Message
@@ -52,8 +53,10 @@ def made_of(
         pose = pose_of(value)
         if pose is None or road_map is None:
             return "the connection names no map to be placed on", None, None
-        state = control.mirror.state
-        if state is not None and not is_idle(state):
+        state, order = control.mirror.state, control.order
+        drives = state is not None and not is_idle(state)
+        # What was sent a moment ago, no state can show yet.
+        if drives or (order is not None and order.phase is not Phase.OVER and not order.given_up):
             return "it has an order; a vehicle is told where it stands when it stands", None, None
         parameters = _placed(road_map, pose)
         return (

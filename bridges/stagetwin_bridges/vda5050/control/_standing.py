@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 
 from stagetwin_bridges.vda5050.control._mirror import COMMANDED, STOPS_ORDER, Mirror
 from stagetwin_bridges.vda5050.control._order import ActiveOrder, Phase
@@ -19,6 +20,14 @@ _MOVED = 0.1
 _NAMED = 3
 """Errors and actions that are named."""
 
+_AGAIN = 60.0
+"""Time after which what was noted of an order is noted again, be it with other numbers [s]."""
+
+_MOST = 100
+"""Notes of one order at most: a vehicle may say anything, and the ledger keeps it."""
+
+_GOES_ON = "it drives on"
+
 
 class Standing:
     """Watches one order; says once why its vehicle stands still, and when it goes on.
@@ -32,6 +41,8 @@ class Standing:
         self._place: tuple[str, float, float] | None = None
         self._since = math.inf
         self._said = ""
+        self._told: dict[str, float] = {}
+        self._count = 0
 
     def look(self, order: ActiveOrder, mirror: Mirror, now: float) -> str:
         """Return what is to be noted now; empty for nothing; `now` is steady [s]."""
@@ -41,17 +52,26 @@ class Standing:
         if self._has_moved(state):
             self._since = now
             said, self._said = self._said, ""
-            return f"it drives on, at {_where(state)}" if said else ""
+            return self._note(_GOES_ON, f"{_GOES_ON}, at {_where(state)}", now) if said else ""
         if not state.node_states and not state.action_states:
             return ""
         grave = mirror.absent() or _grave(state)
         if not grave and not now - self._since >= self._after:
             return ""
         why = grave or _reasons(order, state) or "it reports no cause"
-        if why == self._said:
+        kind = re.sub(r"\d+", "", why)
+        if kind == self._said:
             return ""
-        self._said = why
-        return f"the vehicle stands at {_where(state)}: {why}"
+        words = self._note(kind, f"the vehicle stands at {_where(state)}: {why}", now)
+        self._said = kind if words else self._said
+        return words
+
+    def _note(self, kind: str, words: str, now: float) -> str:
+        """Return words that are to be noted now; empty for what was noted a moment ago."""
+        if self._count >= _MOST or now - self._told.get(kind, -math.inf) < _AGAIN:
+            return ""
+        self._told[kind], self._count = now, self._count + 1
+        return words if self._count < _MOST else f"{words}; nothing more of this order is noted"
 
     def _has_moved(self, state: State) -> bool:
         where, last = state.mobile_robot_position, self._place

@@ -1,4 +1,7 @@
-"""Zone sets on their way to a vehicle: sent, enabled once they are there (3.0, 6.4.2)."""
+"""Zone sets on their way to a vehicle: sent, enabled once they are there (3.0, 6.4.2).
+
+Both are sent once: the standard asks nobody to repeat them.
+"""
 
 from __future__ import annotations
 
@@ -8,9 +11,6 @@ from stagetwin_bridges.vda5050.control._mirror import Mirror
 from stagetwin_bridges.vda5050.messages import Vertex, Zone, ZoneContents
 
 __all__ = ["Transfer", "zones_of"]
-
-_REPEAT = 5.0
-"""Time after which a zone set that does not show is sent again [s]."""
 
 
 def zones_of(road_map: RoadMap, zone_set_id: str = "") -> ZoneContents:
@@ -63,10 +63,10 @@ class Transfer:
         self.action_id = ""
         self.done = False
         self.fault = ""
-        self._sent, self._step = float("-inf"), ""
+        self._steps = set[str]()
 
-    def step(self, mirror: Mirror, now: float) -> str:
-        """Return what is to be sent now: `send`, `enable` or nothing; `now` is steady [s]."""
+    def step(self, mirror: Mirror) -> str:
+        """Return what is to be sent now: `send`, `enable` or nothing; each comes once."""
         state = mirror.state
         if state is None or self.done or self.fault:
             return ""
@@ -85,9 +85,9 @@ class Transfer:
                 self.fault = f"{error.error_type}: {error.error_description or 'no words'}"
                 return ""
         step = "enable" if name in shown else "send"
-        if step == self._step and now - self._sent < _REPEAT:
+        if step in self._steps:
             return ""
-        self._sent, self._step = now, step
+        self._steps.add(step)
         return step
 
     def check(self, mirror: Mirror) -> None:

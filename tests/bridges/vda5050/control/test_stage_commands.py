@@ -17,7 +17,13 @@ from stagetwin_bridges.vda5050.control._followed import Followed, News
 from stagetwin_bridges.vda5050.control._making import made_of, sent_words
 from stagetwin_bridges.vda5050.control._order import Event, EventKind
 from stagetwin_bridges.vda5050.control._standing import Standing
-from stagetwin_bridges.vda5050.messages import ErrorEntry, InstantActions, SafetyState, ZoneSet
+from stagetwin_bridges.vda5050.messages import (
+    ErrorEntry,
+    InstantActions,
+    SafetyState,
+    ZoneSet,
+    ZoneSetState,
+)
 from stagetwin_bridges.vda5050.vehicle import VehicleOptions
 from tests.bridges.vda5050.control.conftest import target
 from tests.bridges.vda5050.control.floor import Pair, grid, zone
@@ -151,6 +157,33 @@ def test_a_vehicle_that_drives_is_not_told_where_it_stands() -> None:
     assert "it has an order" in why
 
 
+def test_what_no_state_shows_yet_is_under_way_all_the_same() -> None:
+    place = sent("instantAction.initializePosition", [3.0, 3.0, 0.0])
+    pair = Pair(FLOOR)
+    made_of(sent("order", "n32"), pair.control, FLOOR)
+    why, followed, _ = made_of(place, pair.control, FLOOR)
+    assert followed is None
+    assert "it has an order" in why, "sent a moment ago"
+    pair = Pair(FLOOR)
+    _, _, message = made_of(place, pair.control, FLOOR)
+    with pytest.raises(OrderError, match="it is being told where it stands"):
+        made_of(sent("order", "n32"), pair.control, FLOOR)
+    assert message is not None
+    pair.send(message)
+    pair.run(8.0)
+    order = make(pair, "order", "n32")
+    assert pair.control.order is not None
+    assert pair.control.order.plan.stops[0].id == "n11", "where it was told that it stands"
+    assert order.is_order
+
+
+def test_a_word_about_its_place_that_never_came_holds_up_no_order_for_long() -> None:
+    pair = Pair(FLOOR)
+    made_of(sent("instantAction.initializePosition", [3.0, 3.0, 0.0]), pair.control, FLOOR)
+    pair.run(11.0)
+    assert make(pair, "order", "n32").is_order
+
+
 # -- zone sets
 
 
@@ -175,6 +208,28 @@ def test_a_zone_set_that_cannot_be_enabled_is_refused() -> None:
     assert transfer is not None
     transfer.fault = "it was not enabled: no words"
     assert brought.bring() == [(Fate.REFUSED, "it was not enabled: no words", True)]
+
+
+def test_zone_set_and_its_enabling_are_sent_once() -> None:
+    pair = Pair(FLOOR)
+    transfer = make(pair, "zoneSet", True).transfer
+    assert transfer is not None
+    mirror = pair.control.mirror
+    assert mirror.state is not None
+
+    def asked(**fields: Any) -> list[str]:
+        found: list[str] = []
+        for _ in range(30):
+            pair.clock.advance(1.0)
+            mirror.state = msgspec.structs.replace(mirror.state, **fields)  # type: ignore[type-var]
+            found += [type(message).__name__ for message in pair.control.transfers()]
+        return found
+
+    assert asked() == []
+    shown = ZoneSetState(
+        zone_set_id=transfer.contents.zone_set_id, map_id="floor", zone_set_status="DISABLED"
+    )
+    assert asked(zone_sets=(shown,)) == ["InstantActions"]
 
 
 def test_there_must_be_zones_and_a_version_that_has_them() -> None:
@@ -239,6 +294,28 @@ def test_a_vehicle_that_stands_says_why_once_and_that_it_drives_on() -> None:
     assert position is not None
     moved = msgspec.structs.replace(position, x=position.x + 0.5)
     assert "it drives on" in standing(pair, watch, 1, mobile_robot_position=moved)[0]
+
+
+def test_whatever_a_vehicle_says_its_notes_are_few() -> None:
+    pair, watch = driving(), Standing(5.0)
+    said: list[str] = []
+    for k in range(300):
+        words = f"obstacle at {k / 100:.2f} m"
+        error = ErrorEntry(error_type="NEAR", error_level="WARNING", error_description=words)
+        said += standing(pair, watch, 1, errors=(error,))
+    assert len(said) == 1, "other numbers are no other cause"
+    place = pair.control.mirror.state.mobile_robot_position  # type: ignore[union-attr]
+    assert place is not None
+    stop = SafetyState(active_emergency_stop="MANUAL", field_violation=False)
+    for k in range(300):  # its localisation jumps to and fro
+        there = msgspec.structs.replace(place, x=place.x + 0.2 * (k % 2))
+        said += standing(pair, watch, 2, safety_state=stop, mobile_robot_position=there)
+    assert len(said) < 25
+    for k in range(1000):
+        error = ErrorEntry(error_type="ODD", error_level="CRITICAL", error_description="x" * k)
+        said += standing(pair, watch, 1, errors=(error,))
+    assert len(said) == 100
+    assert said[-1].endswith("nothing more of this order is noted")
 
 
 def test_what_stops_it_for_good_is_said_at_once() -> None:
