@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from stagetwin.bindings import BindingTable, CommandBinding, Problem, Severity, TelemetryBinding
-from stagetwin.ports import ValueKind
+from stagetwin.commands._places import map_of
+from stagetwin.ports import ConnectionSpec, ValueKind
 
 __all__ = ["doubtful_commands"]
 
@@ -21,7 +22,7 @@ def doubtful_commands(table: BindingTable) -> Iterator[Problem]:
         yield from _loose(command, table, driven)
         yield from _mixed_realms(command, table, driven)
         if (readback := driven.get(command.readback)) is not None:
-            yield from _unlike(command, readback)
+            yield from _unlike(command, readback, table.connections[command.connection])
         for path in command.permissives:
             permissive = driven.get(path)
             if permissive is not None and permissive.value_type.kind is not ValueKind.BOOLEAN:
@@ -67,9 +68,13 @@ def _mixed_realms(
             yield _problem(command, "realm-mixed", text)
 
 
-def _unlike(command: CommandBinding, readback: TelemetryBinding) -> Iterator[Problem]:
+def _unlike(
+    command: CommandBinding, readback: TelemetryBinding, spec: ConnectionSpec
+) -> Iterator[Problem]:
     one, other = command.value_type.kind, readback.value_type.kind
-    if one is not other and not (one in _NUMBERS and other in _NUMBERS):
+    alike = one is other or (one in _NUMBERS and other in _NUMBERS)
+    # What a place comes to is told with SENT: a node, a pose, or a load that was picked there.
+    if not alike and map_of(spec, command) is None:
         text = (
             f"a {command.type_name} is commanded and a {readback.type_name} is read back: "
             "they are never equal"

@@ -202,6 +202,27 @@ def test_parameters_of_a_draft_go_with_it(desk: Desk) -> None:
     assert (request["value"], request["parameters"]) == ("T", {"loadId": "L7"})
 
 
+def test_parameters_that_were_changed_after_a_try_that_failed_are_what_is_sent(desk: Desk) -> None:
+    prim_ = desk.stage.GetPrimAtPath("/World/B")
+    said = prim_.CreateAttribute(
+        "twin:command:goal:parameter:loadId", Sdf.ValueTypeNames.String, custom=False
+    )
+    said.Set("L7")
+    assert desk.stage.GetAttributeAtPath("/World/B.twin:command:goal:desired").Set("T")
+    desk.drafts.poll()
+    desk.service.close()
+    first = desk.drafts.publish(B)
+    desk.until(lambda: desk.states() == {B: DraftState.HELD}, 0.2)
+    said.Set("L8")
+    desk.service = desk.serve()
+    desk.until(lambda: not desk.drafts.fault, 0.2)
+    second = desk.drafts.publish(B)
+    desk.until(lambda: not desk.drafts.drafts)
+    (request,) = desk.service.requests("publish")
+    assert request["parameters"] == {"loadId": "L8"}
+    assert request["id"] == second != first
+
+
 @pytest.mark.parametrize("up", ["Y", "Z"])
 @given(
     turn=st.tuples(*[st.floats(-180, 180)] * 2),

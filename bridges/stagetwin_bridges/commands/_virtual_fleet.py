@@ -132,7 +132,7 @@ def _said(fleet: VirtualFleet) -> Text:
         f"{counts.messages} messages sent ({counts.sent.get('state', 0)} states)",
         f"{counts.heard} heard ({counts.orders} orders)",
         *((f"{counts.malformed} could not be read",) if counts.malformed else ()),
-        *((f"{counts.late} steps late",) if counts.late else ()),
+        *((f"{counts.late} step{'' if counts.late == 1 else 's'} late",) if counts.late else ()),
         *((counts.refused,) if counts.refused and not fleet.online else ()),
     )
     return Text(", ".join(parts))

@@ -63,7 +63,8 @@ def show_bundle(path: Path, trust: Sequence[Path], *, as_json: bool) -> None:
         return
     console = Console()
     signer = bundle.signer or "nobody"
-    trusted = "trusted" if bundle.trusted else "not trusted"
+    doubt = "not trusted" if trust else "held against no key (--trust)"
+    trusted = "trusted" if bundle.trusted else doubt
     console.print(
         Text.assemble((f"{spec.name} {spec.version}", "bold"), f"  {spec.kind}, {spec.task}")
     )

@@ -7,6 +7,7 @@ import os
 from pathlib import Path
 
 from rich.table import Table
+from rich.text import Text
 
 from stagetwin_sim.policies._gap import BANDS, Gap, pairs_of
 
@@ -51,11 +52,17 @@ def gap_table(gap: Gap) -> Table:
         title=f"{title}, {gap.label}" if gap.label else title,
         title_justify="left",
         box=None,
+        padding=(0, 1, 0, 0),
         pad_edge=False,
         header_style="bold",
     )
+    # Figures are never cut short: titles stand on two lines, and names of signals fold.
     for name in (*_TITLES, *_bands()):
-        table.add_column(name, justify="left" if name == "signal" else "right")
+        if name == "signal":
+            table.add_column(name, overflow="fold")
+        else:
+            title = name.replace("correlation", "corre- lation").replace(" ", "\n")
+            table.add_column(Text(title), justify="right", no_wrap=True)
     for row in _rows(gap):
         table.add_row(*row)
     return table

@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.text import Text
 
 from stagetwin._errors import MapError, usd_message
-from stagetwin.cli._cells import plain_text
+from stagetwin.cli._cells import counted, plain_text
 from stagetwin.maps import (
     Imported,
     RoadMap,
@@ -88,9 +88,10 @@ def run_import(asked: MapImport, said: Console, aside: Console) -> None:
         if len(faults) > _SHOWN:
             aside.print(f"and {len(faults) - _SHOWN} more: stagetwin maps check", style="dim")
         said.print(
-            f"map {each.id!r} at {written.prim} of {asked.out}: {len(each.nodes)} nodes, "
-            f"{len(each.lanes)} lanes, {len(each.zones)} zones, {len(each.stations)} stations, "
-            f"{len(each.obstacles)} obstacles",
+            f"map {each.id!r} at {written.prim} of {asked.out}: "
+            f"{counted(len(each.nodes), 'node')}, {counted(len(each.lanes), 'lane')}, "
+            f"{counted(len(each.zones), 'zone')}, {counted(len(each.stations), 'station')}, "
+            f"{counted(len(each.obstacles), 'obstacle')}",
             highlight=False,
             markup=False,
             soft_wrap=True,

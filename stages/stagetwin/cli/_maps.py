@@ -102,7 +102,7 @@ def route(
     for lane, node, forward in zip(found.lanes, found.nodes[1:], found.forward, strict=True):
         limit = road_map.lanes[lane].maximum_speed
         table.add_row(
-            Text(plain_text(lane) + ("" if forward else " (backward)")),
+            Text(plain_text(lane) + ("" if forward else " (end to start)")),
             Text(plain_text(node)),
             f"{road_map.lane_length(lane):.2f}",
             "" if limit is None else f"{limit:g}",

@@ -196,10 +196,9 @@ def _parameters(pairs: list[str], target: Row) -> Row:
     for pair in pairs:
         key, is_pair, text = pair.partition("=")
         if not is_pair or key not in known:
-            names = ", ".join(known) or "none"
+            names = f"the parameters {', '.join(known)}" if known else "no parameters"
             raise ServiceError(
-                f"expected KEY=VALUE, where {target['path']} has the parameters {names}, "
-                f"got {pair!r:.80}"
+                f"expected KEY=VALUE, where {target['path']} has {names}, got {pair!r:.80}"
             )
         if text not in (tokens := known[key]["tokens"]) and tokens:
             raise ServiceError(f"parameter {key}: {text!r:.80} is none of {', '.join(tokens)}")

@@ -22,6 +22,9 @@ Desired = tuple[Any, str]
 
 _TYPES = Sdf.ValueTypeNames
 
+_PLACES = 16
+"""Places that are remembered of a target."""
+
 
 @dataclass(slots=True)
 class Target:
@@ -37,7 +40,7 @@ class Target:
         newest: number of the newest request; the status on the prim is its.
         bound: whether it is on the stage still.
         places: prims whose place was asked for, by the request's id: of what stands as `desired`,
-            and of what stood there before.
+            and of what stood there before; the newest ones.
     """
 
     binding: CommandBinding
@@ -108,8 +111,9 @@ class Targets:
         """
         value, request = desired
         if place:
-            kept = target.desired[1]
-            target.places = {k: v for k, v in target.places.items() if k == kept} | {request: place}
+            # What is refused later gives way to one of those before it.
+            newest = list((target.places | {request: place}).items())[-_PLACES:]
+            target.places = dict(newest)
         target.desired, target.revision = desired, self._next()
         if not target.bound:
             return

@@ -260,7 +260,10 @@ class Drafts:
     def _send(self, pending: Pending, mode: str, reason: str) -> bool:
         """Hand a draft to the courier; one that may have arrived goes again as it was."""
         now = self._clock.steady()
-        again = pending.sent
+        again, said = pending.sent, self._places.parameters(pending.command)
+        if again is not None and mode == "explicit" and again.parameters != said:
+            # Other words are another request; the one before may have arrived.
+            again.withdrawn, pending.after, again = True, again.id, None
         if again is None:
             base = pending.base
             if base is None and (target := self._targets.get(pending.command)) is not None:
@@ -275,7 +278,7 @@ class Drafts:
                 reason=reason,
                 mode=mode,
                 deadline=now + RETRY_FOR,
-                parameters=self._places.parameters(pending.command),
+                parameters=said,
             )
         elif mode == "explicit":
             pending.first_sent = now

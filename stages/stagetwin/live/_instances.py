@@ -16,6 +16,9 @@ __all__ = ["INSTANCED", "InstanceArrays", "instancing_fault", "quaternions_of"]
 INSTANCED = (str(UsdGeom.Tokens.positions), str(UsdGeom.Tokens.orientations))
 """The arrays that say where instances are and how they are turned."""
 
+_LARGEST = float(np.finfo(np.float32).max)
+"""What positions of instances can hold; a matrix of a prim can hold more."""
+
 Floats = npt.NDArray[np.float64]
 
 
@@ -80,7 +83,7 @@ class InstanceArrays:
                 nothing is known.
         """
         mine = matrices[self._rows]
-        known = ~np.isnan(mine[:, 0])
+        known = (np.abs(mine) <= _LARGEST).all(axis=1)  # nor is what is not known
         if not known.any():
             self.release()
             return

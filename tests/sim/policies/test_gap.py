@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import math
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import numpy.typing as npt
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from rich.console import Console
 
 from stagetwin_sim._errors import PolicyError
 from stagetwin_sim.policies import (
@@ -94,6 +96,12 @@ def test_it_is_shown_as_a_table_and_a_picture(tmp_path: Path) -> None:
         label="sim-to-sim",
     )
     assert gap_table(gap).row_count == 2
+    narrow = Console(file=io.StringIO(), width=80)
+    narrow.print(gap_table(gap))
+    assert isinstance(narrow.file, io.StringIO)
+    shown = narrow.file.getvalue()
+    assert "…" not in shown, "figures are not cut short on a terminal of 80 columns"
+    assert "[s]" in shown, "units of titles are no markup"
     text = gap_markdown(gap)
     assert "sim-to-sim" in text
     assert "| x | 0.5 | 0.5 |" in text

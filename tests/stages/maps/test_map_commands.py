@@ -62,7 +62,7 @@ def test_a_route_is_told(stage: Path) -> None:
     assert "→" in text, "without colours too, a route does not look like the map"
     assert "→" not in stagetwin("maps", "show", stage)
     small = stagetwin("maps", "route", stage, "c", "a", "--type", "small")
-    assert "ac (backward)" in small
+    assert "ac (end to start)" in small
     assert "no route from 'a' to 'S'; closed: bc" in " ".join(
         stagetwin("maps", "route", stage, "a", "S", "--close", "bc", status=2).split()
     )

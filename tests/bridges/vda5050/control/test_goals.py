@@ -113,6 +113,20 @@ def test_a_station_that_was_moved_is_a_goal_at_the_node_where_it_stands_now(desk
     assert (again.value, again.place, again.hash) == (made.value, made.place, made.hash)
 
 
+def test_a_place_that_gives_way_and_comes_back_is_known_by_its_prim(desk: Desk) -> None:
+    first = desk.publish(moved("S", 3.1, 3.1), target=GOAL)
+    target = desk.target(GOAL)
+    for y in (3.0, 3.1, 3.2):  # each asked for while the one before had not come into force
+        value = ("n11", f"request {y}")
+        desk.path.targets.set_desired(target, value, moved("B", 3.0, y)["prim"])
+    assert target.place == moved("B", 0, 0)["prim"]
+    desk.path.targets.set_desired(target, ("n11", first.id))
+    assert target.place == first.place == moved("S", 0, 0)["prim"]
+    for k in range(100):
+        desk.path.targets.set_desired(target, ("n11", str(k)), "/World/Other")
+    assert len(target.places) <= 16
+
+
 def test_a_station_where_the_map_has_it_is_itself(desk: Desk) -> None:
     made = desk.publish(moved("S", 3.0, 0.0), target=GOAL)
     assert (made.state, made.value) == ("SENT", "S")

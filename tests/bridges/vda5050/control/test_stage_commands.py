@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
 
 from stagetwin.actuation import CommandTarget, Fate, Transmission
+from stagetwin.check import check_stage
 from stagetwin.identifiers import uuid7
 from stagetwin.maps import RoadMap
 from stagetwin_bridges._errors import OrderError
@@ -26,6 +28,7 @@ from stagetwin_bridges.vda5050.messages import (
 )
 from stagetwin_bridges.vda5050.vehicle import VehicleOptions
 from tests.bridges.vda5050.control.conftest import target
+from tests.bridges.vda5050.control.fleet_plant import AMR, plant, value_of
 from tests.bridges.vda5050.control.floor import Pair, grid, zone
 from tests.bridges.vda5050.control.test_control import orders
 
@@ -96,6 +99,11 @@ def test_a_load_is_picked_at_the_goal_with_what_is_said_of_it(version: str) -> N
     assert sent_words(drop)[1] == (False, 0)
     pair.run(30.0)
     assert not pair.control.mirror.state.loads  # type: ignore[union-attr]
+
+
+def test_a_place_is_commanded_and_a_load_read_back(tmp_path: Path) -> None:
+    stage = plant(tmp_path, FLOOR, field="order.pick", readback=value_of(AMR, "ahead"))
+    assert [problem.code for problem in check_stage(stage).problems] == []
 
 
 def test_a_load_that_is_not_picked_fails_the_command() -> None:
@@ -215,13 +223,13 @@ def test_zone_set_and_its_enabling_are_sent_once() -> None:
     transfer = make(pair, "zoneSet", True).transfer
     assert transfer is not None
     mirror = pair.control.mirror
-    assert mirror.state is not None
 
     def asked(**fields: Any) -> list[str]:
         found: list[str] = []
         for _ in range(30):
             pair.clock.advance(1.0)
-            mirror.state = msgspec.structs.replace(mirror.state, **fields)  # type: ignore[type-var]
+            assert mirror.state is not None
+            mirror.state = msgspec.structs.replace(mirror.state, **fields)
             found += [type(message).__name__ for message in pair.control.transfers()]
         return found
 
