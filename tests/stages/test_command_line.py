@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import json
 import subprocess
 import sys
@@ -10,8 +11,9 @@ from typing import Any
 
 import pytest
 from rich.console import Console
+from typer.testing import CliRunner
 
-from stagetwin.cli import _ask
+from stagetwin.cli import _ask, app
 from stagetwin.cli._model import WatchModel
 from stagetwin.cli._view import View, render
 
@@ -69,6 +71,11 @@ def plant(tmp_path: Path) -> Path:
     path = tmp_path / "plant.usda"
     path.write_text(GOOD)
     return path
+
+
+def test_the_version_is_the_package_s() -> None:
+    done = CliRunner().invoke(app, ["--version"])
+    assert (done.exit_code, done.stdout) == (0, f"{importlib.metadata.version('stagetwin')}\n")
 
 
 def test_check_ends_with_0_when_all_can_run(plant: Path) -> None:

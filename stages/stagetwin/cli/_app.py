@@ -68,6 +68,24 @@ SocketOption = Annotated[
 ]
 
 
+def _show_version(asked: bool) -> None:
+    if asked:
+        console.print(importlib.metadata.version("stagetwin"), highlight=False)
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", callback=_show_version, is_eager=True, help="Print the version and end."
+        ),
+    ] = False,
+) -> None:
+    del version  # its callback has answered
+
+
 def errors_as_exit(command: Callable[P, None]) -> Callable[P, None]:
     """Turn an expected error into one line and exit status 2; a surprise keeps its traceback."""
 

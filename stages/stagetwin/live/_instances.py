@@ -83,7 +83,7 @@ class InstanceArrays:
                 nothing is known.
         """
         mine = matrices[self._rows]
-        known = (np.abs(mine) <= _LARGEST).all(axis=1)  # nor is what is not known
+        known = (np.abs(mine) <= _LARGEST).all(axis=1)  # NaN is not either
         if not known.any():
             self.release()
             return

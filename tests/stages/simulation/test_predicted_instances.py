@@ -69,6 +69,12 @@ def _bound(live: MakePlant, *instances: int) -> tuple[PredictedLayer, Usd.Stage]
     return layer, made.stage
 
 
+def test_a_place_that_no_array_holds_is_not_known(live: MakePlant) -> None:
+    layer, stage = _bound(live, 2, 0)
+    layer.place(_index(0, 1), np.concatenate([_turned(30, 0), _turned(1e300, 0)]))
+    assert _places(stage) == [1, 2, 30]
+
+
 def test_instances_are_written_as_arrays_and_given_back(live: MakePlant) -> None:
     layer, stage = _bound(live, 2, 0)
     assert _places(stage) == [1, 2, 3]

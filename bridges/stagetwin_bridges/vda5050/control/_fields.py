@@ -18,6 +18,7 @@ __all__ = [
     "INITIALIZE",
     "ORDER",
     "PROVEN",
+    "SWITCHES",
     "ZONE_SET",
     "action_of",
     "address_of",
@@ -31,6 +32,12 @@ CANCEL: Final = "cancelOrder"
 ACTION: Final = "instantAction."
 ZONE_SET: Final = "zoneSet"
 INITIALIZE: Final = "initializePosition"
+
+SWITCHES: Final[Mapping[str, tuple[str, str]]] = {
+    "pause": ("startPause", "stopPause"),
+    "charging": ("startCharging", "stopCharging"),
+}
+"""Fields that take both values: the actions for true and for false."""
 
 _OLD_WORDS: Final = {"initPosition": INITIALIZE}
 """Words of 2.1 for actions; the codec has those of 3.0."""
@@ -53,8 +60,16 @@ def is_order(field: str) -> bool:
     return field == ORDER or field.startswith(ORDER_ACTION)
 
 
-def action_of(field: str) -> str:
-    """Return the type of the action that a field names; empty for an order without one."""
+def action_of(field: str, value: object = True) -> str:
+    """Return the type of the action that a field names; empty for an order without one.
+
+    Args:
+        field: what is commanded.
+        value: what is asked for; a switch has an action for either value.
+    """
+    if field in SWITCHES:
+        on, off = SWITCHES[field]
+        return on if value is True else off
     if field == CANCEL:
         return CANCEL
     start = ACTION if field.startswith(ACTION) else ORDER_ACTION
@@ -87,16 +102,18 @@ def target_problems(target: CommandTarget) -> list[str]:
         allowed = _ORDER_TYPES
     elif field.startswith(ACTION) and kind:
         allowed = _POSES if kind == INITIALIZE else _BOOL
-    elif field in (CANCEL, ZONE_SET):
+    elif field in (CANCEL, ZONE_SET, *SWITCHES):
         allowed = _BOOL
     else:
-        words = f"{ORDER}, {ORDER_ACTION}TYPE, {CANCEL}, {ZONE_SET} or {ACTION}TYPE"
+        known = ", ".join((CANCEL, ZONE_SET, *SWITCHES))
+        words = f"{ORDER}, {ORDER_ACTION}TYPE, {known} or {ACTION}TYPE"
         problems.append(f"field: {words}, got {field!r}")
         allowed = frozenset({target.type_name})
     if target.type_name not in allowed:
         text = f"field {field!r} is of type {', '.join(sorted(allowed))}, not {target.type_name}"
         problems.append(text)
-    if target.parameters and (not kind or kind in (CANCEL, INITIALIZE)):
+    own = bool(kind) and kind not in (CANCEL, INITIALIZE) and field not in SWITCHES
+    if target.parameters and not own:
         names = ", ".join(target.parameters)
         problems.append(f"parameters: field {field!r} takes none of its own, got {names}")
     if target.operation != "write":

@@ -11,6 +11,7 @@ from stagetwin_bridges.vda5050.control._control import Control
 from stagetwin_bridges.vda5050.control._fields import (
     INITIALIZE,
     PROVEN,
+    SWITCHES,
     ZONE_SET,
     action_of,
     is_order,
@@ -43,7 +44,7 @@ def made_of(
     """
     target, value = transmission.target, transmission.value
     wire_id = control.mirror.limits.id_of(transmission.id)
-    kind = action_of(target.field)
+    kind = action_of(target.field, value)
     if is_order(target.field):
         goal: Any = pose_of(value) or value
         actions = {-1: [_node_action(control, kind, wire_id, transmission)]} if kind else {}
@@ -64,7 +65,7 @@ def made_of(
             Followed(transmission, control, wire_id),
             control.instant(kind, wire_id, parameters),
         )
-    if value is not True:
+    if value is not True and target.field not in SWITCHES:
         return f"only true is sent to {target.field}, got {value!r}", None, None
     if target.field == ZONE_SET:
         return _zone_set(transmission, control, wire_id, road_map)
@@ -116,7 +117,7 @@ def _zone_set(
 
 def sent_words(followed: Followed) -> tuple[str, tuple[Any, ...]]:
     """Return what left, in words, and what a read-back shows once it came true."""
-    kind = action_of(followed.transmission.target.field)
+    kind = action_of(followed.transmission.target.field, followed.transmission.value)
     if followed.transfer is not None:
         name = followed.transfer.contents.zone_set_id
         return f"zone set {name}, {len(followed.transfer.contents.zones)} zones", (name,)

@@ -290,7 +290,7 @@ def test_instant_actions_are_sent_once_and_followed(
 ) -> None:
     kinds = ("instantAction.startPause", "instantAction.stopPause", "instantAction.dance")
     with LiveVehicle(broker, FLOOR, version=version) as amr:
-        desk = make_desk(FLOOR, *map(target, kinds), version=version)
+        desk = make_desk(FLOOR, *map(target, (*kinds, "pause")), version=version)
         desk.ready()
         control = desk.commander._controls["KIT/0001"]
         eventually(lambda: control.mirror.limits.factsheet is not None)
@@ -301,11 +301,18 @@ def test_instant_actions_are_sent_once_and_followed(
             assert desk.reports(sent)[0].shows == (paused,)
             assert control.mirror.state is not None
             assert control.mirror.state.paused is paused
+        # A switch says both with one field; what a policy holds, it releases by the same command.
+        for paused in (True, False):
+            sent = desk.send(target("pause"), paused)
+            eventually(lambda sent=sent: desk.noted(sent, "finished it"))
+            assert desk.reports(sent)[0].shows == (paused,)
+            assert control.mirror.state.paused is paused
         strange = desk.send(target(kinds[2]), True)
         eventually(lambda: desk.fates(strange))
         assert "is none of the vehicle's" in desk.reports(strange)[0].cause
         actions = [m for m in amr.heard if m.topic == "instantActions"]
-        assert [m.actions[0].action_type for m in actions] == ["startPause", "stopPause"]  # type: ignore[attr-defined]
+        said = [m.actions[0].action_type for m in actions]  # type: ignore[attr-defined]
+        assert said == 2 * ["startPause", "stopPause"]
 
 
 def test_a_vehicle_that_says_nothing_more_is_not_released_beyond_the_blind_distance(

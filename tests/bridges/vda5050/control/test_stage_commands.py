@@ -266,6 +266,20 @@ def test_what_no_command_of_a_vehicle_is(field: str, fields: dict[str, Any], wor
     assert words in problem
 
 
+@pytest.mark.parametrize(("field", "of"), [("pause", "Pause"), ("charging", "Charging")])
+def test_a_switch_has_an_action_for_either_value(field: str, of: str) -> None:
+    switch = msgspec.structs.replace(target(field), parameters=("force",))
+    assert target_problems(target(field)) == []
+    assert [p.split(":")[0] for p in target_problems(switch)] == ["parameters"]
+    for value, start in ((True, "start"), (False, "stop")):
+        problem, followed, message = made_of(sent(field, value), Pair(FLOOR).control, FLOOR)
+        assert not problem
+        assert followed is not None
+        assert isinstance(message, InstantActions)
+        assert message.actions[0].action_type == start + of
+        assert sent_words(followed) == (f"instant action {start}{of}", (value,))
+
+
 # -- why it stands still
 
 
