@@ -55,7 +55,12 @@ def test_from_a_key_to_a_trusted_bundle(tmp_path: Path) -> None:
 def test_a_bundle_is_shown(tmp_path: Path) -> None:
     file = bundle_of(novelty=novelty()).write(tmp_path / "p.bundle")
     shown = said(call("show", file))
-    for words in ("to the goal 3", "signed by nobody, not trusted", "10 Hz", "at most 0.3 s old"):
+    for words in (
+        "to the goal 3",
+        "signed by nobody, held against no key",
+        "10 Hz",
+        "at most 0.3 s old",
+    ):
         assert words in shown
     bounds = "each number within the range that training saw (1,000 observations); else stop"
     assert f"believed: {bounds}" in shown
