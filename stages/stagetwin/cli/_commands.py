@@ -7,6 +7,8 @@ from contextlib import nullcontext
 from typing import Annotated, Any
 
 import typer
+from rich.console import Group, RenderableType
+from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
@@ -41,6 +43,10 @@ Row = dict[str, Any]
 
 VERIFY_TIMEOUT = 3600.0
 """Longest wait for a whole ledger to be checked [s]."""
+
+_COLUMNS = ("age", "id", "state", "value", "author")
+_LEAST_ROOM = 34
+"""With less, a path and a cause stand below their row [characters]."""
 
 commands = typer.Typer(
     name="commands",
@@ -80,38 +86,52 @@ def list_(
         console.print(text, soft_wrap=True)
     rows = reply["commands"]
     if rows:
-        console.print(_table(rows))
+        console.print(_listed(rows))
         return
     what = "No open command" if only_open else "No command"
     console.print(Text(f"{what} at or below {plain_text(prim)}."), soft_wrap=True)
 
 
-def _table(rows: list[Row]) -> Table:
-    """Return a table whose last column alone wraps: the cause stands below the command."""
-    table = Table(box=None, pad_edge=False)
-    for column in ("age", "id", "state", "value", "author", "command"):
-        table.add_column(
-            column,
-            header_style="dim",
-            justify="right" if column in ("age", "value") else "left",
-            overflow="fold",
-            no_wrap=column != "command",
-        )
+def _listed(rows: list[Row]) -> RenderableType:
+    """Return a table with targets and causes in its last column, or below where that is narrow."""
     now = time.time()
-    for row, short in zip(rows, short_ids(rows), strict=True):
-        state, author = plain_text(row["state"]), plain_text(row["author"])
-        if row["origin"] != "human":
-            author += f" ({plain_text(row['origin'])})"
-        cause = plain_text(row["cause"]) if row["ended"] else waiting_text(row)
-        table.add_row(
-            Text(age_text(now - float(row["created"])), style="dim"),
-            Text(short, style="dim"),
-            Text(state, style=state_style(state)),
-            Text(value_text(row["value"], row["unit"])),
-            Text(author),
-            Text.assemble(plain_text(row["target"]), (f"\n{cause}" if cause else "", "dim")),
-        )
+    cells = [_cells(row, short, now) for row, short in zip(rows, short_ids(rows), strict=True)]
+    last = [_target_and_cause(row) for row in rows]
+    cells.insert(0, [Text(name, "dim") for name in _COLUMNS])
+    widths = [max(cell.cell_len for cell in column) for column in zip(*cells, strict=True)]
+    for row in cells:
+        for cell, width, name in zip(row, widths, _COLUMNS, strict=True):
+            cell.align("right" if name in ("age", "value") else "left", width)
+    if console.width - sum(widths) - 2 * len(widths) < _LEAST_ROOM:
+        lines: list[RenderableType] = [Text("  ").join(cells[0])]
+        for row, end in zip(cells[1:], last, strict=True):
+            lines += [Text("  ").join(row), Padding(end, (0, 0, 0, widths[0] + 2))]
+        return Group(*lines)
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), show_header=False)
+    for _ in _COLUMNS:
+        table.add_column(no_wrap=True)
+    table.add_column(overflow="fold")
+    for row, end in zip(cells, [Text("command", "dim"), *last], strict=True):
+        table.add_row(*row, end)
     return table
+
+
+def _cells(row: Row, short: str, now: float) -> list[Text]:
+    state, author = plain_text(row["state"]), plain_text(row["author"])
+    if row["origin"] != "human":
+        author += f" ({plain_text(row['origin'])})"
+    return [
+        Text(age_text(now - float(row["created"])), style="dim"),
+        Text(short, style="dim"),
+        Text(state, style=state_style(state)),
+        Text(value_text(row["value"], row["unit"])),
+        Text(author),
+    ]
+
+
+def _target_and_cause(row: Row) -> Text:
+    cause = plain_text(row["cause"]) if row["ended"] else waiting_text(row)
+    return Text.assemble(plain_text(row["target"]), (f"\n{cause}" if cause else "", "dim"))
 
 
 @commands.command()
