@@ -6,6 +6,7 @@ import json
 import os
 import pty
 import select
+import signal
 import subprocess
 import sys
 import threading
@@ -422,6 +423,8 @@ def _take_terminal() -> None:
     import fcntl
     import termios
 
+    # Whoever runs the tests in the background may have had the signal ignored.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
     fcntl.ioctl(0, termios.TIOCSCTTY, 0)
 
 
