@@ -19,9 +19,9 @@ from stagetwin.fleets import VehicleType
 from stagetwin_sim._errors import TrainingError
 from stagetwin_sim.environments import EnvironmentConfig, KinematicsConfig, Range
 from stagetwin_sim.policies import Gap, Trajectory, measure_gap
-from stagetwin_sim.policies._drive import Body
 from stagetwin_sim.policies._inputs import numbers_of
 from stagetwin_sim.training._config import TrainingConfig
+from stagetwin_sim.training._nominal import NominalVehicle
 from stagetwin_sim.training._statistics import Interval, bootstrap, wilson
 from stagetwin_sim.training._train import train
 
@@ -246,7 +246,7 @@ def drive_newton(
     said = np.zeros((count, len(scales)))
     given = np.zeros((int(late.max()) + 1, count, len(scales)))  # the newest last
     arrived, when = np.zeros(count, bool), np.full(count, math.nan)
-    nominal = Body(VehicleType(), *starts[0].tolist())
+    nominal = NominalVehicle(VehicleType(), *starts[0].tolist())
     rows, predicted = [], []
     for step in range(round(seconds / period) + 1):
         poses, moves = vehicles.poses(), vehicles.odometry()

@@ -58,6 +58,7 @@ def test_a_wait_ends_by_time_or_by_a_wake_that_means_it(waker: Waker) -> None:
 def test_after_the_end_nothing_happens(waker: Waker) -> None:
     waker.close()
     waker.wake()
+    assert waker.fileno() == -1
 
 
 def test_it_waits_in_a_process_with_thousands_of_files() -> None:

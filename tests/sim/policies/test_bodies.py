@@ -14,11 +14,10 @@ import msgspec
 import numpy as np
 import pytest
 import warp as wp
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from stagetwin.fleets import Leg, VehicleType, find_bodies
 from stagetwin.maps import Obstacle, RoadMap
+from stagetwin.maps.geometry import wrapped
 from stagetwin_sim._errors import BundleError, PolicyError
 from stagetwin_sim.policies import (
     Bundle,
@@ -31,7 +30,6 @@ from stagetwin_sim.policies import (
     make_policy_bodies,
     run_vehicle,
 )
-from stagetwin_sim.policies._drive import Body, wrap
 from stagetwin_sim.policies._process import LinesPort
 from stagetwin_sim.policies._senses import SENSES
 
@@ -65,7 +63,7 @@ def test_a_leg_ends_where_it_says(theta: float) -> None:
     x, y, heading = bodies.poses()[0]
     assert math.hypot(x - 4.0, y + 2.0) < 0.03
     if not math.isnan(theta):
-        assert abs(wrap(heading - theta)) < 0.05
+        assert abs(wrapped(heading - theta)) < 0.05
     assert np.abs(bodies.velocities()).max() < 0.03
     assert bodies.counts["policy"] + bodies.counts["limited"] > 10
 
@@ -85,7 +83,7 @@ def test_a_leg_where_it_stands_turns_on_the_spot() -> None:
     bodies = bodies_of((1.0, 1.0, 0.0))
     bodies.drive(0, [Leg(x=1.0, y=1.0, theta=2.5)])
     until(bodies, 0, 1)
-    assert abs(wrap(bodies.poses()[0, 2] - 2.5)) < 0.05
+    assert abs(wrapped(bodies.poses()[0, 2] - 2.5)) < 0.05
     assert np.hypot(*(bodies.poses()[0, :2] - 1.0)) < 0.03
 
 
@@ -150,7 +148,7 @@ def test_a_battery_drains_and_charges() -> None:
     assert bodies.charge()[0] > before
     bodies.load(0, 100.0, 1.2, 0.8)
     bodies.place(0, 1.0, 2.0, 4.0)
-    assert bodies.poses()[0] == pytest.approx([1.0, 2.0, wrap(4.0)])
+    assert bodies.poses()[0] == pytest.approx([1.0, 2.0, wrapped(4.0)])
 
 
 def test_slip_and_errors_of_localisation_do_not_keep_them_from_their_ends() -> None:
@@ -238,20 +236,6 @@ def test_a_policy_sees_what_the_lidar_of_the_fleet_sees_and_what_it_carries() ->
     bodies.step(0.05)
     asked = bodies.motion.state.command.numpy()[0, 0]
     assert asked == pytest.approx([1.5 * 3.0 / 6.0, 1.5 * 0.1 * 50.0 / 100.0], rel=1e-5)
-
-
-@settings(max_examples=30)
-@given(st.lists(st.tuples(st.floats(-5, 5), st.floats(-9, 9)), min_size=1, max_size=40))
-def test_a_drive_never_leaves_its_limits(commands: list[tuple[float, float]]) -> None:
-    body, dt = Body(TYPE, 0.0, 0.0, 0.0), 0.05
-    for speed, rotation in commands:
-        v, omega = body.v, body.omega
-        body.step(speed, rotation, dt)
-        assert -TYPE.reverse_speed <= body.v <= TYPE.speed
-        assert abs(body.omega) <= TYPE.rotation_speed
-        assert abs(body.omega - omega) <= TYPE.rotation_acceleration * dt + 1e-12
-        assert body.v - v <= max(TYPE.acceleration, TYPE.deceleration) * dt + 1e-12
-        assert v - body.v <= max(TYPE.deceleration, TYPE.acceleration) * dt + 1e-12
 
 
 @pytest.mark.gpu

@@ -9,11 +9,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from stagetwin.fleets import VehicleType
 from stagetwin_sim._errors import TrainingError
 from stagetwin_sim.environments import KinematicsConfig
 from stagetwin_sim.training._newton_vehicle import HiddenParameters, NewtonVehicles
+from stagetwin_sim.training._nominal import NominalVehicle
 from stagetwin_sim.training._transfer import LABEL, VARIANTS, transfer, variant_config
 from stagetwin_sim.training._transfer_command import write_transfer
 
@@ -114,3 +117,17 @@ def test_an_ablation_says_what_it_is(tmp_path: Path) -> None:
     assert (tmp_path / "gap-all.png").exists()
     with pytest.raises(TrainingError, match="at least one"):
         transfer(drives=0)
+
+
+@settings(max_examples=30)
+@given(st.lists(st.tuples(st.floats(-5, 5), st.floats(-9, 9)), min_size=1, max_size=40))
+def test_a_drive_never_leaves_its_limits(commands: list[tuple[float, float]]) -> None:
+    body, dt = NominalVehicle(TYPE, 0.0, 0.0, 0.0), 0.05
+    for speed, rotation in commands:
+        v, omega = body.v, body.omega
+        body.step(speed, rotation, dt)
+        assert -TYPE.reverse_speed <= body.v <= TYPE.speed
+        assert abs(body.omega) <= TYPE.rotation_speed
+        assert abs(body.omega - omega) <= TYPE.rotation_acceleration * dt + 1e-12
+        assert body.v - v <= max(TYPE.acceleration, TYPE.deceleration) * dt + 1e-12
+        assert v - body.v <= max(TYPE.deceleration, TYPE.acceleration) * dt + 1e-12

@@ -5,30 +5,24 @@ from __future__ import annotations
 import math
 
 from stagetwin.fleets import VehicleType
+from stagetwin.maps.geometry import wrapped
 
-__all__ = ["Body", "wrap"]
-
-
-def wrap(angle: float) -> float:
-    """Return an angle in (-pi, pi]."""
-    return math.pi - (math.pi - angle) % (2.0 * math.pi)
+__all__ = ["NominalVehicle"]
 
 
-class Body:
+class NominalVehicle:
     """One vehicle: where it is, how it moves, what its drive can do.
 
     Attributes:
         type: what it can do.
         x, y, theta: [m, m, rad].
         v, omega: of its wheels [m/s, rad/s].
-        length, width, front: footprint in force [m].
     """
 
     def __init__(self, kind: VehicleType, x: float, y: float, theta: float) -> None:
         self.type = kind
-        self.x, self.y, self.theta = x, y, wrap(theta)
+        self.x, self.y, self.theta = x, y, wrapped(theta)
         self.v = self.omega = 0.0
-        self.length, self.width, self.front = kind.length, kind.width, kind.front
 
     def step(self, speed: float, rotation: float, dt: float) -> None:
         """Move on by a command, within the limits of the drive.
@@ -54,9 +48,4 @@ class Body:
         chord = self.v * dt * (math.sin(half) / half if abs(half) > 1e-3 else 1.0)
         self.x += chord * math.cos(self.theta + half)
         self.y += chord * math.sin(self.theta + half)
-        self.theta = wrap(self.theta + 2.0 * half)
-
-    @property
-    def radius(self) -> float:
-        """Of the circle about its point that holds all of it [m]."""
-        return math.hypot(max(self.front, self.length - self.front), self.width / 2)
+        self.theta = wrapped(self.theta + 2.0 * half)
